@@ -1,0 +1,51 @@
+"""The network to deploy, as far as planning needs it: a line of blocks and the sizes of what they put out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from offramp.core import checks
+from offramp.errors import Fault, refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Layers that are never cut apart.
+
+    output_bits: size of the one tensor the block hands on.
+    """
+
+    name: str
+    output_bits: int
+
+    def __post_init__(self) -> None:
+        refuse(checks.positive("output_bits", self.output_bits, "give the size of the output tensor in bits"))
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """A line of N blocks, each with one output tensor and one possible branch.
+
+    input_bits: size of one sample as it leaves the source (O_0 of the paper).
+    result_bits: size of one answer, the prediction vector (O_result).
+    blocks: [N], block 1 first.
+    """
+
+    name: str
+    dataset: str
+    input_bits: int
+    result_bits: int
+    blocks: tuple[Block, ...]
+
+    def __post_init__(self) -> None:
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[Fault]:
+        yield from checks.positive("input_bits", self.input_bits, "give the size of one sample in bits")
+        yield from checks.positive("result_bits", self.result_bits, "give the size of one answer in bits")
+        if not self.blocks:
+            yield Fault("blocks", "is empty", "give at least one block")
+
+    @property
+    def object_bits(self) -> tuple[int, ...]:
+        """[N+2] sizes of everything that can travel: the input, the blocks' outputs, the result."""
+        return (self.input_bits, *(block.output_bits for block in self.blocks), self.result_bits)

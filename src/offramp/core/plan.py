@@ -1,0 +1,109 @@
+"""What is decided: where the network is cut, where the pieces go, and when a sample may leave."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from offramp.core import checks
+from offramp.errors import Fault, fail, refuse
+
+_PARTITION = re.compile(r"(?P<first>\d+)(?:-(?P<last>\d+))?@(?P<tier>[^\s@]+)")
+_EXAMPLE = "write it like '1-3@smartwatch 4-9@smartphone 10@cloud T=0.40'"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A partitioning, a placement and the thresholds. L is the number of partitions.
+
+    ends: [L] P, the last block of each partition, 1-based and strictly increasing.
+    placement: [L] A, the name of the tier that runs each partition.
+    thresholds: [L-1] normalized entropy at or below which a sample leaves at that partition's branch; at the
+        last partition everyone who is left leaves.
+
+    `str(plan)` is one line that `Plan.parse` reads back.
+    """
+
+    ends: tuple[int, ...]
+    placement: tuple[str, ...]
+    thresholds: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[Fault]:
+        partitions = len(self.ends)
+        if not partitions:
+            yield Fault("ends", "is empty", "give at least one partition")
+        elif self.ends[0] < 1:
+            yield Fault("ends[0]", f"{self.ends[0]} is not a block", "blocks count from 1")
+        yield from checks.increasing("ends", np.array(self.ends, np.float64), strictly=True)
+        yield from checks.length("placement", len(self.placement), partitions, "one tier per partition")
+        yield from checks.length("thresholds", len(self.thresholds), partitions - 1, "one per partition but the last")
+        for k, threshold in enumerate(self.thresholds):
+            yield from checks.share(f"thresholds[{k}]", threshold, "thresholds are normalized entropies")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The plan that `text` describes, e.g. `1-3@smartwatch 4-9@smartphone 10@cloud T=0.40`.
+
+        `T=0.40,0.25` gives each exit but the last its own threshold; a plan of one partition needs no `T=`.
+        Raises `InvalidInput` for anything else.
+        """
+        words = text.split()
+        thresholds: list[float] | None = None
+        if words and words[-1].startswith("T="):
+            thresholds = _parse_thresholds(words.pop())
+        if not words:
+            fail("plan", f"{text!r} names no partition", _EXAMPLE)
+        ends: list[int] = []
+        placement: list[str] = []
+        for word in words:
+            match = _PARTITION.fullmatch(word)
+            if match is None:
+                fail("plan", f"{word!r} is not a partition", _EXAMPLE)
+            first, last = int(match["first"]), int(match["last"] or match["first"])
+            wanted = ends[-1] + 1 if ends else 1
+            if first != wanted or last < first:
+                fail("plan", f"{word!r} follows block {wanted - 1}", f"start it at block {wanted}")
+            ends.append(last)
+            placement.append(match["tier"])
+        exits = len(ends) - 1
+        if thresholds is None and exits:
+            fail("plan", f"{text!r} has no threshold", "end it with T= and a number, e.g. T=0.40")
+        if thresholds is None or not exits:
+            thresholds = []
+        elif len(thresholds) == 1:
+            thresholds *= exits
+        return cls(tuple(ends), tuple(placement), tuple(thresholds))
+
+    def __str__(self) -> str:
+        parts = [
+            f"{first}@{tier}" if first == last else f"{first}-{last}@{tier}"
+            for (first, last), tier in zip(self.blocks, self.placement, strict=True)
+        ]
+        if self.thresholds:
+            distinct = self.thresholds[:1] if len(set(self.thresholds)) == 1 else self.thresholds
+            parts.append("T=" + ",".join(_threshold_text(threshold) for threshold in distinct))
+        return " ".join(parts)
+
+    @property
+    def blocks(self) -> tuple[tuple[int, int], ...]:
+        """[L] first and last block of each partition, 1-based."""
+        return tuple((before + 1, end) for before, end in itertools.pairwise((0, *self.ends)))
+
+
+def _threshold_text(threshold: float) -> str:
+    """Two decimals where they say it all, as many as needed where they don't."""
+    short = f"{threshold:.2f}"
+    return short if float(short) == threshold else repr(threshold)
+
+
+def _parse_thresholds(word: str) -> list[float]:
+    try:
+        return [float(number) for number in word.removeprefix("T=").split(",")]
+    except ValueError:
+        fail("plan", f"{word!r} is not a list of thresholds", "write T=0.40 or T=0.40,0.25")

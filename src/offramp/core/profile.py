@@ -1,0 +1,258 @@
+"""What was measured: times on devices, and how each branch classifies each sample."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+import numpy as np
+
+from offramp.core import checks
+from offramp.core.backbone import Backbone
+from offramp.core.checks import BoolArray, FloatArray, IntArray
+from offramp.errors import Fault, refuse
+
+_VECTORS = ("block_s", "branch_s", "serialize_s", "deserialize_s", "block_spread_s", "branch_spread_s")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timing:
+    """Times on one device, in seconds. N is the number of blocks.
+
+    block_s: [N] CK_i, block i without its branch; None where only whole partitions were measured.
+    branch_s: [N] CB_i, the branch after block i; given exactly where `block_s` is.
+    partition_s: [N, N] entry [f-1, l-1] is the time of blocks f..l and branch l run as one; NaN below the
+        diagonal; None where only blocks were measured.
+    serialize_s, deserialize_s: [N+2] turning an object into bytes and back: the input, the N outputs, the result.
+    block_spread_s, branch_spread_s: [N] standard deviation over the repeats behind block_s and branch_s; None
+        where it was not kept.
+    """
+
+    block_s: FloatArray | None
+    branch_s: FloatArray | None
+    partition_s: FloatArray | None
+    serialize_s: FloatArray
+    deserialize_s: FloatArray
+    block_spread_s: FloatArray | None = None
+    branch_spread_s: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        for name in (*_VECTORS, "partition_s"):
+            values = getattr(self, name)
+            if values is not None:
+                ndim = 2 if name == "partition_s" else 1
+                object.__setattr__(self, name, checks.frozen_array(values, np.float64, ndim, name))
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[Fault]:
+        if (self.block_s is None) != (self.branch_s is None):
+            missing = "block_s" if self.block_s is None else "branch_s"
+            yield Fault(missing, "is missing", "give block_s and branch_s together")
+        if self.block_s is None and self.partition_s is None:
+            yield Fault("block_s", "there is neither block_s nor partition_s", "give one of the two, or both")
+        for name in _VECTORS:
+            values = getattr(self, name)
+            if values is not None:
+                yield from checks.times(name, values)
+        if self.partition_s is not None:
+            n = len(self.partition_s)
+            yield from checks.length("partition_s", self.partition_s.shape[1], n, "one row and one column per block")
+            yield from checks.times("partition_s", self.partition_s[np.triu_indices(n)])
+        n = self.blocks
+        for name in ("branch_s", "block_spread_s", "branch_spread_s"):
+            values = getattr(self, name)
+            if values is not None:
+                yield from checks.length(name, len(values), n, "one per block")
+        for name in ("serialize_s", "deserialize_s"):
+            yield from checks.length(
+                name, len(getattr(self, name)), n + 2, "the input, every block's output, the result"
+            )
+
+    @property
+    def blocks(self) -> int:
+        """N, the number of blocks timed."""
+        if self.block_s is not None:
+            return len(self.block_s)
+        assert self.partition_s is not None
+        return len(self.partition_s)
+
+
+class Meaning(Enum):
+    """What a table of exit rates counts."""
+
+    FIRST_EXIT = "first-exit"
+    """alpha_i(T) of EdgeSys'22: the share whose first branch at or below T, with every branch in place, is i."""
+    MARGINAL = "marginal"
+    """ER_i(T) of PORTEND: the share that would leave at branch i if i were the only exit."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExitRates:
+    """Exit rates at K thresholds, and the accuracy of each branch.
+
+    thresholds: [K] strictly increasing, in [0, 1].
+    meaning: what exit_rate counts.
+    exit_rate: [K, N].
+    accuracy: [N] acc_i, as the model of that meaning defines it: of a network trained for branch i alone
+        (first-exit, EdgeSys'22), or of branch i over all samples (marginal, PORTEND).
+    samples: how many samples were counted.
+    joint_accuracy: [N] of branch i in the network trained with all branches; None where it was not measured.
+    """
+
+    thresholds: FloatArray
+    meaning: Meaning
+    exit_rate: FloatArray
+    accuracy: FloatArray
+    samples: int
+    joint_accuracy: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        for name, ndim in (("thresholds", 1), ("exit_rate", 2), ("accuracy", 1), ("joint_accuracy", 1)):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, checks.frozen_array(getattr(self, name), np.float64, ndim, name))
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[Fault]:
+        yield from threshold_faults("thresholds", self.thresholds)
+        for name in ("exit_rate", "accuracy", "joint_accuracy"):
+            if getattr(self, name) is not None:
+                yield from checks.shares(name, getattr(self, name))
+        if self.samples < 1:
+            yield Fault("samples", f"{self.samples} samples", "give the number of samples counted")
+        k, n = self.exit_rate.shape
+        yield from checks.length("exit_rate", k, len(self.thresholds), "one row per threshold")
+        yield from checks.length("accuracy", len(self.accuracy), n, "one per branch")
+        if self.joint_accuracy is not None:
+            yield from checks.length("joint_accuracy", len(self.joint_accuracy), n, "one per branch")
+        yield from self._law_faults()
+
+    def _law_faults(self) -> Iterator[Fault]:
+        """Laws that hold for any data: the higher the threshold, the more samples leave early."""
+        if self.meaning is Meaning.FIRST_EXIT:
+            for i, total in enumerate(self.exit_rate.sum(axis=1)):
+                if abs(total - 1) > checks.ROUNDING:
+                    yield Fault(
+                        f"exit_rate[{i}]", f"sums to {total:.6g}", "every sample has one first exit: rows sum to 1"
+                    )
+            left = np.cumsum(self.exit_rate, axis=1)
+        else:
+            left = self.exit_rate
+        for k, i in np.argwhere(np.diff(left, axis=0) < -checks.ROUNDING)[:3]:
+            yield Fault(
+                f"exit_rate[{k + 1}][{i}]",
+                "fewer samples have left than at the threshold below",
+                "a higher threshold never keeps a sample longer",
+            )
+
+    @property
+    def blocks(self) -> int:
+        """N, the number of branches counted."""
+        return len(self.accuracy)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExitTable:
+    """What each branch says of each validation sample. S is the number of samples.
+
+    entropy: [N, S] normalized entropy in [0, 1] of the branch's softmax.
+    correct: [N, S] whether the branch's answer is right.
+    label: [S] the true class.
+    """
+
+    entropy: FloatArray
+    correct: BoolArray
+    label: IntArray
+
+    def __post_init__(self) -> None:
+        for name, dtype, ndim in (("entropy", np.float32, 2), ("correct", np.bool_, 2), ("label", np.int64, 1)):
+            object.__setattr__(self, name, checks.frozen_array(getattr(self, name), dtype, ndim, name))
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[Fault]:
+        outside = ~((self.entropy >= 0) & (self.entropy <= 1))
+        if outside.any():
+            i, s = np.argwhere(outside)[0]
+            yield Fault(
+                "entropy",
+                f"{outside.sum()} entries are outside [0, 1], the first is {self.entropy[i, s]} at branch {i + 1}, "
+                f"sample {s}",
+                "give the entropy divided by the logarithm of the number of classes",
+            )
+        n, samples = self.entropy.shape
+        if n < 1 or samples < 2:
+            yield Fault("entropy", f"{n} branches and {samples} samples", "give at least one branch and two samples")
+        if self.correct.shape != self.entropy.shape:
+            yield Fault(
+                "correct", f"has shape {self.correct.shape}", f"give one entry per entropy, {self.entropy.shape}"
+            )
+        yield from checks.length("label", len(self.label), samples, "one per sample")
+
+    @property
+    def blocks(self) -> int:
+        """N, the number of branches."""
+        return len(self.entropy)
+
+    @property
+    def samples(self) -> int:
+        """S, the number of samples."""
+        return self.entropy.shape[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profile:
+    """Everything measured of one backbone: the planner's only source of numbers beside the topology.
+
+    timings: by device.
+    reference_device: the device that slowdowns refer to.
+    exits, exit_table: at least one of the two.
+    provenance: how it was measured, as text; for people, never for the model.
+    """
+
+    backbone: Backbone
+    timings: Mapping[str, Timing]
+    reference_device: str
+    exits: ExitRates | None = None
+    exit_table: ExitTable | None = None
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[Fault]:
+        n = len(self.backbone.blocks)
+        if self.reference_device not in self.timings:
+            known = ", ".join(self.timings) or "none"
+            yield Fault("reference_device", f"{self.reference_device!r} has no timings", f"use one of {known}")
+        for device, timing in self.timings.items():
+            yield from checks.length(f"timings.{device}", timing.blocks, n, "one per block of the backbone")
+        if self.exits is None and self.exit_table is None:
+            yield Fault("exits", "there are neither exits nor an exit_table", "give one of the two, or both")
+        if self.exits is not None:
+            yield from checks.length("exits.accuracy", self.exits.blocks, n, "one per block of the backbone")
+        if self.exit_table is not None:
+            yield from checks.length("exit_table", self.exit_table.blocks, n, "one row per block of the backbone")
+
+    def with_timing(self, device: str, timing: Timing) -> "Profile":
+        """The same profile with the times of one more device, or with that device's times replaced."""
+        return replace(self, timings={**self.timings, device: timing})
+
+
+def threshold_faults(place: str, thresholds: FloatArray) -> Iterator[Fault]:
+    """Thresholds are normalized entropies, each above the one before."""
+    yield from checks.shares(place, thresholds)
+    yield from checks.increasing(place, thresholds, strictly=True)
+    if not len(thresholds):
+        yield Fault(place, "is empty", "give at least one threshold")
+
+
+def normalized_entropy(probabilities: FloatArray) -> FloatArray:
+    """Entropy of class probabilities over the logarithm of the number of classes.
+
+    probabilities: [..., C], rows sum to one, C >= 2.
+    Returns [...] in [0, 1], where 1 is a uniform guess (EdgeSys'22, section 2.1; Teerapittayanon et al.,
+    BranchyNet, ICPR 2016).
+    """
+    classes = probabilities.shape[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(probabilities > 0, probabilities * np.log(probabilities), 0.0)
+    return np.clip(-terms.sum(axis=-1) / math.log(classes), 0.0, 1.0)

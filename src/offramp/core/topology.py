@@ -1,0 +1,138 @@
+"""The line of machines to deploy on, and what a transfer between two of them costs."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from offramp.core import checks
+from offramp.errors import Fault, fail, refuse
+
+# A plan's search keeps the tiers it has used in the bits of one integer, and its cost doubles with each tier.
+MOST_TIERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A machine on the line.
+
+    slowdown: R_j, time here / time on the profile's reference device; None where `device` is given.
+    device: the measured device of the profile this tier is; None where `slowdown` is given.
+    """
+
+    name: str
+    slowdown: float | None = None
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[Fault]:
+        if not self.name or any(c.isspace() or c == "@" for c in self.name):
+            yield Fault("name", f"{self.name!r} is not a tier name", "use a name without spaces and without @")
+        if (self.slowdown is None) == (self.device is None):
+            given = "neither slowdown nor device" if self.slowdown is None else "both slowdown and device"
+            yield Fault("slowdown", f"tier {self.name} has {given}", "give one of the two")
+        if self.slowdown is not None:
+            yield from checks.positive("slowdown", self.slowdown, "give time here / time on the reference device")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What joins two neighbors on the line, the same in both directions.
+
+    bandwidth_bits_per_s: BW_j.
+    latency_s: PL_j, one way.
+    """
+
+    bandwidth_bits_per_s: float
+    latency_s: float
+
+    def __post_init__(self) -> None:
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[Fault]:
+        yield from checks.positive("bandwidth", self.bandwidth_bits_per_s, "give a rate, e.g. 10 Mb/s")
+        yield from checks.not_negative("latency", self.latency_s, "give a time, e.g. 40 ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """M tiers on a line, device first, and the M-1 links between neighbors.
+
+    source, destination: names of the tiers where samples arise and where answers are consumed.
+    mtu_bits: fragment size of pipelined transfers; None for store-and-forward, the paper's own.
+    """
+
+    name: str
+    source: str
+    destination: str
+    tiers: tuple[Tier, ...]
+    links: tuple[Link, ...]
+    mtu_bits: float | None = None
+
+    def __post_init__(self) -> None:
+        refuse(
+            relation_faults(
+                tier_names=[tier.name for tier in self.tiers],
+                links=len(self.links),
+                source=self.source,
+                destination=self.destination,
+            )
+        )
+        if self.mtu_bits is not None:
+            refuse(checks.positive("mtu", self.mtu_bits, "give a fragment size, e.g. 9000 B"))
+
+    def index(self, tier_name: str) -> int:
+        """Position of the tier on the line, device = 0."""
+        for j, tier in enumerate(self.tiers):
+            if tier.name == tier_name:
+                return j
+        names = ", ".join(tier.name for tier in self.tiers)
+        fail("placement", f"topology {self.name} has no tier {tier_name!r}", f"use one of {names}")
+
+    def links_between(self, a: int, b: int) -> tuple[Link, ...]:
+        """The links crossed from tier `a` to tier `b`, in either direction: min(a,b) .. max(a,b)-1.
+
+        EdgeSys'22 prints its sums up to the tier itself (j = A_k .. A_{k+1}); a line of M tiers has M-1 links,
+        and this is what the sum means.
+        """
+        return self.links[min(a, b) : max(a, b)]
+
+    def propagation_s(self, a: int, b: int) -> float:
+        """Propagation latency from tier `a` to `b` in seconds: the sum of PL_j (EdgeSys'22, section 2.2)."""
+        return sum(link.latency_s for link in self.links_between(a, b))
+
+    def transmission_s(self, a: int, b: int, bits: float) -> float:
+        """Time to push `bits` from tier `a` to tier `b`, in seconds, without propagation; 0 when a = b.
+
+        Store-and-forward (EdgeSys'22): the sum of bits / BW_j.
+        Pipelined (PORTEND): (F-1) * MTU / min BW + sum of MTU / BW_j with F = ceil(bits / MTU) fragments.
+        """
+        rates = [link.bandwidth_bits_per_s for link in self.links_between(a, b)]
+        if not rates:
+            return 0.0
+        if self.mtu_bits is None:
+            return sum(bits / rate for rate in rates)
+        fragments = math.ceil(bits / self.mtu_bits)
+        return (fragments - 1) * self.mtu_bits / min(rates) + sum(self.mtu_bits / rate for rate in rates)
+
+
+def relation_faults(*, tier_names: list[str], links: int, source: str, destination: str) -> Iterator[Fault]:
+    """What is wrong between the parts of a topology, even where some of the parts are wrong themselves."""
+    if not tier_names:
+        yield Fault("tiers", "is empty", "give at least one tier")
+    if len(tier_names) > MOST_TIERS:
+        yield Fault("tiers", f"has {len(tier_names)} tiers", f"give at most {MOST_TIERS}")
+    for name, count in Counter(tier_names).items():
+        if count > 1:
+            yield Fault("tiers", f"{count} tiers are named {name!r}", "give every tier a name of its own")
+    if tier_names and links != len(tier_names) - 1:
+        yield Fault(
+            "links",
+            f"{links} links for {len(tier_names)} tiers",
+            f"give {len(tier_names) - 1}: link j joins tier j and tier j+1",
+        )
+    for place, name in (("source", source), ("destination", destination)):
+        if tier_names and name not in tier_names:
+            yield Fault(place, f"{name!r} is not a tier", f"use one of {', '.join(tier_names)}")
