@@ -3,8 +3,8 @@
 ::
 
     OfframpError                 catch this to catch everything Offramp raises on purpose
-    ├── InvalidInput             what the user states or feeds in is wrong; lists every fault
-    └── MissingExtra             a command needs packages that are not installed
+    ├── InputError             what the user states or feeds in is wrong; lists every fault
+    └── MissingExtraError             a command needs packages that are not installed
 """
 
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ class Fault:
         return replace(self, place=f"{parent}{joint}{self.place}" if self.place else parent)
 
 
-class InvalidInput(OfframpError, ValueError):
+class InputError(OfframpError, ValueError):
     """What the user states or feeds in is wrong.
 
     faults: every fault found, each with its place and its remedy.
@@ -54,17 +54,17 @@ class InvalidInput(OfframpError, ValueError):
         super().__init__("\n".join(lines))
 
 
-class MissingExtra(OfframpError):
+class MissingExtraError(OfframpError):
     """A command needs packages that are not installed; the message says how to install them."""
 
 
 def refuse(faults: Iterable[Fault], *, source: str = "") -> None:
-    """Raise `InvalidInput` if there is any fault."""
+    """Raise `InputError` if there is any fault."""
     found = tuple(faults)
     if found:
-        raise InvalidInput(found, source=source)
+        raise InputError(found, source=source)
 
 
 def fail(place: str, problem: str, remedy: str) -> NoReturn:
-    """Raise `InvalidInput` with one fault."""
-    raise InvalidInput([Fault(place, problem, remedy)])
+    """Raise `InputError` with one fault."""
+    raise InputError([Fault(place, problem, remedy)])

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,10 +69,10 @@ def _entries(place: str, values: FloatArray, good: BoolArray, kind: str, remedy:
         yield Fault(f"{place}{where}", f"{values[tuple(index)]} is not {kind}", remedy)
 
 
-def frozen_array(values: object, dtype: type, ndim: int, place: str) -> NDArray[np.generic]:
+def frozen_array(values: object, dtype: type, ndim: int, place: str) -> NDArray[Any]:
     """A read-only copy of `values` with that type and number of axes."""
     try:
-        array = np.array(values, dtype=dtype)
+        array: NDArray[Any] = np.array(values, dtype=dtype)
     except (TypeError, ValueError):
         fail(place, "is not a rectangular array of numbers", f"give {ndim} axes of equal-length rows")
     if array.ndim != ndim:

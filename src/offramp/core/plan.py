@@ -51,7 +51,7 @@ class Plan:
         """The plan that `text` describes, e.g. `1-3@smartwatch 4-9@smartphone 10@cloud T=0.40`.
 
         `T=0.40,0.25` gives each exit but the last its own threshold; a plan of one partition needs no `T=`.
-        Raises `InvalidInput` for anything else.
+        Raises `InputError` for anything else.
         """
         words = text.split()
         thresholds: list[float] | None = None

@@ -195,7 +195,7 @@ class ExitTable:
     @property
     def samples(self) -> int:
         """S, the number of samples."""
-        return self.entropy.shape[1]
+        return len(self.label)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -255,4 +255,5 @@ def normalized_entropy(probabilities: FloatArray) -> FloatArray:
     classes = probabilities.shape[-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(probabilities > 0, probabilities * np.log(probabilities), 0.0)
-    return np.clip(-terms.sum(axis=-1) / math.log(classes), 0.0, 1.0)
+    entropy: FloatArray = np.clip(-terms.sum(axis=-1) / math.log(classes), 0.0, 1.0)
+    return entropy
