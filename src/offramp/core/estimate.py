@@ -1,0 +1,128 @@
+"""What a plan would achieve: the performance model of design section 2."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from offramp.core.exits import ExitModel, Leaving
+from offramp.core.latency import Costs
+from offramp.core.plan import Plan
+from offramp.core.topology import Topology
+from offramp.errors import fail
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Predicted accuracy and latency of a plan, with its terms. L is the number of partitions.
+
+    accuracy: share of samples answered right.
+    latency_s: mean over all samples, from a sample's start at the source to its answer at the destination; the sum
+        of the four terms below.
+    exit_rates, stay_rates: [L] shares of all samples that leave at partition k, and that go on past it.
+    compute_s, propagation_s, transmission_s, serialization_s: the terms of the mean.
+    exit_latency_s: [L] latency of a sample that leaves at partition k.
+    """
+
+    accuracy: float
+    latency_s: float
+    exit_rates: tuple[float, ...]
+    stay_rates: tuple[float, ...]
+    compute_s: float
+    propagation_s: float
+    transmission_s: float
+    serialization_s: float
+    exit_latency_s: tuple[float, ...]
+
+    def percentile_s(self, percent: float) -> float:
+        """The least latency that `percent` of a hundred samples don't exceed, in seconds.
+
+        Needs exit rates that are shares: the marginal model's may be negative, and then there is no distribution.
+        """
+        if min(self.exit_rates) < 0:
+            fail("exit_rates", "the marginal model gave a negative rate", "use replay for percentiles")
+        order = np.argsort(self.exit_latency_s)
+        reached = np.cumsum(np.array(self.exit_rates)[order])
+        # An exit rate is a count over a count: a sum that should be exactly 0.95 may be short by rounding.
+        position = int(np.searchsorted(reached, percent / 100 - 1e-12))
+        return self.exit_latency_s[int(order[min(position, len(order) - 1)])]
+
+
+@dataclass(frozen=True, slots=True)
+class PricedPlan:
+    """A plan with what it would achieve."""
+
+    plan: Plan
+    estimate: Estimate
+
+
+def check_plan(plan: Plan, *, blocks: int, topology: Topology) -> None:
+    """Refuse a plan that cuts blocks the backbone doesn't have or places pieces on tiers the topology doesn't have."""
+    if plan.ends[-1] > blocks:
+        fail("plan", f"block {plan.ends[-1]} of a backbone with {blocks}", f"end at block {blocks} or before")
+    tiers = [topology.index(name) for name in plan.placement]
+    for name, count in zip(plan.placement, map(tiers.count, tiers), strict=True):
+        if count > 1:
+            fail("plan", f"tier {name} holds {count} partitions", "give every tier at most one")
+
+
+def estimate(plan: Plan, *, topology: Topology, costs: Costs, exits: ExitModel) -> Estimate:
+    """Accuracy and latency of `plan` by EdgeSys'22's equations 1-6, as design section 2 corrects them.
+
+    latency = send(source, A_1, O_0)
+              + sum_k [ (S_k + E_k) compute(A_k, P_{k-1}+1 .. P_k)
+                        + S_k send(A_k, A_{k+1}, O_{P_k})           (k < L)
+                        + E_k send(A_k, destination, O_result) ]
+
+    The paper sends "O_{A_k}" for samples that have left; what travels is the branch's result. The input's way to
+    A_1 is in the paper's text but not in its equation; it counts.
+    Raises `InputError` where the plan doesn't fit the backbone, the topology or the exit model.
+    """
+    blocks = costs.compute_s.shape[1] - 1
+    check_plan(plan, blocks=blocks, topology=topology)
+    tiers = [topology.index(name) for name in plan.placement]
+    return terms(plan.ends, tiers, exits.leaving(plan.ends, plan.thresholds), costs)
+
+
+def terms(ends: tuple[int, ...], tiers: list[int], leaving: Leaving, costs: Costs) -> Estimate:
+    """The estimate of partitions that end at blocks `ends` [L], run on `tiers` [L], and lose samples as in `leaving`."""
+    stay = leaving.stay_rates
+    arrive = (1.0, *stay[:-1])  # S_k + E_k, the share that gets to partition k
+    result = costs.compute_s.shape[1]
+
+    # (share of samples, from, to, object) of everything that is sent
+    sends = [(1.0, costs.source, tiers[0], 0)]
+    sends += [(stay[k], a, b, ends[k]) for k, (a, b) in enumerate(itertools.pairwise(tiers))]
+    sends += [(rate, tier, costs.destination, result) for rate, tier in zip(leaving.exit_rates, tiers, strict=True)]
+    firsts = (0, *ends[:-1])
+    computes = [float(costs.compute_s[tier, p, q]) for tier, p, q in zip(tiers, firsts, ends, strict=True)]
+
+    compute = sum(share * seconds for share, seconds in zip(arrive, computes, strict=True))
+    propagation = sum(share * float(costs.propagation_s[a, b]) for share, a, b, _ in sends)
+    transmission = sum(share * float(costs.transmission_s[a, b, item]) for share, a, b, item in sends)
+    serialization = sum(share * float(costs.serialization_s[a, b, item]) for share, a, b, item in sends)
+    return Estimate(
+        accuracy=leaving.accuracy,
+        latency_s=compute + propagation + transmission + serialization,
+        exit_rates=leaving.exit_rates,
+        stay_rates=stay,
+        compute_s=compute,
+        propagation_s=propagation,
+        transmission_s=transmission,
+        serialization_s=serialization,
+        exit_latency_s=_exit_latency_s(ends, tiers, computes, costs),
+    )
+
+
+def _exit_latency_s(ends: tuple[int, ...], tiers: list[int], computes: list[float], costs: Costs) -> tuple[float, ...]:
+    """[L] latency of one sample that leaves at partition k: its way there, then its result's way home."""
+    send_s = costs.send_s
+    result = costs.compute_s.shape[1]
+    elapsed = float(send_s[costs.source, tiers[0], 0])
+    latencies = []
+    for k, tier in enumerate(tiers):
+        if k:
+            elapsed += float(send_s[tiers[k - 1], tier, ends[k - 1]])
+        elapsed += computes[k]
+        latencies.append(elapsed + float(send_s[tier, costs.destination, result]))
+    return tuple(latencies)

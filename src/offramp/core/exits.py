@@ -1,0 +1,223 @@
+"""Who leaves where: three models of exit rates and accuracy behind one interface.
+
+A plan's accuracy and its exit rates depend on where the branches are and on the thresholds, never on the placement.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+
+from offramp.core import checks
+from offramp.core.checks import BoolArray, FloatArray
+from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile, threshold_faults
+from offramp.errors import fail, refuse
+
+# The thresholds a search tries where the profile names none: 20 levels, as in EdgeSys'22.
+DEFAULT_THRESHOLDS = tuple(round(0.05 * level, 2) for level in range(20))
+
+
+class ExitModelName(Enum):
+    """The three models of design section 2."""
+
+    PUBLISHED = "published"
+    MARGINAL = "marginal"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """Where the samples of a plan leave. L is the number of partitions.
+
+    exit_rates: [L] E_k, the share of all samples that leave at partition k; they sum to one.
+    stay_rates: [L] S_k, the share of all samples that go on past partition k; zero for the last.
+    accuracy: share of all samples answered right.
+    """
+
+    exit_rates: tuple[float, ...]
+    stay_rates: tuple[float, ...]
+    accuracy: float
+
+
+class ExitModel(Protocol):
+    """Where samples leave, for any partitioning and thresholds."""
+
+    @property
+    def name(self) -> ExitModelName:
+        """Which of the three this is."""
+        ...
+
+    @property
+    def thresholds(self) -> FloatArray:
+        """[K] the thresholds a search tries."""
+        ...
+
+    def leaving(self, ends: Sequence[int], thresholds: Sequence[float]) -> Leaving:
+        """Where samples leave when the branches after blocks `ends` [L] are used, at `thresholds` [L-1]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Additive:
+    """Exit rates that depend on each branch alone: `published` and `marginal`.
+
+    With F_i(T) = `left`, exit rates are E_k = F(P_k) - F(P_{k-1}), F = 1 for the last used branch, and accuracy is
+    the sum of acc(P_k) E_k (EdgeSys'22, section 2.3; PORTEND, section III).
+
+    thresholds: [K].
+    left: [K, N+1] F_i(T), the share of samples that have left by branch i; F_0 = 0.
+    branch_accuracy: [N+1] acc_i; entry 0 is not used.
+    """
+
+    name: ExitModelName
+    thresholds: FloatArray
+    left: FloatArray
+    branch_accuracy: FloatArray
+
+    def leaving(self, ends: Sequence[int], thresholds: Sequence[float]) -> Leaving:
+        """Where samples leave; the thresholds must be equal and among the model's own.
+
+        Marginal rates need not grow with the block, so a rate can come out negative: PORTEND publishes them so.
+        """
+        if len(set(thresholds)) > 1:
+            fail("thresholds", f"the {self.name.value} model knows one threshold for all exits", "use replay")
+        row = self._row(thresholds[0]) if thresholds else 0
+        left = [0.0, *(float(self.left[row, end]) for end in ends[:-1]), 1.0]
+        rates = tuple(after - before for before, after in itertools.pairwise(left))
+        return Leaving(
+            exit_rates=rates,
+            stay_rates=tuple(1 - share for share in left[1:]),
+            accuracy=sum(rate * float(self.branch_accuracy[end]) for rate, end in zip(rates, ends, strict=True)),
+        )
+
+    def at(self, thresholds: Sequence[float]) -> "Additive":
+        """The same model, with a search trying only those of its thresholds."""
+        rows = [self._row(threshold) for threshold in thresholds]
+        return replace(self, thresholds=self.thresholds[rows], left=self.left[rows])
+
+    def _row(self, threshold: float) -> int:
+        rows = np.flatnonzero(np.isclose(self.thresholds, threshold, rtol=0, atol=1e-9))
+        if not len(rows):
+            known = ", ".join(f"{t:g}" for t in self.thresholds)
+            fail("thresholds", f"{threshold:g} was not measured", f"use one of {known}, or the replay model")
+        return int(rows[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replay:
+    """Run every sample of the exit table through the plan.
+
+    A sample leaves at the first used branch whose entropy is at or below that branch's threshold, and its answer is
+    looked up. Exact for the profiled network, with one threshold or one per exit.
+
+    thresholds: [K] the thresholds a search tries; any other may be asked for.
+    """
+
+    table: ExitTable
+    thresholds: FloatArray
+
+    @property
+    def name(self) -> ExitModelName:
+        """Always `REPLAY`."""
+        return ExitModelName.REPLAY
+
+    def leaving(self, ends: Sequence[int], thresholds: Sequence[float]) -> Leaving:
+        """Where samples leave."""
+        samples = self.table.samples
+        here = np.ones(samples, np.bool_)
+        leave_here, stay, right = [], [], 0
+        for end, leave in zip(ends, self._would_leave(ends, thresholds), strict=True):
+            leaving = here & leave
+            here &= ~leave
+            leave_here.append(int(leaving.sum()) / samples)
+            stay.append(int(here.sum()) / samples)
+            right += int((leaving & self.table.correct[end - 1]).sum())
+        return Leaving(tuple(leave_here), tuple(stay), right / samples)
+
+    def _would_leave(self, ends: Sequence[int], thresholds: Sequence[float]) -> list[BoolArray]:
+        """[L] of [S]: whether each sample would leave at that exit if it got there."""
+        exits = [at_or_below(self.table.entropy[end - 1], t) for end, t in zip(ends[:-1], thresholds, strict=True)]
+        return [*exits, np.ones(self.table.samples, np.bool_)]
+
+
+def at_or_below(entropy: FloatArray, threshold: float) -> BoolArray:
+    """The exit rule: a sample whose normalized entropy is at or below the threshold leaves.
+
+    Entropies are float32 as the network computes them, and the comparison is in float32 too, so that an entropy
+    of float32(0.4) is at the threshold 0.4.
+    """
+    below: BoolArray = entropy <= np.float32(threshold)
+    return below
+
+
+def exit_model(
+    profile: Profile, name: ExitModelName | None = None, *, thresholds: Sequence[float] | None = None
+) -> ExitModel:
+    """The exit model of that name on what the profile has.
+
+    name: by default replay where there is an exit table, else what the profile's exit rates mean.
+    thresholds: what a search tries; by default those of the profile, else `DEFAULT_THRESHOLDS`. With exit rates and
+        no table they must be among the measured ones.
+    Raises `InputError` where the profile lacks what the model needs.
+    """
+    if name is None:
+        name = _default_name(profile)
+    if name is ExitModelName.REPLAY:
+        if profile.exit_table is None:
+            fail(
+                "exit_table", "the replay model needs an exit table and the profile has none", "use another exit model"
+            )
+        return Replay(profile.exit_table, _grid(profile, thresholds))
+    meaning = Meaning.FIRST_EXIT if name is ExitModelName.PUBLISHED else Meaning.MARGINAL
+    measured = profile.exits if profile.exits is not None and profile.exits.meaning is meaning else None
+    if profile.exit_table is not None and (measured is None or thresholds is not None):
+        accuracy = profile.exit_table.correct.mean(axis=1) if measured is None else measured.accuracy
+        return _counted(name, profile.exit_table, _grid(profile, thresholds), accuracy)
+    if measured is None:
+        fail("exits", f"the {name.value} model needs exit rates of meaning {meaning.value}", "use another exit model")
+    model = _measured(name, measured)
+    return model if thresholds is None else model.at(thresholds)
+
+
+def _default_name(profile: Profile) -> ExitModelName:
+    if profile.exit_table is not None:
+        return ExitModelName.REPLAY
+    assert profile.exits is not None
+    return ExitModelName.PUBLISHED if profile.exits.meaning is Meaning.FIRST_EXIT else ExitModelName.MARGINAL
+
+
+def _grid(profile: Profile, thresholds: Sequence[float] | None) -> FloatArray:
+    if thresholds is None:
+        thresholds = DEFAULT_THRESHOLDS if profile.exits is None else profile.exits.thresholds.tolist()
+    grid = np.array(thresholds, np.float64)
+    refuse(threshold_faults("thresholds", grid))
+    return grid
+
+
+def _counted(name: ExitModelName, table: ExitTable, grid: FloatArray, accuracy: FloatArray) -> Additive:
+    """Exit rates counted from the exit table."""
+    leaves = np.stack([at_or_below(table.entropy, t) for t in grid])  # [K, N, S]
+    leaves[:, -1] = True
+    if name is ExitModelName.PUBLISHED:
+        leaves = np.logical_or.accumulate(leaves, axis=1)
+    return _additive(name, grid, leaves.mean(axis=2), accuracy)
+
+
+def _measured(name: ExitModelName, exits: ExitRates) -> Additive:
+    """Exit rates as the profile gives them."""
+    left = exits.exit_rate
+    if exits.meaning is Meaning.FIRST_EXIT:
+        left = np.minimum(np.cumsum(left, axis=1), 1.0)
+    return _additive(name, exits.thresholds, left, exits.accuracy)
+
+
+def _additive(name: ExitModelName, thresholds: FloatArray, left: FloatArray, accuracy: FloatArray) -> Additive:
+    return Additive(
+        name=name,
+        thresholds=thresholds,
+        left=checks.frozen_array(np.pad(left, ((0, 0), (1, 0))), np.float64, 2, "exits.exit_rate"),
+        branch_accuracy=checks.frozen_array(np.pad(accuracy, (1, 0)), np.float64, 1, "exits.accuracy"),
+    )
