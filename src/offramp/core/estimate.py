@@ -85,7 +85,7 @@ def estimate(plan: Plan, *, topology: Topology, costs: Costs, exits: ExitModel) 
 
 
 def terms(ends: tuple[int, ...], tiers: list[int], leaving: Leaving, costs: Costs) -> Estimate:
-    """The estimate of partitions that end at blocks `ends` [L], run on `tiers` [L], and lose samples as in `leaving`."""
+    """The estimate of partitions that end at blocks `ends` [L] and run on `tiers` [L], where samples leave as given."""
     stay = leaving.stay_rates
     arrive = (1.0, *stay[:-1])  # S_k + E_k, the share that gets to partition k
     result = costs.compute_s.shape[1]

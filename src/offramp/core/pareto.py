@@ -1,0 +1,100 @@
+"""The Pareto frontier of accuracy and latency while a search is filling it.
+
+These functions are search kernels: plain Python on arrays that `offramp.core.compiling` can compile. A frontier is
+
+- points: float64 [capacity, 2], latency in seconds and accuracy of each member, both strictly increasing;
+- rows: int64 [capacity, 3M+1], the member's plan (see `offramp.core.search`), of which `count` are in use.
+
+**Dominance and ties.** A plan dominates another if it is no worse in both and better in one. Of plans equal in both,
+the frontier keeps the one with the lexicographically smallest row: fewest partitions, then smallest ends, then tiers
+nearest the device, then lowest thresholds.
+
+`goal` says what is kept: all that no other dominates, or the single best plan by one objective, ties decided by the
+other objective and then by row.
+"""
+
+import numpy as np
+
+from offramp.core.checks import BoolArray, FloatArray, IntArray
+
+FRONTIER, LEAST_LATENCY, MOST_ACCURACY = 0, 1, 2
+
+
+def covered(points: FloatArray, count: int, latency: float, accuracy: float, goal: int) -> bool:
+    """Whether a member is better than any plan at least that slow and at most that accurate. O(log count)."""
+    if count == 0:
+        return False
+    if goal == LEAST_LATENCY:
+        return points[0, 0] < latency or (points[0, 0] == latency and points[0, 1] > accuracy)  # type: ignore[no-any-return]
+    if goal == MOST_ACCURACY:
+        return points[0, 1] > accuracy or (points[0, 1] == accuracy and points[0, 0] < latency)  # type: ignore[no-any-return]
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        if points[middle, 0] <= latency:
+            low = middle + 1
+        else:
+            high = middle
+    if low == 0 or points[low - 1, 1] < accuracy:
+        return False
+    return points[low - 1, 1] > accuracy or points[low - 1, 0] < latency  # type: ignore[no-any-return]
+
+
+def latency_to_beat(points: FloatArray, count: int, accuracy: float, goal: int) -> float:
+    """The latency above which a plan of that accuracy is covered, in seconds. O(log count)."""
+    if count == 0 or (goal == MOST_ACCURACY and points[0, 1] < accuracy):
+        return float(np.inf)
+    if goal != FRONTIER:
+        return points[0, 0]  # type: ignore[no-any-return]
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        if points[middle, 1] < accuracy:
+            low = middle + 1
+        else:
+            high = middle
+    return float(np.inf) if low == count else points[low, 0]
+
+
+def row_before(a: IntArray, b: IntArray) -> bool:
+    """Whether row `a` [n] comes lexicographically before row `b` [n]."""
+    for i in range(len(a)):
+        if a[i] != b[i]:
+            return a[i] < b[i]  # type: ignore[no-any-return]
+    return False
+
+
+def insert(
+    points: FloatArray, rows: IntArray, count: int, latency: float, accuracy: float, row: IntArray, goal: int
+) -> int:
+    """Add a plan that no member covers, drop the members it dominates, and return the new count.
+
+    Needs a free place in `points` and `rows`. O(count) for the shift.
+    """
+    first = 0
+    last = count
+    if goal == FRONTIER:
+        while first < count and points[first, 0] < latency:
+            first += 1
+        last = first
+        while last < count and points[last, 1] <= accuracy:
+            last += 1
+    if first < last and points[first, 0] == latency and points[first, 1] == accuracy:
+        if row_before(row, rows[first]):
+            rows[first] = row
+        return count
+    points[first + 1 : first + 1 + count - last] = points[last:count].copy()
+    rows[first + 1 : first + 1 + count - last] = rows[last:count].copy()
+    points[first, 0] = latency
+    points[first, 1] = accuracy
+    rows[first] = row
+    return count + 1 - (last - first)
+
+
+def nondominated(latency_s: FloatArray, accuracy: FloatArray) -> BoolArray:
+    """[n] Which of n plans no other plan dominates; of equal ones, the first. O(n log n)."""
+    order = np.lexsort((np.arange(len(latency_s)), -accuracy, latency_s))
+    best_before = np.maximum.accumulate(np.concatenate([[-np.inf], accuracy[order][:-1]]))
+    keep = np.zeros(len(latency_s), np.bool_)
+    keep[order] = accuracy[order] > best_before
+    return keep
