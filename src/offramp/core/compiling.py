@@ -31,5 +31,4 @@ def compile_kernels(
         copy = FunctionType(source.__code__, scope, source.__name__)
         copy.__module__ = source.__module__
         scope[name] = numba.njit(cache=True, nogil=True)(copy)
-    search: Callable[..., Any] = scope[kernels[-1].__name__]
-    return search
+    return scope[kernels[-1].__name__]

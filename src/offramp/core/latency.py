@@ -49,13 +49,10 @@ class Costs:
 def costs(profile: Profile, topology: Topology, *, compute: ComputeSource | None = None) -> Costs:
     """What everything costs on that topology.
 
-    compute: which measurements to use; by default partitions where every device of the topology has them.
+    compute: which measurements to use; by default whole partitions for the devices that have them, else blocks.
     Raises `InputError` where a tier's device was not measured, or not in that way.
     """
     timings = [_timing(profile, tier) for tier in topology.tiers]
-    if compute is None:
-        whole = all(timing.partition_s is not None for timing in timings)
-        compute = ComputeSource.PARTITIONS if whole else ComputeSource.BLOCKS
     factors = [1.0 if tier.slowdown is None else tier.slowdown for tier in topology.tiers]
     bits = profile.backbone.object_bits
     m = len(topology.tiers)
@@ -90,8 +87,10 @@ def _timing(profile: Profile, tier: Tier) -> Timing:
     return profile.timings[device]
 
 
-def _compute_s(timing: Timing, source: ComputeSource, place: str) -> FloatArray:
+def _compute_s(timing: Timing, source: ComputeSource | None, place: str) -> FloatArray:
     """[N+1, N+1] compute(first..last) without the slowdown: CB_last + the sum of CK_i (EdgeSys'22, section 2.2)."""
+    if source is None:
+        source = ComputeSource.BLOCKS if timing.partition_s is None else ComputeSource.PARTITIONS
     n = timing.blocks
     table = np.full((n + 1, n + 1), np.inf)
     above = np.triu_indices(n)

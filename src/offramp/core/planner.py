@@ -1,7 +1,7 @@
 """The best plan, the frontier, and the proof that nothing better exists."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -190,12 +190,14 @@ def choose(frontier: Sequence[PricedPlan], requirement: Requirement) -> Answer:
 
 
 @cache
-def _additive(*, compiled: bool) -> Callable[..., Any]:
-    return compile_kernels(search_additive.KERNELS) if compiled else search_additive.search_additive
+def _additive(*, compiled: bool) -> Any:
+    if not compiled:
+        return search_additive.search_additive
+    return compile_kernels(search_additive.KERNELS)
 
 
 @cache
-def _replay(*, compiled: bool) -> Callable[..., Any]:
+def _replay(*, compiled: bool) -> Any:
     if not compiled:
         return search_replay.search_replay
     return compile_kernels(search_replay.KERNELS, search_replay.COMPILED_AS)

@@ -1,0 +1,121 @@
+"""The planner's slow and obvious twin: try every plan, adding up its cost link by link and sample by sample.
+
+It shares no code with what it checks beyond the values that describe the world.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+
+from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
+from offramp.core.topology import Topology
+
+
+def every_plan(blocks: int, tiers: int, thresholds: list[float]) -> Iterator[tuple[tuple, tuple, float]]:
+    """Ends, tiers and the one threshold of every plan in the space."""
+    for threshold in thresholds:
+        for parts in range(1, min(blocks, tiers) + 1):
+            for ends in itertools.combinations(range(1, blocks + 1), parts):
+                for places in itertools.permutations(range(tiers), parts):
+                    yield ends, places, threshold
+
+
+def compute_time(profile: Profile, topology: Topology, tier: int, first: int, last: int) -> float:
+    where = topology.tiers[tier]
+    timing = profile.timings[where.device or profile.reference_device]
+    factor = 1.0 if where.slowdown is None else where.slowdown
+    if timing.partition_s is not None:
+        return factor * float(timing.partition_s[first - 1][last - 1])
+    blocks = sum(float(timing.block_s[i - 1]) for i in range(first, last + 1))
+    return factor * (blocks + float(timing.branch_s[last - 1]))
+
+
+def send_time(profile: Profile, topology: Topology, a: int, b: int, item: int) -> float:
+    """Item 0 is the input, i block i's output, -1 the result."""
+    if a == b:
+        return 0.0
+    sizes = [profile.backbone.input_bits, *(block.output_bits for block in profile.backbone.blocks)]
+    bits = profile.backbone.result_bits if item == -1 else sizes[item]
+    crossed = [link for j, link in enumerate(topology.links) if min(a, b) <= j < max(a, b)]
+    total = sum(link.latency_s for link in crossed)
+    if topology.mtu_bits is None:
+        total += sum(bits / link.bandwidth_bits_per_s for link in crossed)
+    else:
+        fragments = math.ceil(bits / topology.mtu_bits)
+        slowest = min(link.bandwidth_bits_per_s for link in crossed)
+        total += (fragments - 1) * topology.mtu_bits / slowest
+        total += sum(topology.mtu_bits / link.bandwidth_bits_per_s for link in crossed)
+    for tier, direction in ((a, "serialize_s"), (b, "deserialize_s")):
+        where = topology.tiers[tier]
+        timing = profile.timings[where.device or profile.reference_device]
+        total += (1.0 if where.slowdown is None else where.slowdown) * float(getattr(timing, direction)[item])
+    return total
+
+
+def one_way(profile: Profile, topology: Topology, ends: tuple, tiers: tuple, leaves_at: int) -> float:
+    """Latency of one sample that leaves at partition `leaves_at` (from 0)."""
+    source, destination = ([t.name for t in topology.tiers].index(n) for n in (topology.source, topology.destination))
+    total, here, block = send_time(profile, topology, source, tiers[0], 0), tiers[0], 0
+    for k in range(leaves_at + 1):
+        if k:
+            total += send_time(profile, topology, here, tiers[k], block)
+        here = tiers[k]
+        total += compute_time(profile, topology, here, block + 1, ends[k])
+        block = ends[k]
+    return total + send_time(profile, topology, here, destination, -1)
+
+
+def replayed(table: ExitTable, ends: tuple, thresholds: tuple) -> tuple[list[float], float]:
+    """Exit rates and accuracy, sample by sample."""
+    samples = len(table.label)
+    counts, right = [0] * len(ends), 0
+    for s in range(samples):
+        for k, end in enumerate(ends):
+            if k == len(ends) - 1 or table.entropy[end - 1][s] <= thresholds[k]:
+                counts[k] += 1
+                right += bool(table.correct[end - 1][s])
+                break
+    return [count / samples for count in counts], right / samples
+
+
+def from_rates(exits: ExitRates, ends: tuple, threshold: float) -> tuple[list[float], float]:
+    row = [float(t) for t in exits.thresholds].index(threshold)
+    rates, before = [], 0.0
+    for k, end in enumerate(ends):
+        if k == len(ends) - 1:
+            left = 1.0
+        elif exits.meaning is Meaning.FIRST_EXIT:
+            left = sum(float(exits.exit_rate[row][i]) for i in range(end))
+        else:
+            left = float(exits.exit_rate[row][end - 1])
+        rates.append(left - before)
+        before = left
+    return rates, sum(rate * float(exits.accuracy[end - 1]) for rate, end in zip(rates, ends, strict=True))
+
+
+def judged(profile: Profile, topology: Topology, ends: tuple, tiers: tuple, threshold: float) -> tuple[float, float]:
+    """Mean latency and accuracy of a plan, by replay where there is an exit table."""
+    if profile.exit_table is not None:
+        rates, accuracy = replayed(profile.exit_table, ends, (threshold,) * len(ends))
+    else:
+        rates, accuracy = from_rates(profile.exits, ends, threshold)
+    latency = sum(rate * one_way(profile, topology, ends, tiers, k) for k, rate in enumerate(rates))
+    return latency, accuracy
+
+
+def frontier(profile: Profile, topology: Topology) -> list[tuple[float, float, tuple, tuple, tuple]]:
+    """(latency, accuracy, ends, tiers, thresholds) of every frontier member, fastest first, ties by the stated rule."""
+    if profile.exits is not None:
+        thresholds = [float(t) for t in profile.exits.thresholds]
+    else:
+        thresholds = [round(0.05 * k, 2) for k in range(20)]
+    found = []
+    for ends, tiers, threshold in every_plan(len(profile.backbone.blocks), len(topology.tiers), thresholds):
+        latency, accuracy = judged(profile, topology, ends, tiers, threshold)
+        found.append((latency, -accuracy, len(ends), ends, tiers, (threshold,) * (len(ends) - 1)))
+    members, best = [], -math.inf
+    for latency, wrong, _, ends, tiers, cuts in sorted(found):
+        if -wrong > best:
+            best = -wrong
+            members.append((latency, -wrong, ends, tiers, cuts))
+    return members
