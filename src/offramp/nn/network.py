@@ -1,0 +1,124 @@
+"""A backbone with branches: what is trained, cut apart and deployed."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from offramp.nn.data import Dataset
+
+Shape: TypeAlias = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A backbone before it has weights.
+
+    make_blocks: new blocks by name, in order; block 1 takes normalized images [B, 3, H, W].
+    make_branch: new classifying layers for an output of that shape (without the batch) and so many classes.
+    """
+
+    name: str
+    make_blocks: Callable[[], Mapping[str, nn.Module]]
+    make_branch: Callable[[Shape, int], nn.Module]
+
+
+class Normalize(nn.Module):
+    """uint8 images to floats with mean 0 and deviation 1 per channel.
+
+    It is the beginning of block 1, so that what travels to a network is the raw sample, and the constants
+    travel with the weights.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, mean: Iterable[float], deviation: Iterable[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([*mean], dtype=torch.float32).view(-1, 1, 1))
+        self.register_buffer("deviation", torch.tensor([*deviation], dtype=torch.float32).view(-1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] uint8 -> float32 of the same shape."""
+        return (images.float() - self.mean) / self.deviation
+
+
+class MultiExitNetwork(nn.Module):
+    """Blocks in a line and a branch after some of them; the last block always has one.
+
+    blocks: block 1 first; block 1 takes raw images, uint8 [B, 3, H, W].
+    branches: by the 1-based block they follow.
+    """
+
+    def __init__(self, blocks: Iterable[nn.Module], branches: Mapping[int, nn.Module]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.ends = tuple(sorted(branches))
+        self.branches = nn.ModuleList(branches[end] for end in self.ends)
+        if not self.ends or self.ends[-1] != len(self.blocks):
+            raise ValueError(f"the last of {len(self.blocks)} blocks needs a branch, there are branches at {self.ends}")
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Logits [B, C] of every branch, shallowest first."""
+        logits = []
+        branches = dict(zip(self.ends, self.branches, strict=True))
+        x = images
+        for i, block in enumerate(self.blocks, start=1):
+            x = block(x)
+            if i in branches:
+                logits.append(branches[i](x))
+        return logits
+
+    def branch(self, end: int) -> nn.Module:
+        """The branch after block `end`, 1-based."""
+        return self.branches[self.ends.index(end)]
+
+
+class Partition(nn.Module):
+    """Blocks first..last of a network, 1-based, and the branch after the last; the weights are shared with it."""
+
+    def __init__(self, network: MultiExitNetwork, first: int, last: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*network.blocks[first - 1 : last])
+        self.branch = network.branch(last)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Output of block first-1 (or raw images) -> output of block `last`, logits [B, C] of its branch."""
+        output = self.blocks(x)
+        return output, self.branch(output)
+
+
+def build(spec: Spec, dataset: Dataset, *, ends: Iterable[int] | None = None, seed: int) -> MultiExitNetwork:
+    """A new network for `dataset`, with branches after the blocks `ends`, and cut off behind the last of them.
+
+    ends: 1-based; None for the full configuration, a branch after every block.
+    seed: of the first weights; torch's own random state is left as it was.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        blocks = [*spec.make_blocks().values()]
+        blocks[0] = nn.Sequential(Normalize(dataset.mean, dataset.deviation), blocks[0])
+        wanted = set(range(1, len(blocks) + 1) if ends is None else ends)
+        branches = {}
+        x = torch.zeros(1, *dataset.image_shape, dtype=torch.uint8)
+        for i, block in enumerate(blocks[: max(wanted)], start=1):
+            x = output_of(block, x)
+            if i in wanted:
+                branches[i] = spec.make_branch(tuple(x.shape[1:]), dataset.classes)
+    return MultiExitNetwork(blocks[: max(wanted)], branches)
+
+
+def truncated(network: MultiExitNetwork, end: int) -> MultiExitNetwork:
+    """The first `end` blocks with the branch after them alone; the weights are shared with `network`."""
+    return MultiExitNetwork(network.blocks[:end], {end: network.branch(end)})
+
+
+def output_of(module: nn.Module, x: Tensor) -> Tensor:
+    """What `module` makes of `x` when it is deployed; its mode and running statistics stay as they are."""
+    training = module.training
+    with torch.inference_mode():
+        output: Tensor = module.eval()(x)
+    module.train(training)
+    return output

@@ -1,0 +1,146 @@
+"""Fitting one network: stochastic gradient descent as a stream of events, able to go on where it stopped."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from offramp.core import checks
+from offramp.errors import Fault, refuse
+from offramp.nn.data import Split, batches
+from offramp.nn.network import MultiExitNetwork
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a network is fitted.
+
+    learning_rate: the peak, reached after `warmup` (a share of all steps); from there a cosine down to zero.
+    shift: images are moved by up to so many pixels each way.
+    """
+
+    epochs: int
+    batch_size: int = 24
+    learning_rate: float = 0.1
+    warmup: float = 0.25
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    shift: int = 1
+
+    def __post_init__(self) -> None:
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[Fault]:
+        yield from checks.positive("epochs", self.epochs, "train for at least one epoch")
+        yield from checks.positive("batch_size", self.batch_size, "learn from at least one sample at a time")
+        yield from checks.positive("learning_rate", self.learning_rate, "give a rate, e.g. 0.05")
+
+    def rate(self, done: float) -> float:
+        """Learning rate when the share `done` of all steps is done."""
+        if done < self.warmup:
+            return self.learning_rate * done / self.warmup
+        return self.learning_rate * (1 + math.cos(math.pi * (done - self.warmup) / (1 - self.warmup))) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One batch was learned.
+
+    epoch: 1-based.
+    images: how many the batch held.
+    loss: sum of the branches' cross-entropies.
+    accuracy: share of the batch that the last branch had right, before the step.
+    """
+
+    epoch: int
+    images: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EpochEnd:
+    """All samples were learned once more.
+
+    epoch: 1-based.
+    momentum: the optimizer's state, by parameter name.
+    """
+
+    epoch: int
+    momentum: Mapping[str, Tensor]
+
+
+def fit(
+    network: MultiExitNetwork,
+    split: Split,
+    recipe: Recipe,
+    *,
+    seed: int,
+    bf16: bool = False,
+    start: EpochEnd | None = None,
+) -> Iterator[Step | EpochEnd]:
+    """Fit `network`, where it is, to the sum of its branches' cross-entropies; it changes as the events are taken.
+
+    seed: of the order and the shifts of the samples; each epoch has its own stream, so that one that starts
+        after `start` sees what it would have seen without the break.
+    bf16: compute in bfloat16 what allows it; weights stay float32.
+    start: the last epoch that was finished before; `network` holds its weights.
+
+    The loss is that of EdgeSys'22, section 2.1, after Teerapittayanon et al., BranchyNet, ICPR 2016, with all
+    weights 1.
+    """
+    device = next(network.parameters()).device
+    network.to(memory_format=torch.channels_last).train()
+    images = torch.tensor(split.images, device=device)
+    labels = torch.tensor(split.labels, device=device)
+    optimizer = torch.optim.SGD(
+        network.parameters(), momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
+    )
+    first = 1
+    if start is not None:
+        first = start.epoch + 1
+        for name, weight in network.named_parameters():
+            buffer = torch.empty_like(weight).copy_(start.momentum[name]).detach()
+            optimizer.state[weight]["momentum_buffer"] = buffer
+    for epoch in range(first, recipe.epochs + 1):
+        learned = 0
+        rng = np.random.default_rng([seed, epoch])
+        for x, y in batches(images, labels, batch_size=recipe.batch_size, shift=recipe.shift, rng=rng):
+            learned += len(y)
+            # The rate of the step's end: the first step would otherwise learn nothing.
+            optimizer.param_groups[0]["lr"] = recipe.rate((epoch - 1 + learned / len(split)) / recipe.epochs)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                logits = network(x)
+            loss = torch.stack([F.cross_entropy(branch.float(), y) for branch in logits]).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            accuracy = (logits[-1].argmax(1) == y).float().mean().item()
+            yield Step(epoch, len(y), loss.item(), accuracy)
+        momentum = {name: optimizer.state[weight]["momentum_buffer"] for name, weight in network.named_parameters()}
+        yield EpochEnd(epoch, momentum)
+
+
+def predict(network: MultiExitNetwork, split: Split, *, batch_size: int = 256) -> Tensor:
+    """Logits [branches, S, C] of a deployed network in float32: evaluation mode, no autocast."""
+    device = next(network.parameters()).device
+    images = torch.tensor(split.images, device=device)
+    network.eval()
+    with torch.inference_mode():
+        return torch.cat([torch.stack(network(batch)) for batch in images.split(batch_size)], dim=1).cpu()
+
+
+def accuracy(network: MultiExitNetwork, split: Split) -> tuple[float, ...]:
+    """Share of the split that each branch has right, shallowest first."""
+    right = predict(network, split).argmax(dim=2).numpy() == split.labels
+    return tuple(right.mean(axis=1).tolist())
+
+
+def place(network: nn.Module) -> None:
+    """Move `network` to where training is fastest: the CUDA device if there is one."""
+    if torch.cuda.is_available():
+        network.to("cuda")
