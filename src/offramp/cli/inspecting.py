@@ -1,0 +1,70 @@
+"""The commands that only look: `offramp topology` and `offramp schema`."""
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from offramp.core.topology import Topology
+
+
+def topology(
+    source: Annotated[
+        str | None, typer.Argument(help="A YAML file or the name of a shipped topology; without it, their names.")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON, in SI units, for other programs.")] = False,
+) -> None:
+    """Show a topology, or list those that ship with Offramp.
+
+    Example: offramp topology mobile
+    """
+    from rich.console import Console
+
+    from offramp.files import read_topology, shipped
+
+    if source is None:
+        names = shipped("topologies")
+        print(json.dumps(names) if json_ else "\n".join(names))
+        return
+    shown = read_topology(source)
+    if json_:
+        print(json.dumps(dataclasses.asdict(shown), indent=2))
+    else:
+        Console().print(drawing(shown))
+
+
+def schema(
+    kind: Annotated[Literal["topology", "profile", "plan"], typer.Argument(help="The kind of file.")],
+) -> None:
+    """Print the JSON Schema of a kind of file, for editors and other programs.
+
+    Example: offramp schema topology > topology.schema.json
+    """
+    from offramp import files
+
+    print(json.dumps(files.schema(kind), indent=2, ensure_ascii=False))
+
+
+def drawing(topology: "Topology") -> "Table":
+    """The line of tiers from the device down to the cloud, with the links between them."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from offramp.files.quantities import RATE, TIME, write_size
+
+    transfer = "store-and-forward"
+    if topology.mtu_bits is not None:
+        transfer = f"pipelined, MTU {write_size(topology.mtu_bits)}"
+    table = Table(box=None, show_header=False, title=f"{escape(topology.name)} ({transfer})", title_justify="left")
+    for j, tier in enumerate(topology.tiers):
+        speed = f"device {escape(tier.device)}" if tier.slowdown is None else f"slowdown {tier.slowdown:g}"
+        roles = [role for role in ("source", "destination") if getattr(topology, role) == tier.name]
+        table.add_row(f"[bold]{escape(tier.name)}[/bold]", speed, " and ".join(roles))
+        if j < len(topology.links):
+            link = topology.links[j]
+            table.add_row(f"  │ {RATE.write(link.bandwidth_bits_per_s)}, {TIME.write(link.latency_s)}")
+    return table

@@ -1,0 +1,217 @@
+"""What a profile's JSON holds, as pydantic models that turn into the core's values."""
+
+import math
+from itertools import combinations_with_replacement
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import AfterValidator, Field
+
+from offramp.core import checks
+from offramp.core.backbone import Backbone, Block
+from offramp.core.checks import FloatArray
+from offramp.core.profile import ExitRates, Meaning, Timing
+from offramp.errors import Fault, fail, refuse
+from offramp.files.checking import Document, attempt
+
+# Bounds what an untrusted file can make us allocate; the deepest published networks have about a thousand layers.
+MOST_BLOCKS = 1024
+MOST_DEVICES = 64
+
+BLANK_BLOCK = Block("", 1)
+
+Seconds = Annotated[float, Field(description="a time in seconds", examples=[0.0012], json_schema_extra={"minimum": 0})]
+Share = Annotated[
+    float, Field(description="a number from 0 to 1", examples=[0.4], json_schema_extra={"minimum": 0, "maximum": 1})
+]
+# Whole numbers above 2**53 don't survive the way through JSON.
+Whole = Annotated[int, Field(le=2**53, json_schema_extra={"minimum": 1})]
+Row = Annotated[
+    list[Annotated[float, Field(description="a number", examples=[1])]],
+    Field(min_length=3, max_length=3, description="first block, last block (from 1), seconds", examples=[[1, 3, 0.01]]),
+]
+
+
+def _per_block(kind: Any, spare: int = 0) -> Any:
+    return Annotated[list[kind], Field(max_length=MOST_BLOCKS + spare)]
+
+
+class BlockDocument(Document):
+    """Layers that are never cut apart."""
+
+    name: str = Field(description="what the block is called", examples=["stem"])
+    output_bits: Whole = Field(description="the size of the output tensor in bits", examples=[524288])
+
+
+class BackboneDocument(Document):
+    """A line of N blocks and what they put out."""
+
+    name: str = Field(description="what the backbone is called", examples=["resnet20"])
+    dataset: str = Field(description="what it was trained on", examples=["digits"])
+    input_bits: Whole = Field(description="the size of one sample in bits", examples=[24576])
+    result_bits: Whole = Field(description="the size of one answer in bits", examples=[320])
+    blocks: _per_block(BlockDocument) = Field(description="the blocks, block 1 first")
+
+    def core(self) -> Backbone:
+        """The core's backbone; raises `InputError`."""
+        faults: list[Fault] = []
+        blocks = [
+            attempt(faults, f"blocks[{i}]", Block, block.name, block.output_bits) or BLANK_BLOCK
+            for i, block in enumerate(self.blocks)
+        ]
+        backbone = attempt(
+            faults, "", Backbone, self.name, self.dataset, self.input_bits, self.result_bits, tuple(blocks)
+        )
+        refuse(faults)
+        return backbone
+
+
+class TimingDocument(Document):
+    """Times on one device: of blocks and branches, of whole partitions, or both."""
+
+    block_s: _per_block(Seconds) | None = Field(None, description="[N] seconds of each block without its branch")
+    branch_s: _per_block(Seconds) | None = Field(None, description="[N] seconds of the branch after each block")
+    partition_s: _per_block(Row, MOST_BLOCKS * MOST_BLOCKS // 2) | None = Field(
+        None, description="[first, last, seconds] of every run of blocks with the branch after its last"
+    )
+    serialize_s: _per_block(Seconds, 2) = Field(
+        [], description="seconds to turn the input, the blocks' outputs and the result into bytes; zero from its end on"
+    )
+    deserialize_s: _per_block(Seconds, 2) = Field([], description="seconds of the way back, in the same order")
+    block_spread_s: _per_block(Seconds) | None = Field(None, description="[N] standard deviation behind block_s")
+    branch_spread_s: _per_block(Seconds) | None = Field(None, description="[N] standard deviation behind branch_s")
+
+    def core(self) -> Timing:
+        """The core's timing; raises `InputError`."""
+        if self.block_s is None and self.partition_s is None:
+            fail("block_s", "there is neither block_s nor partition_s", "give one of the two, or both")
+        faults: list[Fault] = []
+        n = blocks_timed(self.block_s, self.partition_s)
+        timing = attempt(
+            faults,
+            "",
+            Timing,
+            block_s=self.block_s,
+            branch_s=self.branch_s,
+            partition_s=None if self.partition_s is None else _matrix(self.partition_s, n, faults),
+            serialize_s=_padded(self.serialize_s, n),
+            deserialize_s=_padded(self.deserialize_s, n),
+            block_spread_s=self.block_spread_s,
+            branch_spread_s=self.branch_spread_s,
+        )
+        refuse(faults)
+        return timing
+
+
+class ExitsDocument(Document):
+    """Exit rates at K thresholds, and the accuracy of each branch."""
+
+    thresholds: Annotated[list[Share], Field(max_length=100_000)] = Field(
+        description="[K] normalized entropies, going up", examples=[[0.1, 0.2, 0.4]]
+    )
+    meaning: Literal["first-exit", "marginal"] = Field(
+        description="whether a rate counts first exits (EdgeSys'22) or one exit alone (PORTEND)"
+    )
+    exit_rate: Annotated[list[_per_block(Share)], Field(max_length=100_000)] = Field(
+        description="[K x N] shares of the samples, one row per threshold"
+    )
+    accuracy: _per_block(Share) = Field(description="[N] accuracy of each branch, as the meaning defines it")
+    samples: Whole = Field(description="the number of samples counted", examples=[5000])
+    joint_accuracy: _per_block(Share) | None = Field(
+        None, description="[N] accuracy of each branch in the network trained with all branches"
+    )
+
+    def core(self) -> ExitRates:
+        """The core's exit rates; raises `InputError`."""
+        n = len(self.accuracy)
+        faults: list[Fault] = []
+        for k, row in enumerate(self.exit_rate):
+            faults += checks.length(f"exit_rate[{k}]", len(row), n, "one per branch")
+        ragged = bool(faults)
+        more: list[Fault] = []
+        rates = attempt(
+            more,
+            "",
+            ExitRates,
+            thresholds=self.thresholds,
+            meaning=Meaning(self.meaning),
+            exit_rate=np.full((len(self.exit_rate), n), np.nan)
+            if ragged
+            else np.reshape(self.exit_rate, (len(self.exit_rate), n)),
+            accuracy=self.accuracy,
+            samples=self.samples,
+            joint_accuracy=self.joint_accuracy,
+        )
+        refuse([*faults, *(fault for fault in more if not (ragged and fault.place.startswith("exit_rate[")))])
+        return rates
+
+
+class ProfileDocument(Document):
+    """What was measured of one backbone: times on devices, and how each branch classifies samples."""
+
+    offramp: Literal["profile/1"] = Field(description="the format")
+    backbone: Annotated[BackboneDocument, AfterValidator(BackboneDocument.core)] = Field(
+        description="the network, a line of blocks"
+    )
+    timings: dict[str, Annotated[TimingDocument, AfterValidator(TimingDocument.core)]] = Field(
+        min_length=1, max_length=MOST_DEVICES, description="times by device"
+    )
+    reference_device: str | None = Field(
+        None, description="the device that slowdowns refer to; where absent, the fastest", examples=["pi4"]
+    )
+    exits: Annotated[ExitsDocument, AfterValidator(ExitsDocument.core)] | None = Field(
+        None, description="exit rates by threshold; may be absent where there is an exit_table"
+    )
+    exit_table: str | None = Field(
+        None,
+        description="an npz file, its path relative to this one; may be absent where there are exits",
+        examples=["exits.npz"],
+    )
+    provenance: dict[str, Any] = Field({}, description="how it was measured, for people")
+
+
+def blocks_timed(block_s: list[float] | None, rows: list[list[float]]) -> int:
+    """N as the times themselves have it."""
+    if block_s is not None:
+        return len(block_s)
+    return max((int(last) for _, last, _ in rows if 1 <= last <= MOST_BLOCKS), default=0)
+
+
+def _padded(values: list[float], n: int) -> list[float]:
+    """Times of all N+2 objects: what is missing at the end was not measured and counts as zero."""
+    right = not values or n <= len(values) <= n + 2
+    return values + [0.0] * (n + 2 - len(values)) if right else values
+
+
+def _matrix(rows: list[list[float]], n: int, faults: list[Fault]) -> FloatArray:
+    """[N, N] seconds of blocks f..l at [f-1, l-1], NaN below the diagonal; what is wrong goes to `faults`.
+
+    An unreadable number is NaN here, and has been spoken of.
+    """
+    matrix = np.full((n, n), np.nan)
+    given: set[tuple[float, float]] = set()
+    for r, (first, last, seconds) in enumerate(rows):
+        run, place = (first, last), f"partition_s[{r}]"
+        if math.isnan(first) or math.isnan(last):
+            continue
+        if not (first.is_integer() and last.is_integer() and 1 <= first <= last <= n):
+            faults.append(Fault(place, f"{_run(run)} is not a run of blocks", f"give 1 <= first <= last <= {n}"))
+            continue
+        if run in given:
+            faults.append(Fault(place, f"{_run(run)} is given twice", "keep one of the two"))
+        given.add(run)
+        wrong = list(checks.not_negative(f"{place}[2]", seconds, "give seconds, zero or more"))
+        faults += wrong
+        matrix[int(first) - 1, int(last) - 1] = 0 if wrong else seconds
+    unreadable = any(math.isnan(first) or math.isnan(last) for first, last, _ in rows)
+    runs = combinations_with_replacement(range(1, n + 1), 2)
+    missing = [] if unreadable else [run for run in runs if run not in given]
+    if missing:
+        named = ", ".join(map(_run, missing[:3])) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        faults.append(Fault("partition_s", f"has no {named}", f"give all {n * (n + 1) // 2} runs of the {n} blocks"))
+    matrix[np.triu(np.isnan(matrix))] = 0
+    return matrix
+
+
+def _run(run: tuple[float, float]) -> str:
+    return f"[{run[0]:g}, {run[1]:g}]"

@@ -1,0 +1,118 @@
+"""Plans: one line of text, or JSON as `offramp plan --json` prints it, to `core.plan.Plan` and back."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from offramp.core.plan import Plan
+from offramp.errors import Fault, InputError, fail, refuse
+from offramp.files.checking import Document, attempt, check, untold
+from offramp.files.parsing import parse_json
+from offramp.files.sources import is_file, locate, naming, read_text
+from offramp.files.writing import json_text, replace_files
+
+# A plan is a line; what may take room is the frontier beside it.
+MOST_BYTES = 1 << 26
+
+_EXAMPLE = "1-3@smartwatch 4-9@smartphone 10@cloud T=0.40"
+
+
+class PlanEntry(Document):
+    """A plan as a line of text, as its lists, or as both, which must then say the same."""
+
+    text: str | None = Field(None, description="the plan in one line", examples=[_EXAMPLE])
+    ends: list[Annotated[int, Field(le=2**53, description="a block, from 1", examples=[3])]] | None = Field(
+        None, description="the last block of each partition, from 1", examples=[[3, 9, 10]]
+    )
+    placement: list[Annotated[str, Field(description="the name of a tier", examples=["cloud"])]] | None = Field(
+        None, description="the tier of each partition", examples=[["smartwatch", "smartphone", "cloud"]]
+    )
+    thresholds: (
+        list[
+            Annotated[
+                float,
+                Field(
+                    description="a normalized entropy", examples=[0.4], json_schema_extra={"minimum": 0, "maximum": 1}
+                ),
+            ]
+        ]
+        | None
+    ) = Field(None, description="at or below it a sample leaves, one per partition but the last", examples=[[0.4, 0.4]])
+
+
+class PlanDocument(Document):
+    """A plan, and what else `offramp plan --json` prints with it."""
+
+    plan: PlanEntry = Field(description="the plan")
+    estimate: dict[str, Any] | None = Field(None, description="what was predicted of the plan; not read back")
+    frontier: list[Any] | None = Field(None, description="the other plans worth having; not read back")
+    search: dict[str, Any] | None = Field(None, description="how the plan was found; not read back")
+
+
+def read_plan(source: str | Path) -> Plan:
+    """The plan in a file, as text or JSON, or the text form itself.
+
+    Raises `InputError` with every fault.
+    """
+    with naming(source):
+        if isinstance(source, str) and "@" in source and not is_file(Path(source)):
+            return _parsed(source)
+        text = read_text(locate(source), most=MOST_BYTES)
+        if not text.lstrip().startswith(("{", "[")):
+            return _parsed(text)
+        raw, faults = parse_json(text)
+        return _plan(raw, faults)
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """The plan as `offramp plan --json` prints it under "plan"."""
+    return {
+        "text": str(plan),
+        "ends": list(plan.ends),
+        "placement": list(plan.placement),
+        "thresholds": list(plan.thresholds),
+    }
+
+
+def write_plan(document: Mapping[str, Any], path: str | Path) -> None:
+    """Write `document`, an object with `plan_document(plan)` under "plan", as JSON that `read_plan` reads.
+
+    Raises `InputError` where it would not, or where the file can't be written.
+    """
+    _plan(dict(document), [])
+    replace_files({Path(path): json_text(dict(document)).encode()})
+
+
+def _plan(raw: Any, faults: list[Fault]) -> Plan:
+    """The plan in a document that has the `faults` already; raises `InputError`."""
+    document, more = check(PlanDocument, raw, strict=True)
+    faults = untold(faults, more)
+    if document is None:
+        raise InputError(faults)
+    entry = document.plan
+    more = []
+    spoken = None if entry.text is None else attempt(more, "plan.text", _parsed, entry.text)
+    lists = {"ends": entry.ends, "placement": entry.placement, "thresholds": entry.thresholds}
+    missing = [key for key, value in lists.items() if value is None]
+    listed = None
+    if not missing:
+        listed = attempt(more, "plan", Plan, *(tuple(value) for value in lists.values()))
+    elif len(missing) < len(lists):
+        more += [Fault(f"plan.{key}", "is missing", "give ends, placement and thresholds together") for key in missing]
+    elif entry.text is None:
+        more.append(Fault("plan", "says nothing", f"give its text, e.g. {_EXAMPLE}"))
+    if spoken and listed and spoken != listed:
+        more.append(Fault("plan.text", f"says {spoken}, the lists say {listed}", "give one of the two, or correct it"))
+    refuse(untold(faults, more))
+    return listed or spoken
+
+
+def _parsed(text: str) -> Plan:
+    try:
+        return Plan.parse(text)
+    except InputError:
+        raise
+    except (ValueError, OverflowError):
+        fail("plan", "has a block number of hundreds of digits", "blocks count from 1")

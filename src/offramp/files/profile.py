@@ -1,0 +1,198 @@
+"""Profiles: JSON, with an exit table beside it, to `core.profile.Profile` and back."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from offramp.core.backbone import Backbone
+from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile, Timing
+from offramp.errors import Fault, InputError, fail
+from offramp.files.checking import attempt, check, untold
+from offramp.files.measured import BLANK_BLOCK, MOST_BLOCKS, ProfileDocument, blocks_timed
+from offramp.files.parsing import parse_json
+from offramp.files.sources import locate, naming, read_text
+from offramp.files.tables import read_table, table_bytes
+from offramp.files.writing import json_text, replace_files
+
+FORMAT = "profile/1"
+MOST_BYTES = 1 << 26
+
+
+def read_profile(source: str | Path) -> Profile:
+    """The profile in a JSON file with the exit table it names, or the shipped one of that name.
+
+    Raises `InputError` with every fault of the document and of the table.
+    """
+    with naming(source):
+        path = locate(source, "profiles")
+        raw, faults = parse_json(read_text(path, most=MOST_BYTES))
+        document, more = check(ProfileDocument, raw, strict=True)
+        faults = untold(faults, more)
+        table = attempt(faults, "exit_table", _table, raw, path.parent)
+        if document is None or faults:
+            faults = untold(faults, _relation_faults(raw))
+            raise InputError(faults)
+        return Profile(
+            backbone=document.backbone,
+            timings=document.timings,
+            reference_device=document.reference_device or _fastest(document.timings),
+            exits=document.exits,
+            exit_table=table,
+            provenance=document.provenance,
+        )
+
+
+def _fastest(timings: Mapping[str, Timing]) -> str:
+    """The device on which the whole network takes least: against it, slowdowns are one or more."""
+
+    def whole_s(device: str) -> float:
+        timing = timings[device]
+        if timing.partition_s is not None:
+            return float(timing.partition_s[:1, -1:].sum())
+        return float(timing.block_s.sum() + timing.branch_s[-1:].sum())
+
+    return min(timings, key=whole_s)
+
+
+def _table(raw: Any, folder: Path) -> ExitTable | None:
+    name = raw.get("exit_table") if isinstance(raw, dict) else None
+    if not isinstance(name, str):
+        return None
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        fail("", f"{name!r} leads out of the profile's folder", "give a file beside the profile")
+    return read_table(folder / name, blocks=_size(raw, "backbone", "blocks"))
+
+
+def _relation_faults(raw: Any) -> list[Fault]:
+    """What is wrong between the pieces of a document, some of which can't be built.
+
+    The core knows what pieces owe each other; it is asked with blank pieces of the same sizes. A piece whose size
+    can't be read is taken to have the right one.
+    """
+    faults: list[Fault] = []
+    if not isinstance(raw, dict):
+        return faults
+    n = _size(raw, "backbone", "blocks")
+
+    def right(size: int | None) -> int:
+        known = n and size is not None
+        return min(size, MOST_BLOCKS + 1) if known else min(n or 1, MOST_BLOCKS + 1)
+
+    timings, reference = raw.get("timings"), raw.get("reference_device")
+    named = reference if isinstance(reference, str) else None
+    sizes = (
+        {d: right(_size_timed(timing)) for d, timing in timings.items()}
+        if timings and isinstance(timings, dict)
+        else {named or "": right(n)}
+    )
+    blanks = {size: _blank_timing(size) for size in set(sizes.values())}
+    attempt(
+        faults,
+        "",
+        Profile,
+        backbone=Backbone("", "", 1, 1, (BLANK_BLOCK,) * right(n)),
+        timings={device: blanks[size] for device, size in sizes.items()},
+        reference_device=next(iter(sizes), "") if named is None else named,
+        exits=None if raw.get("exits") is None else _blank_exits(right(_size(raw, "exits", "accuracy"))),
+        exit_table=None if raw.get("exit_table") is None else _blank_table(right(n)),
+    )
+    return faults
+
+
+def _blank_timing(n: int) -> Timing:
+    return Timing(np.zeros(n), np.zeros(n), None, np.zeros(n + 2), np.zeros(n + 2))
+
+
+def _blank_exits(n: int) -> ExitRates:
+    return ExitRates(np.zeros(1), Meaning.MARGINAL, np.zeros((1, n)), np.zeros(n), 1)
+
+
+def _blank_table(n: int) -> ExitTable:
+    return ExitTable(np.zeros((n, 2)), np.zeros((n, 2)), np.zeros(2))
+
+
+def _size(raw: Any, *keys: str) -> int | None:
+    """How long the list under the keys is; None where there is none."""
+    for key in keys:
+        raw = raw.get(key) if isinstance(raw, dict) else None
+    return len(raw) if isinstance(raw, list) else None
+
+
+def _size_timed(timing: Any) -> int | None:
+    if not isinstance(timing, dict):
+        return None
+    block_s, rows = timing.get("block_s"), timing.get("partition_s")
+    if isinstance(block_s, list):
+        return len(block_s)
+    well_formed = [row for row in rows if isinstance(row, list) and len(row) == 3] if isinstance(rows, list) else []
+    return blocks_timed(None, [row for row in well_formed if isinstance(row[1], int | float)]) or None
+
+
+def write_profile(profile: Profile, path: str | Path) -> None:
+    """Write `x.json`, and with it `x.npz` where there is an exit table, so that `read_profile` reads them back.
+
+    Either file is replaced whole or not at all, the table first. Raises `InputError` where that can't be.
+    """
+    path = Path(path)
+    table = path.with_suffix(".npz")
+    if table == path:
+        fail("path", f"{str(path)!r} is the name of an exit table", "end it with .json")
+    document = _document(profile, table.name)
+    try:
+        text = json_text(document)
+    except (TypeError, ValueError) as error:
+        fail("provenance", f"can't be written as JSON: {error}", "use text, finite numbers, lists and mappings")
+    contents = {} if profile.exit_table is None else {table: table_bytes(profile.exit_table)}
+    replace_files({**contents, path: text.encode()})
+
+
+def _document(profile: Profile, table_name: str) -> dict[str, Any]:
+    exits = profile.exits
+    document = {
+        "offramp": FORMAT,
+        "backbone": dataclasses.asdict(profile.backbone),
+        "timings": {device: _timing_document(timing) for device, timing in profile.timings.items()},
+        "reference_device": profile.reference_device,
+        "exits": None
+        if exits is None
+        else _present(
+            thresholds=exits.thresholds,
+            meaning=exits.meaning.value,
+            exit_rate=exits.exit_rate,
+            accuracy=exits.accuracy,
+            samples=exits.samples,
+            joint_accuracy=exits.joint_accuracy,
+        ),
+        "exit_table": None if profile.exit_table is None else table_name,
+        "provenance": dict(profile.provenance),
+    }
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _timing_document(timing: Timing) -> dict[str, Any]:
+    rows = None
+    if timing.partition_s is not None:
+        firsts, lasts = np.triu_indices(timing.blocks)
+        times = timing.partition_s[firsts, lasts]
+        rows = [list(row) for row in zip((firsts + 1).tolist(), (lasts + 1).tolist(), times.tolist(), strict=True)]
+    return _present(
+        block_s=timing.block_s,
+        branch_s=timing.branch_s,
+        partition_s=rows,
+        serialize_s=timing.serialize_s,
+        deserialize_s=timing.deserialize_s,
+        block_spread_s=timing.block_spread_s,
+        branch_spread_s=timing.branch_spread_s,
+    )
+
+
+def _present(**entries: Any) -> dict[str, Any]:
+    """The entries that are there, arrays as lists."""
+    return {
+        key: value.tolist() if isinstance(value, np.ndarray) else value
+        for key, value in entries.items()
+        if value is not None
+    }

@@ -1,0 +1,81 @@
+"""Exit tables: npz archives that are looked at before they are believed."""
+
+import io
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from offramp.core.profile import ExitTable
+from offramp.errors import Fault, InputError, fail, refuse
+from offramp.files.sources import locate
+
+# 256 MiB hold the entropies of 50,000 samples at 1,300 branches.
+MOST_ARRAY_BYTES = 1 << 28
+
+_AXES = {"entropy": "[N, S]", "correct": "[N, S]", "label": "[S]"}
+_TYPES = {"entropy": "float32", "correct": "bool", "label": "int"}
+
+
+def read_table(path: Path, *, blocks: int | None) -> ExitTable:
+    """The exit table in an npz file.
+
+    blocks: N, how many branches the profile says there are; None where it can't say.
+    Raises `InputError`, before anything is allocated where an array claims another N, another type or more bytes
+    than the archive holds for it.
+    """
+    locate(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.getinfo(f"{name}.npy") for name in _AXES if f"{name}.npy" in archive.namelist()}
+            extra = [name for name in archive.namelist() if name.removesuffix(".npy") not in _AXES]
+            missing = [name for name in _AXES if name not in members]
+            faults = [Fault(name, "is missing", f"give {_TYPES[name]} {_AXES[name]}") for name in missing]
+            faults += [Fault("arrays", f"{name!r} is not known", f"known are {', '.join(_AXES)}") for name in extra]
+            for name, member in members.items():
+                faults += _header_faults(archive, member, name, blocks)
+            refuse(faults)
+            return ExitTable(**{name: _array(archive, member) for name, member in members.items()})
+    except InputError:
+        raise
+    except Exception as error:
+        # zipfile, its decompressors and numpy raise a dozen types between them for a damaged archive.
+        fail("", f"is not an npz archive, or is damaged: {error}", "write it with numpy.savez_compressed")
+
+
+def table_bytes(table: ExitTable) -> bytes:
+    """The table as an npz archive."""
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer, entropy=table.entropy.astype(np.float32), correct=table.correct, label=table.label, allow_pickle=False
+    )
+    return buffer.getvalue()
+
+
+def _header_faults(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, blocks: int | None) -> list[Fault]:
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+        held = member.file_size - file.tell()
+    wanted = f"give {_TYPES[name]} {_AXES[name]}"
+    right = np.issubdtype(dtype, np.integer) if name == "label" else dtype.newbyteorder("=") == np.dtype(_TYPES[name])
+    if not right:
+        return [Fault(name, f"is of type {dtype}", wanted)]
+    if len(shape) != _AXES[name].count(",") + 1:
+        return [Fault(name, f"has {len(shape)} axes", wanted)]
+    if name != "label" and blocks is not None and shape[0] != blocks:
+        return [Fault(name, f"has {shape[0]} rows", f"give {blocks}: one per block of the backbone")]
+    size = math.prod(shape) * dtype.itemsize
+    if size > MOST_ARRAY_BYTES:
+        return [Fault(name, f"has shape {shape}", f"give at most {MOST_ARRAY_BYTES >> 20} MiB")]
+    if size != held:
+        return [Fault(name, f"claims shape {shape}, {size} bytes, but holds {held} bytes", "write the archive again")]
+    return []
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)

@@ -1,0 +1,171 @@
+"""Topologies: YAML with units to `core.topology.Topology` and back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from offramp.core import checks
+from offramp.core.topology import Link, Tier, Topology, relation_faults
+from offramp.errors import Fault, InputError, refuse
+from offramp.files.checking import Document, check, untold
+from offramp.files.parsing import parse_yaml
+from offramp.files.quantities import RATE, SIZE, TIME, write_size
+from offramp.files.sources import locate, naming, read_text
+from offramp.files.writing import replace_files
+
+# Sixteen tiers fit in a few KiB.
+MOST_BYTES = 1 << 20
+
+_NUMBER = r"^\s*[+-]?[0-9][0-9.,_]*([eE][+-]?[0-9]+)?\s*"
+
+
+Rate = Annotated[
+    float, BeforeValidator(RATE.parse), WithJsonSchema({"type": "string", "pattern": f"{_NUMBER}[kKMGT]?[bB]/s\\s*$"})
+]
+Time = Annotated[
+    float, BeforeValidator(TIME.parse), WithJsonSchema({"type": "string", "pattern": f"{_NUMBER}[munµ]?s\\s*$"})
+]
+Size = Annotated[
+    float, BeforeValidator(SIZE.parse), WithJsonSchema({"type": "string", "pattern": f"{_NUMBER}[kKM]?[bB]\\s*$"})
+]
+
+
+def _positive_size(bits: float) -> float:
+    refuse(checks.positive("", bits, f"give a fragment size, e.g. {SIZE.example}"))
+    return bits
+
+
+class LinkDocument(Document):
+    """What joins tier j and tier j+1."""
+
+    bandwidth: Rate = Field(description="the rate in b/s or B/s", examples=[RATE.example])
+    latency: Time = Field(description="the one-way propagation time", examples=[TIME.example])
+
+    def core(self) -> Link:
+        """The core's link; raises `InputError`."""
+        return Link(self.bandwidth, self.latency)
+
+
+class TierDocument(Document):
+    """A machine on the line, with exactly one of slowdown and device."""
+
+    name: str = Field(description="a name without spaces and without @", examples=["smartphone"])
+    slowdown: float | None = Field(
+        None,
+        description="time here / time on the profile's reference device",
+        examples=[10],
+        json_schema_extra={"exclusiveMinimum": 0},
+    )
+    device: str | None = Field(None, description="the measured device of the profile that this is", examples=["pi4"])
+
+    def core(self) -> Tier:
+        """The core's tier; raises `InputError`."""
+        return Tier(self.name, self.slowdown, self.device)
+
+
+class TopologyDocument(Document):
+    """Tiers on a line, device first, and the links between neighbors."""
+
+    name: str = Field(description="what the topology is called", examples=["mobile"])
+    source: str = Field(description="the tier where samples arise", examples=["smartwatch"])
+    destination: str = Field(description="the tier where answers are consumed", examples=["smartwatch"])
+    tiers: list[Annotated[TierDocument, AfterValidator(TierDocument.core)]] = Field(
+        description="the machines, device first"
+    )
+    links: list[Annotated[LinkDocument, AfterValidator(LinkDocument.core)]] = Field(
+        [], description="link j joins tier j and tier j+1"
+    )
+    transfer: Literal["store-and-forward", "pipelined"] = Field(
+        "store-and-forward",
+        description="whether a tier passes an object on whole (the paper's) or in fragments of size mtu",
+    )
+    mtu: Annotated[Size, AfterValidator(_positive_size)] | None = Field(
+        None, description="the fragment size of pipelined transfers", examples=[SIZE.example]
+    )
+
+
+def read_topology(source: str | Path) -> Topology:
+    """The topology in a YAML file, or the shipped one of that name.
+
+    Raises `InputError` with every fault of the document.
+    """
+    with naming(source):
+        raw, faults = parse_yaml(read_text(locate(source, "topologies"), most=MOST_BYTES))
+        document, more = check(TopologyDocument, raw, strict=False)
+        faults = untold(faults, [*more, *_relation_faults(raw)])
+        if document is None or faults:
+            raise InputError(faults)
+        return Topology(
+            name=document.name,
+            source=document.source,
+            destination=document.destination,
+            tiers=tuple(document.tiers),
+            links=tuple(document.links),
+            mtu_bits=document.mtu,
+        )
+
+
+def _relation_faults(raw: Any) -> Iterator[Fault]:
+    """What is wrong between the entries, as far as they can be read."""
+    if not isinstance(raw, dict):
+        return
+    transfer, mtu = raw.get("transfer", "store-and-forward"), raw.get("mtu")
+    if transfer == "pipelined" and mtu is None:
+        yield Fault("mtu", "is missing", f"pipelined transfers have a fragment size, e.g. {SIZE.example}")
+    if transfer == "store-and-forward" and mtu is not None:
+        yield Fault("mtu", "has no meaning for store-and-forward", "leave it out, or write transfer: pipelined")
+    tiers, links = raw.get("tiers"), raw.get("links", [])
+    if not isinstance(tiers, list):
+        return
+    names = [tier.get("name") if isinstance(tier, dict) else None for tier in tiers]
+    known = all(isinstance(name, str) for name in names)
+    unreadable = {"links"} if not isinstance(links, list) else set()
+    unreadable |= {key for key in ("source", "destination") if not (known and isinstance(raw.get(key), str))}
+    for fault in relation_faults(
+        # An unreadable name is like no other.
+        tier_names=[name if isinstance(name, str) else f"tier {j}" for j, name in enumerate(names)],
+        links=len(links) if isinstance(links, list) else 0,
+        source=raw.get("source"),
+        destination=raw.get("destination"),
+    ):
+        if fault.place not in unreadable:
+            yield fault
+
+
+def write_topology(topology: Topology, path: str | Path) -> None:
+    """Write a YAML file that `read_topology` reads as an equal topology."""
+    replace_files({Path(path): topology_text(topology).encode()})
+
+
+def topology_text(topology: Topology) -> str:
+    """The topology as YAML, one line for each tier and link."""
+    tiers = [
+        {"name": tier.name}
+        | ({"device": tier.device} if tier.slowdown is None else {"slowdown": _number(tier.slowdown)})
+        for tier in topology.tiers
+    ]
+    links = [
+        {"bandwidth": RATE.write(link.bandwidth_bits_per_s), "latency": TIME.write(link.latency_s)}
+        for link in topology.links
+    ]
+    head = {"name": topology.name, "source": topology.source, "destination": topology.destination}
+    tail = {"transfer": "store-and-forward"}
+    if topology.mtu_bits is not None:
+        tail = {"transfer": "pipelined", "mtu": write_size(topology.mtu_bits)}
+    # None: the innermost mappings on one line each.
+    styles: list[tuple[dict[str, Any], bool | None]] = [
+        (head, False),
+        ({"tiers": tiers, "links": links}, None),
+        (tail, False),
+    ]
+    return "".join(
+        yaml.safe_dump(part, default_flow_style=style, sort_keys=False, allow_unicode=True, width=1000)
+        for part, style in styles
+    )
+
+
+def _number(value: float) -> float:
+    return int(value) if float(value).is_integer() and value < 2**53 else float(value)
