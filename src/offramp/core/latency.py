@@ -82,6 +82,8 @@ def costs(profile: Profile, topology: Topology, *, compute: ComputeSource | None
 
 def _timing(profile: Profile, tier: Tier) -> Timing:
     device = profile.reference_device if tier.device is None else tier.device
+    if device is None:
+        fail(f"tier {tier.name}", "has a slowdown and the profile no reference_device", "name a measured device")
     if device not in profile.timings:
         fail(f"tier {tier.name}", f"the profile has no device {device!r}", f"use one of {', '.join(profile.timings)}")
     return profile.timings[device]

@@ -203,14 +203,14 @@ class Profile:
     """Everything measured of one backbone: the planner's only source of numbers beside the topology.
 
     timings: by device.
-    reference_device: the device that slowdowns refer to.
+    reference_device: the device that slowdowns refer to; None where every tier must name its device.
     exits, exit_table: at least one of the two.
     provenance: how it was measured, as text; for people, never for the model.
     """
 
     backbone: Backbone
     timings: Mapping[str, Timing]
-    reference_device: str
+    reference_device: str | None
     exits: ExitRates | None = None
     exit_table: ExitTable | None = None
     provenance: Mapping[str, object] = field(default_factory=dict)
@@ -220,7 +220,7 @@ class Profile:
 
     def _faults(self) -> Iterator[Fault]:
         n = len(self.backbone.blocks)
-        if self.reference_device not in self.timings:
+        if self.reference_device is not None and self.reference_device not in self.timings:
             known = ", ".join(self.timings) or "none"
             yield Fault("reference_device", f"{self.reference_device!r} has no timings", f"use one of {known}")
         for device, timing in self.timings.items():
