@@ -1,0 +1,31 @@
+"""How numbers and objects are shown."""
+
+import json
+from typing import Any
+
+from quantiphy import Quantity
+
+
+def seconds(value: float) -> str:
+    """A time as people read it: `299.9 ms`."""
+    return str(Quantity(value, "s").render(prec=3))
+
+
+def bits(value: float) -> str:
+    """A size as people read it: `524.3 kb`."""
+    return str(Quantity(value, "b").render(prec=3))
+
+
+def rate(value: float) -> str:
+    """A bandwidth as people read it: `10 Mb/s`."""
+    return str(Quantity(value, "b/s").render(prec=3))
+
+
+def percent(value: float) -> str:
+    """A share as people read it: `93.42 %`."""
+    return f"{100 * value:.2f} %"
+
+
+def print_json(document: Any) -> None:
+    """Print `document` for a machine: nothing else goes to standard output."""
+    print(json.dumps(document, indent=1, allow_nan=False))

@@ -1,0 +1,310 @@
+"""`offramp plan` and `offramp estimate`: the best plan, and what a given plan would achieve."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from offramp.core.estimate import PricedPlan
+    from offramp.core.planner import Planner, Requirement
+
+
+class ExitModelOption(StrEnum):
+    """Names of the exit models."""
+
+    published = "published"
+    marginal = "marginal"
+    replay = "replay"
+
+
+class ComputeOption(StrEnum):
+    """Names of the sources of compute times."""
+
+    blocks = "blocks"
+    partitions = "partitions"
+
+
+ProfileArgument = Annotated[
+    str, typer.Argument(metavar="PROFILE", help="A profile: a JSON file, or the name of a shipped one.")
+]
+TopologyOption = Annotated[
+    str, typer.Option("--topology", "-t", help="A topology: a YAML file, or a shipped one: mobile, iot.")
+]
+ExitsOption = Annotated[
+    ExitModelOption | None,
+    typer.Option("--exit-model", help="How exit rates are modeled. [default: replay where there is an exit table]"),
+]
+ComputesOption = Annotated[
+    ComputeOption | None,
+    typer.Option("--compute", help="Which times to add up. [default: whole partitions where they were measured]"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def plan(
+    profile: ProfileArgument,
+    topology: TopologyOption = "mobile",
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="Floor on accuracy, 0 to 1: find the fastest plan above it.")
+    ] = None,
+    max_latency: Annotated[
+        str | None, typer.Option(help="Limit on mean latency, e.g. 300ms: find the most accurate plan below it.")
+    ] = None,
+    exit_model: ExitsOption = None,
+    compute: ComputesOption = None,
+    thresholds: Annotated[
+        str | None, typer.Option(help="Thresholds to try, e.g. 0.1,0.2,0.4. [default: those of the profile]")
+    ] = None,
+    frontier: Annotated[bool, typer.Option(help="Find the whole frontier, not only the one plan.")] = True,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw the frontier in the terminal.")] = False,
+    figure: Annotated[Path | None, typer.Option(help="Draw the frontier into this PNG, SVG or PDF.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the answer to this JSON file.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Find the optimal plan: where to cut, where to put the pieces, when to leave.
+
+    Without a requirement: the fastest plan within one point of the best reachable accuracy.
+    Exit code 1 says that no plan meets the requirement; the nearest one is shown.
+
+    Example: offramp plan resnet20-digits --topology mobile --min-accuracy 0.92
+    """
+    from offramp.core.planner import Answer, choose
+
+    planner = _planner(profile, topology, exit_model, compute, thresholds)
+    wanted = _requirement(min_accuracy, max_latency)
+    began = time.perf_counter()
+    members: tuple[PricedPlan, ...] = ()
+    if frontier or wanted is None or plot or figure:
+        members = planner.frontier()
+        wanted = wanted or _default_requirement(members)
+        answer: Answer = choose(members, wanted)
+    else:
+        answer = planner.best(wanted)
+    took_s = time.perf_counter() - began
+
+    shown = answer.best or answer.nearest
+    assert shown is not None
+    document = {
+        **estimate_document(shown),
+        "requirement": {"min_accuracy": wanted.min_accuracy, "max_latency_s": wanted.max_latency_s},
+        "meets_requirement": answer.best is not None,
+        "frontier": [
+            {"text": str(each.plan), "accuracy": each.estimate.accuracy, "latency_s": each.estimate.latency_s}
+            for each in members
+        ],
+        "search": {"plans": planner.plans, "seconds": took_s, "optimal": True},
+    }
+    if out:
+        from offramp.files import write_plan
+
+        write_plan(document, out)
+    if figure:
+        from offramp.plot import FrontierPicture, save_figure
+
+        save_figure(FrontierPicture.of(planner, members, shown, wanted), figure)
+    if json:
+        from offramp.cli.output import print_json
+
+        print_json(document)
+    else:
+        _print_answer(planner, wanted, shown, members, met=answer.best is not None, took_s=took_s)
+        if plot:
+            _print_picture(planner, members, shown, wanted)
+    if answer.best is None:
+        raise typer.Exit(1)
+
+
+def estimate(
+    profile: ProfileArgument,
+    plan: Annotated[
+        str, typer.Option(help="The plan in one line, or a file that holds one.", metavar="'1-3@TIER ... T=0.40'")
+    ],
+    topology: TopologyOption = "mobile",
+    exit_model: ExitsOption = None,
+    compute: ComputesOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Predict the accuracy and the latency of one given plan.
+
+    Example: offramp estimate resnet20-digits --topology mobile --plan "1-3@smartwatch 4-10@smartphone T=0.40"
+    """
+    from offramp.files import read_plan
+
+    planner = _planner(profile, topology, exit_model, compute, None)
+    priced = planner.price(read_plan(plan))
+    if json:
+        from offramp.cli.output import print_json
+
+        print_json(estimate_document(priced))
+    else:
+        print_plan(planner, priced)
+
+
+def estimate_document(priced: PricedPlan) -> dict[str, Any]:
+    """The `plan` and `estimate` objects that every command prints alike."""
+    from offramp.files import plan_document
+
+    predicted = priced.estimate
+    percentiles = None
+    if min(predicted.exit_rates) >= 0:
+        percentiles = {f"p{percent}": predicted.percentile_s(percent) for percent in (50, 95, 99)}
+    return {
+        "plan": plan_document(priced.plan),
+        "estimate": {
+            "accuracy": predicted.accuracy,
+            "latency_s": predicted.latency_s,
+            "exit_rates": list(predicted.exit_rates),
+            "stay_rates": list(predicted.stay_rates),
+            "compute_s": predicted.compute_s,
+            "propagation_s": predicted.propagation_s,
+            "transmission_s": predicted.transmission_s,
+            "serialization_s": predicted.serialization_s,
+            "exit_latency_s": list(predicted.exit_latency_s),
+            "percentiles_s": percentiles,
+        },
+    }
+
+
+def print_plan(planner: Planner, priced: PricedPlan) -> None:
+    """Show a plan and its estimate, term by term and partition by partition."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from offramp.cli.output import percent, seconds
+
+    console = Console()
+    predicted = priced.estimate
+    console.print(f"[bold]{priced.plan}[/bold]", highlight=False)
+    console.print(
+        f"accuracy [bold]{percent(predicted.accuracy)}[/bold]   latency [bold]{seconds(predicted.latency_s)}[/bold] = "
+        f"compute {seconds(predicted.compute_s)} + propagation {seconds(predicted.propagation_s)} + "
+        f"transmission {seconds(predicted.transmission_s)} + serialization {seconds(predicted.serialization_s)}",
+        highlight=False,
+    )
+    if min(predicted.exit_rates) >= 0:
+        tail = "   ".join(f"p{q} {seconds(predicted.percentile_s(q))}" for q in (50, 95, 99))
+        console.print(f"{tail}   ({planner.exits.name.value} exit model)", highlight=False, style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading, justify in (
+        ("blocks", "left"),
+        ("tier", "left"),
+        ("leave here", "right"),
+        ("go on", "right"),
+        ("threshold", "right"),
+        ("latency if left here", "right"),
+    ):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    thresholds = (*(f"{threshold:g}" for threshold in priced.plan.thresholds), "-")
+    for k, (first, last) in enumerate(priced.plan.blocks):
+        table.add_row(
+            f"{first}-{last}",
+            priced.plan.placement[k],
+            percent(predicted.exit_rates[k]),
+            percent(predicted.stay_rates[k]),
+            thresholds[k],
+            seconds(predicted.exit_latency_s[k]),
+        )
+    console.print(table)
+
+
+def _print_answer(
+    planner: Planner,
+    wanted: Requirement,
+    shown: PricedPlan,
+    members: Sequence[PricedPlan],
+    *,
+    met: bool,
+    took_s: float,
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from offramp.cli.output import percent, seconds
+
+    console = Console()
+    asked = []
+    if wanted.min_accuracy is not None:
+        asked.append(f"accuracy of at least {percent(wanted.min_accuracy)}")
+    if wanted.max_latency_s is not None:
+        asked.append(f"latency of at most {seconds(wanted.max_latency_s)}")
+    aim = "most accurate" if wanted.min_accuracy is None else "fastest"
+    if met:
+        console.print(f"The {aim} plan with {' and '.join(asked)}:", highlight=False)
+    else:
+        console.print(f"[bold red]No plan has {' and '.join(asked)}.[/] The nearest:", highlight=False)
+    print_plan(planner, shown)
+    console.print(
+        f"{'Optimal' if met else 'Proven'} among {planner.plans:,} plans, in {seconds(took_s)}.", highlight=False
+    )
+    if members:
+        console.print(f"\nThe frontier: {len(members)} plans that no other beats in both", highlight=False)
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("latency", justify="right")
+        table.add_column("accuracy", justify="right")
+        table.add_column("plan")
+        for each in members:
+            mark = "bold" if each == shown else None
+            table.add_row(seconds(each.estimate.latency_s), percent(each.estimate.accuracy), str(each.plan), style=mark)
+        console.print(table)
+
+
+def _print_picture(planner: Planner, members: Sequence[PricedPlan], shown: PricedPlan, wanted: Requirement) -> None:
+    from rich.console import Console
+
+    from offramp.plot import FrontierPicture, draw_in_terminal
+
+    console = Console()
+    picture = FrontierPicture.of(planner, members, shown, wanted)
+    print(draw_in_terminal(picture, width=min(console.width, 100), color=console.is_terminal))
+
+
+def _planner(
+    profile: str,
+    topology: str,
+    exit_model: ExitModelOption | None,
+    compute: ComputeOption | None,
+    thresholds: str | None,
+) -> Planner:
+    from offramp.core.exits import ExitModelName
+    from offramp.core.latency import ComputeSource
+    from offramp.core.planner import Planner
+    from offramp.files import read_profile, read_topology
+
+    return Planner.of(
+        read_profile(profile),
+        read_topology(topology),
+        exits=None if exit_model is None else ExitModelName(exit_model.value),
+        compute=None if compute is None else ComputeSource(compute.value),
+        thresholds=None if thresholds is None else _numbers("--thresholds", thresholds),
+    )
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    from offramp.errors import fail
+
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        fail(option, f"{text!r} is not a list of numbers", "write e.g. 0.1,0.2,0.4")
+
+
+def _requirement(min_accuracy: float | None, max_latency: str | None) -> Requirement | None:
+    from offramp.core.planner import Requirement
+    from offramp.files.quantities import TIME
+
+    if min_accuracy is None and max_latency is None:
+        return None
+    return Requirement(min_accuracy, None if max_latency is None else TIME.parse(max_latency))
+
+
+def _default_requirement(members: Sequence[PricedPlan]) -> Requirement:
+    from offramp.core.planner import Requirement
+
+    return Requirement(min_accuracy=max(0.0, members[-1].estimate.accuracy - 0.01))

@@ -1,0 +1,129 @@
+"""Pictures of a frontier. A picture is a record first, so that what is drawn can be checked; then it is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    from offramp.core.estimate import PricedPlan
+    from offramp.core.planner import Planner, Requirement
+
+
+@dataclass(frozen=True, slots=True)
+class FrontierPicture:
+    """What a picture of a frontier shows: latency in ms along, accuracy in percent up.
+
+    frontier: [n] (latency, accuracy, number of partitions) of the members, fastest first.
+    chosen: (latency, accuracy) of the plan in question, with its text.
+    floor, limit: the requirement, where there is one.
+    """
+
+    title: str
+    frontier: tuple[tuple[float, float, int], ...]
+    chosen: tuple[float, float]
+    chosen_text: str
+    floor: float | None
+    limit: float | None
+
+    @classmethod
+    def of(
+        cls, planner: Planner, members: Sequence[PricedPlan], chosen: PricedPlan, requirement: Requirement
+    ) -> FrontierPicture:
+        """The picture of `members` with `chosen` marked."""
+        topology = planner.topology
+        return cls(
+            title=f"{topology.name}: best of {planner.plans:,} plans, answers for the {topology.destination}",
+            frontier=tuple((*_point(each), len(each.plan.ends)) for each in members),
+            chosen=_point(chosen),
+            chosen_text=str(chosen.plan),
+            floor=None if requirement.min_accuracy is None else 100 * requirement.min_accuracy,
+            limit=None if requirement.max_latency_s is None else 1000 * requirement.max_latency_s,
+        )
+
+
+def _point(priced: PricedPlan) -> tuple[float, float]:
+    return 1000 * priced.estimate.latency_s, 100 * priced.estimate.accuracy
+
+
+# Okabe and Ito's palette, which color-blind readers can tell apart; by number of partitions.
+_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442", "#000000")
+
+
+def draw_frontier(picture: FrontierPicture, ax: Axes) -> None:
+    """Draw on `ax`: the frontier as steps, members colored by number of partitions, the requirement dashed."""
+    latencies = [latency for latency, _, _ in picture.frontier]
+    accuracies = [accuracy for _, accuracy, _ in picture.frontier]
+    ax.plot(latencies, accuracies, drawstyle="steps-post", color="0.6", linewidth=1, zorder=1)
+    for parts in sorted({count for _, _, count in picture.frontier}):
+        points = [(latency, accuracy) for latency, accuracy, count in picture.frontier if count == parts]
+        label = "1 partition" if parts == 1 else f"{parts} partitions"
+        color = _COLORS[(parts - 1) % len(_COLORS)]
+        ax.scatter(*zip(*points, strict=True), s=26, color=color, label=label, zorder=2)
+    ax.scatter(*picture.chosen, s=150, facecolors="none", edgecolors="black", linewidths=1.6, zorder=3)
+    ax.annotate(
+        picture.chosen_text,
+        picture.chosen,
+        xytext=(0.98, 0.05),
+        textcoords="axes fraction",
+        ha="right",
+        fontsize=9,
+        arrowprops={"arrowstyle": "-", "color": "0.3", "shrinkB": 7},
+    )
+    if picture.floor is not None:
+        ax.axhline(picture.floor, color="0.2", linestyle="--", linewidth=1, label="required accuracy")
+    if picture.limit is not None:
+        ax.axvline(picture.limit, color="0.2", linestyle="--", linewidth=1, label="latency limit")
+    ax.set(xlabel="mean latency (ms)", ylabel="accuracy (%)", title=picture.title)
+    if _wants_log(latencies):
+        ax.set_xscale("log")
+    ax.grid(alpha=0.25)
+    ax.legend(loc="center right", frameon=False)
+
+
+def save_figure(picture: FrontierPicture, path: Path) -> None:
+    """Draw the picture into `path`; its suffix says whether as PNG, SVG or PDF."""
+    from matplotlib.figure import Figure
+
+    from offramp.errors import fail
+
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        fail("--figure", f"{path} is neither .png nor .svg nor .pdf", "give the file one of those endings")
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    draw_frontier(picture, figure.subplots())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+
+
+def draw_in_terminal(picture: FrontierPicture, *, width: int, color: bool) -> str:
+    """The picture as text, `width` characters wide: the frontier as a line, crossed at the plan in question."""
+    from uniplot import plot_to_string
+
+    latencies = [latency for latency, _, _ in picture.frontier]
+    accuracies = [accuracy for _, accuracy, _ in picture.frontier]
+    drawing = plot_to_string(
+        [accuracies, [picture.chosen[1]]],
+        [latencies, [picture.chosen[0]]],
+        lines=[True, False],
+        legend_labels=["frontier", picture.chosen_text],
+        title=picture.title,
+        width=max(20, width - 12),
+        height=15,
+        color=["blue", "red"] if color else False,
+        character_set="braille",
+        x_as_log=_wants_log(latencies),
+        x_unit=" ms",
+        y_unit=" %",
+        x_gridlines=[picture.chosen[0]],
+        y_gridlines=[picture.chosen[1]],
+    )
+    return str(drawing)
+
+
+def _wants_log(latencies: Sequence[float]) -> bool:
+    return min(latencies) > 0 and max(latencies) > 30 * min(latencies)
