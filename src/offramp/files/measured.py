@@ -157,7 +157,9 @@ class ProfileDocument(Document):
         min_length=1, max_length=MOST_DEVICES, description="times by device"
     )
     reference_device: str | None = Field(
-        None, description="the device that slowdowns refer to; where absent, the fastest", examples=["pi4"]
+        None,
+        description="the device that slowdowns refer to; may be absent where every tier names its own",
+        examples=["pi4"],
     )
     exits: Annotated[ExitsDocument, AfterValidator(ExitsDocument.core)] | None = Field(
         None, description="exit rates by threshold; may be absent where there is an exit_table"

@@ -1,7 +1,6 @@
 """Profiles: JSON, with an exit table beside it, to `core.profile.Profile` and back."""
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,23 +37,11 @@ def read_profile(source: str | Path) -> Profile:
         return Profile(
             backbone=document.backbone,
             timings=document.timings,
-            reference_device=document.reference_device or _fastest(document.timings),
+            reference_device=document.reference_device,
             exits=document.exits,
             exit_table=table,
             provenance=document.provenance,
         )
-
-
-def _fastest(timings: Mapping[str, Timing]) -> str:
-    """The device on which the whole network takes least: against it, slowdowns are one or more."""
-
-    def whole_s(device: str) -> float:
-        timing = timings[device]
-        if timing.partition_s is not None:
-            return float(timing.partition_s[:1, -1:].sum())
-        return float(timing.block_s.sum() + timing.branch_s[-1:].sum())
-
-    return min(timings, key=whole_s)
 
 
 def _table(raw: Any, folder: Path) -> ExitTable | None:
@@ -95,7 +82,7 @@ def _relation_faults(raw: Any) -> list[Fault]:
         Profile,
         backbone=Backbone("", "", 1, 1, (BLANK_BLOCK,) * right(n)),
         timings={device: blanks[size] for device, size in sizes.items()},
-        reference_device=next(iter(sizes), "") if named is None else named,
+        reference_device=named,
         exits=None if raw.get("exits") is None else _blank_exits(right(_size(raw, "exits", "accuracy"))),
         exit_table=None if raw.get("exit_table") is None else _blank_table(right(n)),
     )

@@ -19,17 +19,20 @@ from offramp.files.writing import replace_files
 # Sixteen tiers fit in a few KiB.
 MOST_BYTES = 1 << 20
 
-_NUMBER = r"^\s*[+-]?[0-9][0-9.,_]*([eE][+-]?[0-9]+)?\s*"
+# A number and a unit, with a prefix before the unit or an exponent behind the number.
+_PATTERN = r"^\s*[+-]?[0-9.][0-9.,_]*(\s*[{}]?|[eE][+-]?[0-9]+\s*){}\s*$"
 
 
 Rate = Annotated[
-    float, BeforeValidator(RATE.parse), WithJsonSchema({"type": "string", "pattern": f"{_NUMBER}[kKMGT]?[bB]/s\\s*$"})
+    float,
+    BeforeValidator(RATE.parse),
+    WithJsonSchema({"type": "string", "pattern": _PATTERN.format("kKMGT", "[bB]/s")}),
 ]
 Time = Annotated[
-    float, BeforeValidator(TIME.parse), WithJsonSchema({"type": "string", "pattern": f"{_NUMBER}[munµ]?s\\s*$"})
+    float, BeforeValidator(TIME.parse), WithJsonSchema({"type": "string", "pattern": _PATTERN.format("munµ", "s")})
 ]
 Size = Annotated[
-    float, BeforeValidator(SIZE.parse), WithJsonSchema({"type": "string", "pattern": f"{_NUMBER}[kKM]?[bB]\\s*$"})
+    float, BeforeValidator(SIZE.parse), WithJsonSchema({"type": "string", "pattern": _PATTERN.format("kKMG", "[bB]")})
 ]
 
 

@@ -48,7 +48,7 @@ def json_text(document: Any) -> str:
 
 def _laid_out(value: Any, indent: str) -> str:
     line = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    if not isinstance(value, dict | list) or len(indent) + len(line) <= _WIDTH:
+    if not isinstance(value, dict | list | tuple) or len(indent) + len(line) <= _WIDTH:
         return line
     deeper = indent + "  "
     if isinstance(value, dict):

@@ -1,0 +1,143 @@
+"""Hypothesis strategies for every valid value of the core: any size and number the types allow, within reason.
+
+`tests/core/worlds.py` has the small, exactly adding ones that planners are compared on.
+"""
+
+import itertools
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from offramp.core.backbone import Backbone, Block
+from offramp.core.checks import FloatArray
+from offramp.core.plan import Plan
+from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile, Timing
+from offramp.core.topology import MOST_TIERS, Link, Tier, Topology
+
+_PRINTED = st.characters(exclude_categories=("Cs", "Cc", "Co", "Cn"))
+names = st.text(_PRINTED, min_size=1, max_size=12)
+tier_names = names.filter(lambda name: "@" not in name and not any(map(str.isspace, name)))
+seconds = st.floats(0, 1e6)
+rates = st.floats(1e-3, 1e15)
+shares = st.floats(0, 1)
+bits = st.integers(1, 2**53)
+
+
+@st.composite
+def backbones(draw: st.DrawFn, *, blocks: int | None = None) -> Backbone:
+    n = draw(st.integers(1, 6)) if blocks is None else blocks
+    return Backbone(
+        name=draw(names),
+        dataset=draw(names),
+        input_bits=draw(bits),
+        result_bits=draw(bits),
+        blocks=tuple(Block(draw(names), draw(bits)) for _ in range(n)),
+    )
+
+
+@st.composite
+def topologies(draw: st.DrawFn, *, devices: tuple[str, ...] = ("pi4", "xeon")) -> Topology:
+    line = draw(st.lists(tier_names, min_size=1, max_size=MOST_TIERS, unique=True))
+    speeds = st.builds(dict, slowdown=rates) | st.builds(dict, device=st.sampled_from(devices))
+    return Topology(
+        name=draw(names),
+        source=draw(st.sampled_from(line)),
+        destination=draw(st.sampled_from(line)),
+        tiers=tuple(Tier(name, **draw(speeds)) for name in line),
+        links=tuple(Link(draw(rates), draw(seconds)) for _ in line[1:]),
+        mtu_bits=draw(st.none() | rates),
+    )
+
+
+def _vectors(n: int, elements: st.SearchStrategy[float] = seconds) -> st.SearchStrategy[FloatArray]:
+    return npst.arrays(np.float64, n, elements=elements)
+
+
+@st.composite
+def timings(draw: st.DrawFn, *, blocks: int) -> Timing:
+    n = blocks
+    by_block, by_partition = draw(st.sampled_from([(True, False), (False, True), (True, True)]))
+    matrix = draw(npst.arrays(np.float64, (n, n), elements=seconds))
+    matrix[np.tril_indices(n, -1)] = np.nan
+    spreads = st.none() | _vectors(n)
+    return Timing(
+        block_s=draw(_vectors(n)) if by_block else None,
+        branch_s=draw(_vectors(n)) if by_block else None,
+        partition_s=matrix if by_partition else None,
+        serialize_s=draw(_vectors(n + 2)),
+        deserialize_s=draw(_vectors(n + 2)),
+        block_spread_s=draw(spreads),
+        branch_spread_s=draw(spreads),
+    )
+
+
+@st.composite
+def exit_rates(draw: st.DrawFn, *, blocks: int) -> ExitRates:
+    thresholds = sorted(draw(st.lists(shares, min_size=1, max_size=4, unique=True)))
+    meaning = draw(st.sampled_from(Meaning))
+    # Higher thresholds let more leave (down the rows); with first exits, so do later branches (along them).
+    left = np.sort(draw(npst.arrays(np.float64, (len(thresholds), blocks), elements=shares)), axis=0)
+    if meaning is Meaning.FIRST_EXIT:
+        left = np.sort(left, axis=1)
+        left[:, -1] = 1
+    return ExitRates(
+        thresholds=np.array(thresholds),
+        meaning=meaning,
+        exit_rate=np.diff(left, axis=1, prepend=0) if meaning is Meaning.FIRST_EXIT else left,
+        accuracy=draw(_vectors(blocks, shares)),
+        samples=draw(bits),
+        joint_accuracy=draw(st.none() | _vectors(blocks, shares)),
+    )
+
+
+@st.composite
+def exit_tables(draw: st.DrawFn, *, blocks: int) -> ExitTable:
+    samples = draw(st.integers(2, 9))
+    return ExitTable(
+        entropy=draw(npst.arrays(np.float32, (blocks, samples), elements=st.floats(0, 1, width=32))),
+        correct=draw(npst.arrays(np.bool_, (blocks, samples))),
+        label=draw(npst.arrays(np.int64, samples)),
+    )
+
+
+_scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+json_values = st.recursive(
+    _scalars | names,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@st.composite
+def profiles(draw: st.DrawFn) -> Profile:
+    backbone = draw(backbones())
+    n = len(backbone.blocks)
+    measured = draw(st.dictionaries(names, timings(blocks=n), min_size=1, max_size=3))
+    exits = draw(st.none() | exit_rates(blocks=n))
+    table = draw(exit_tables(blocks=n) if exits is None else st.none() | exit_tables(blocks=n))
+    return Profile(
+        backbone=backbone,
+        timings=measured,
+        reference_device=draw(st.none() | st.sampled_from(sorted(measured))),
+        exits=exits,
+        exit_table=table,
+        provenance=draw(st.dictionaries(names, json_values, max_size=4)),
+    )
+
+
+@st.composite
+def plans(draw: st.DrawFn, *, blocks: int = 55, tiers: tuple[str, ...] | None = None) -> Plan:
+    line = draw(st.lists(tier_names, min_size=1, max_size=6, unique=True)) if tiers is None else list(tiers)
+    placement = draw(st.permutations(line))[: draw(st.integers(1, min(len(line), blocks)))]
+    partitions = len(placement)
+    ends = draw(st.lists(st.integers(1, blocks), min_size=partitions, max_size=partitions, unique=True))
+    thresholds = draw(st.lists(shares, min_size=partitions - 1, max_size=partitions - 1))
+    alike = draw(st.booleans())
+    return Plan(
+        ends=tuple(sorted(ends)),
+        placement=tuple(placement),
+        thresholds=tuple(itertools.repeat(thresholds[0], partitions - 1))
+        if alike and thresholds
+        else tuple(thresholds),
+    )
