@@ -65,15 +65,14 @@ def draw_frontier(picture: FrontierPicture, ax: Axes) -> None:
         label = "1 partition" if parts == 1 else f"{parts} partitions"
         color = _COLORS[(parts - 1) % len(_COLORS)]
         ax.scatter(*zip(*points, strict=True), s=26, color=color, label=label, zorder=2)
-    ax.scatter(*picture.chosen, s=150, facecolors="none", edgecolors="black", linewidths=1.6, zorder=3)
-    ax.annotate(
-        picture.chosen_text,
-        picture.chosen,
-        xytext=(0.98, 0.05),
-        textcoords="axes fraction",
-        ha="right",
-        fontsize=9,
-        arrowprops={"arrowstyle": "-", "color": "0.3", "shrinkB": 7},
+    ax.scatter(
+        *picture.chosen,
+        s=150,
+        facecolors="none",
+        edgecolors="black",
+        linewidths=1.6,
+        zorder=3,
+        label=picture.chosen_text,
     )
     if picture.floor is not None:
         ax.axhline(picture.floor, color="0.2", linestyle="--", linewidth=1, label="required accuracy")
@@ -83,7 +82,7 @@ def draw_frontier(picture: FrontierPicture, ax: Axes) -> None:
     if _wants_log(latencies):
         ax.set_xscale("log")
     ax.grid(alpha=0.25)
-    ax.legend(loc="center right", frameon=False)
+    ax.legend(loc="lower right", framealpha=0.9, fontsize=9)
 
 
 def save_figure(picture: FrontierPicture, path: Path) -> None:

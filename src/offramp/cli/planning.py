@@ -244,15 +244,24 @@ def _print_answer(
         f"{'Optimal' if met else 'Proven'} among {planner.plans:,} plans, in {seconds(took_s)}.", highlight=False
     )
     if members:
-        console.print(f"\nThe frontier: {len(members)} plans that no other beats in both", highlight=False)
+        rows = _thinned(members, shown)
+        hidden = len(members) - len(rows)
+        more = f"; {hidden} of them not shown here, --json has all" if hidden else ""
+        console.print(f"\nThe frontier: {len(members)} plans that no other beats in both{more}", highlight=False)
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("latency", justify="right")
         table.add_column("accuracy", justify="right")
         table.add_column("plan")
-        for each in members:
-            mark = "bold" if each == shown else None
-            table.add_row(seconds(each.estimate.latency_s), percent(each.estimate.accuracy), str(each.plan), style=mark)
+        for each in rows:
+            latency, accuracy = seconds(each.estimate.latency_s), percent(each.estimate.accuracy)
+            table.add_row(latency, accuracy, str(each.plan), style="bold" if each == shown else None)
         console.print(table)
+
+
+def _thinned(members: Sequence[PricedPlan], shown: PricedPlan) -> list[PricedPlan]:
+    """Some twenty members at most, evenly along the frontier, its ends and `shown` among them."""
+    picked = {round(i * (len(members) - 1) / 19) for i in range(20)}
+    return [each for i, each in enumerate(members) if i in picked or each == shown]
 
 
 def _print_picture(planner: Planner, members: Sequence[PricedPlan], shown: PricedPlan, wanted: Requirement) -> None:

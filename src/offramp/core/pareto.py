@@ -44,6 +44,8 @@ def latency_to_beat(points: FloatArray, count: int, accuracy: float, goal: int) 
     """The latency above which a plan of that accuracy is covered, in seconds. O(log count)."""
     if count == 0 or (goal == MOST_ACCURACY and points[0, 1] < accuracy):
         return float(np.inf)
+    if goal == MOST_ACCURACY and points[0, 1] > accuracy:
+        return -float(np.inf)
     if goal != FRONTIER:
         return points[0, 0]  # type: ignore[no-any-return]
     low, high = 0, count

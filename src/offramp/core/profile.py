@@ -50,6 +50,7 @@ class Timing:
             yield Fault(missing, "is missing", "give block_s and branch_s together")
         if self.block_s is None and self.partition_s is None:
             yield Fault("block_s", "there is neither block_s nor partition_s", "give one of the two, or both")
+            return
         for name in _VECTORS:
             values = getattr(self, name)
             if values is not None:
