@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-# from offramp.cli.inspecting import schema, topology
+from offramp.cli.auto import auto
+from offramp.cli.inspecting import schema, topology
 from offramp.cli.planning import estimate, plan
-
-# from offramp.cli.training import profile, train
+from offramp.cli.training import profile, train
 from offramp.errors import OfframpError
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (plan, estimate):
+for command in (auto, train, profile, plan, estimate, topology, schema):
     app.command()(command)
 
 

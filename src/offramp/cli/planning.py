@@ -37,6 +37,12 @@ ProfileArgument = Annotated[
 TopologyOption = Annotated[
     str, typer.Option("--topology", "-t", help="A topology: a YAML file, or a shipped one: mobile, iot.")
 ]
+MinAccuracyOption = Annotated[
+    float | None, typer.Option(help="Floor on accuracy, 0 to 1: find the fastest plan above it.")
+]
+MaxLatencyOption = Annotated[
+    str | None, typer.Option(help="Limit on mean latency, e.g. 300ms: find the most accurate plan below it.")
+]
 ExitsOption = Annotated[
     ExitModelOption | None,
     typer.Option("--exit-model", help="How exit rates are modeled. [default: replay where there is an exit table]"),
@@ -51,12 +57,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 def plan(
     profile: ProfileArgument,
     topology: TopologyOption = "mobile",
-    min_accuracy: Annotated[
-        float | None, typer.Option(help="Floor on accuracy, 0 to 1: find the fastest plan above it.")
-    ] = None,
-    max_latency: Annotated[
-        str | None, typer.Option(help="Limit on mean latency, e.g. 300ms: find the most accurate plan below it.")
-    ] = None,
+    min_accuracy: MinAccuracyOption = None,
+    max_latency: MaxLatencyOption = None,
     exit_model: ExitsOption = None,
     compute: ComputesOption = None,
     thresholds: Annotated[

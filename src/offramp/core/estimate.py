@@ -1,4 +1,4 @@
-"""What a plan would achieve: the performance model of design section 2."""
+"""What a plan would achieve: the performance model."""
 
 import itertools
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ def check_plan(plan: Plan, *, blocks: int, topology: Topology) -> None:
 
 
 def estimate(plan: Plan, *, topology: Topology, costs: Costs, exits: ExitModel) -> Estimate:
-    """Accuracy and latency of `plan` by EdgeSys'22's equations 1-6, as design section 2 corrects them.
+    """Accuracy and latency of `plan` by EdgeSys'22's equations 1-6, its slips mended.
 
     latency = send(source, A_1, O_0)
               + sum_k [ (S_k + E_k) compute(A_k, P_{k-1}+1 .. P_k)

@@ -19,9 +19,12 @@ from offramp.errors import fail, refuse
 # The thresholds a search tries where the profile names none: 20 levels, as in EdgeSys'22.
 DEFAULT_THRESHOLDS = tuple(round(0.05 * level, 2) for level in range(20))
 
+# Thresholds nearer than this are the same number, written by another program.
+SAME_THRESHOLD = 1e-9
+
 
 class ExitModelName(Enum):
-    """The three models of design section 2."""
+    """The three models of exit rates."""
 
     PUBLISHED = "published"
     MARGINAL = "marginal"
@@ -99,11 +102,11 @@ class Additive:
         return replace(self, thresholds=self.thresholds[rows], left=self.left[rows])
 
     def _row(self, threshold: float) -> int:
-        rows = np.flatnonzero(np.isclose(self.thresholds, threshold, rtol=0, atol=1e-9))
-        if not len(rows):
-            known = ", ".join(f"{t:g}" for t in self.thresholds)
-            fail("thresholds", f"{threshold:g} was not measured", f"use one of {known}, or the replay model")
-        return int(rows[0])
+        for row, measured in enumerate(self.thresholds.tolist()):
+            if abs(measured - threshold) < SAME_THRESHOLD:
+                return row
+        known = ", ".join(f"{t:g}" for t in self.thresholds)
+        fail("thresholds", f"{threshold:g} was not measured", f"use one of {known}, or the replay model")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,6 +1,6 @@
 """What a plan's pieces cost in time: computation on a tier, transfers between tiers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -31,6 +31,7 @@ class Costs:
     compute_s: [M, N+1, N+1] entry [j, p, q] runs blocks p+1..q and branch q on tier j; infinite unless p < q.
     propagation_s: [M, M] from tier to tier.
     transmission_s, serialization_s: [M, M, N+2] of an object from tier to tier; zero from a tier to itself.
+    send_s: [M, M, N+2] the three together: send(a, b, bits) of the performance model.
     """
 
     source: int
@@ -39,11 +40,11 @@ class Costs:
     propagation_s: FloatArray
     transmission_s: FloatArray
     serialization_s: FloatArray
+    send_s: FloatArray = field(init=False)
 
-    @property
-    def send_s(self) -> FloatArray:
-        """[M, M, N+2] whole time to hand an object from tier to tier: send(a, b, bits) of design section 2."""
-        return self.propagation_s[:, :, None] + self.transmission_s + self.serialization_s
+    def __post_init__(self) -> None:
+        whole = self.propagation_s[:, :, None] + self.transmission_s + self.serialization_s
+        object.__setattr__(self, "send_s", whole)
 
 
 def costs(profile: Profile, topology: Topology, *, compute: ComputeSource | None = None) -> Costs:

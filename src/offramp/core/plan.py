@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
-
 from offramp.core import checks
 from offramp.errors import Fault, fail, refuse
 
@@ -40,7 +38,9 @@ class Plan:
             yield Fault("ends", "is empty", "give at least one partition")
         elif self.ends[0] < 1:
             yield Fault("ends[0]", f"{self.ends[0]} is not a block", "blocks count from 1")
-        yield from checks.increasing("ends", np.array(self.ends, np.float64), strictly=True)
+        for k, (before, end) in enumerate(itertools.pairwise(self.ends)):
+            if end <= before:
+                yield Fault(f"ends[{k + 1}]", f"{end} comes after {before}", "ends must go up")
         yield from checks.length("placement", len(self.placement), partitions, "one tier per partition")
         yield from checks.length("thresholds", len(self.thresholds), partitions - 1, "one per partition but the last")
         for k, threshold in enumerate(self.thresholds):

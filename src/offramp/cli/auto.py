@@ -1,0 +1,38 @@
+"""`offramp auto`: every step, one after the other."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from offramp.cli import planning, training
+
+
+def auto(
+    out: Annotated[Path, typer.Option(help="Folder for everything; what is in it already is not done again.")],
+    backbone: Annotated[str, typer.Option(help="resnet20, or another ResNet of depth 6n+2.")] = "resnet20",
+    data: Annotated[str, typer.Option(help="digits.")] = "digits",
+    topology: planning.TopologyOption = "mobile",
+    min_accuracy: planning.MinAccuracyOption = None,
+    max_latency: planning.MaxLatencyOption = None,
+    seed: Annotated[int, typer.Option(help="Of the splits, the first weights and the order of the images.")] = 0,
+) -> None:
+    """Train a network with exits, profile it on this machine and find its best plan.
+
+    Leaves in the folder: the trained networks, profile.json with its exit table, plan.json and frontier.png.
+
+    Example: offramp auto --backbone resnet20 --data digits --topology mobile --out runs/digits
+    """
+    run, profile = out / "networks", out / "profile.json"
+    training.train(run, backbone=backbone, data=data, seed=seed)
+    training.profile(run, out=profile)
+    planning.plan(
+        str(profile),
+        topology=topology,
+        min_accuracy=min_accuracy,
+        max_latency=max_latency,
+        plot=True,
+        figure=out / "frontier.png",
+        out=out / "plan.json",
+    )
+    typer.echo(f"\nIn {out}: networks/ profile.json profile.npz plan.json frontier.png")
