@@ -47,7 +47,7 @@ def profile_run(
     joint = table.correct.mean(axis=1)
     separate = run.separate_accuracy()
     return Profile(
-        backbone=describe(run, network, dataset),
+        backbone=describe(run),
         timings=measure_here(
             network, dataset, device=device, repeats=repeats, partition_repeats=partition_repeats, report=report
         ),
@@ -82,13 +82,16 @@ def times_only(
     repeats: int = REPEATS,
     partition_repeats: int = PARTITION_REPEATS,
     report: Report = silent,
-) -> tuple[Backbone, dict[str, Timing]]:
-    """What was timed, and the times on this machine, to go into a profile made elsewhere."""
-    network, dataset = run.network(), run.dataset
-    timings = measure_here(
-        network, dataset, device=device, repeats=repeats, partition_repeats=partition_repeats, report=report
+) -> dict[str, Timing]:
+    """The times alone, by device name as in `profile_run`, to go into a profile that was made elsewhere."""
+    return measure_here(
+        run.network(),
+        run.dataset,
+        device=device,
+        repeats=repeats,
+        partition_repeats=partition_repeats,
+        report=report,
     )
-    return describe(run, network, dataset), timings
 
 
 def measure_here(
@@ -109,13 +112,14 @@ def measure_here(
     }
 
 
-def describe(run: Run, network: MultiExitNetwork, dataset: Dataset) -> Backbone:
-    """The core's view of a network: names of the blocks, and sizes taken from the tensors of a real sample."""
-    x = _first_image(dataset)
+def describe(run: Run) -> Backbone:
+    """The core's view of a run's network: names of the blocks, and sizes taken from the tensors of a real sample."""
+    network = run.network()
+    x = _first_image(run.dataset)
     input_bits = _bits(x)
     blocks = []
     with torch.inference_mode():
-        for name, block in zip(run.spec.make_blocks(), network.eval().blocks, strict=True):
+        for name, block in zip(run.spec.make_blocks(), network.blocks, strict=True):
             x = block(x)
             blocks.append(Block(name, _bits(x)))
         result_bits = _bits(network.branches[-1](x))

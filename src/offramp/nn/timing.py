@@ -45,8 +45,10 @@ def measure(
         branches = [_call(branch, x) for branch, x in zip(network.branches, inputs[1:], strict=True)]
         objects = [*inputs, result]
         encoded = [to_bytes(x) for x in objects]
-        encode = [functools.partial(to_bytes, x) for x in objects]
-        decode = [functools.partial(from_bytes, data, x) for data, x in zip(encoded, objects, strict=True)]
+        encode: list[Callable[[], object]] = [functools.partial(to_bytes, x) for x in objects]
+        decode: list[Callable[[], object]] = [
+            functools.partial(from_bytes, data, x) for data, x in zip(encoded, objects, strict=True)
+        ]
         ends = [(first, last) for first in range(1, n + 1) for last in range(first, n + 1)]
         wholes = [_call(Partition(network, first, last).eval(), inputs[first - 1]) for first, last in ends]
 

@@ -24,7 +24,7 @@ class Recipe:
     """
 
     epochs: int
-    batch_size: int = 24
+    batch_size: int = 16
     learning_rate: float = 0.1
     warmup: float = 0.25
     momentum: float = 0.9

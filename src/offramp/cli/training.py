@@ -1,0 +1,196 @@
+"""`offramp train` and `offramp profile`: the commands that need PyTorch."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from offramp.cli.output import percent, print_json
+from offramp.errors import MissingExtraError, fail
+
+if TYPE_CHECKING:
+    from offramp.core.backbone import Backbone
+    from offramp.nn import runs
+
+EPOCHS = 6
+SEPARATE_EPOCHS = 3
+BATCH_SIZE = 16
+LEARNING_RATE = 0.1
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for the run; one that was interrupted goes on.")],
+    backbone: Annotated[str, typer.Option(help="resnet20, or another ResNet of depth 6n+2.")] = "resnet20",
+    data: Annotated[str, typer.Option(help="digits.")] = "digits",
+    epochs: Annotated[int, typer.Option(help="Of the network with all branches.")] = EPOCHS,
+    separate_epochs: Annotated[int, typer.Option(help="Of each network with one branch.")] = SEPARATE_EPOCHS,
+    separate: Annotated[
+        bool, typer.Option("--separate/--no-separate", help="Train a network for each branch alone, too.")
+    ] = True,
+    batch_size: Annotated[int, typer.Option(help="Images per step.")] = BATCH_SIZE,
+    learning_rate: Annotated[float, typer.Option(help="The highest of the schedule.")] = LEARNING_RATE,
+    seed: Annotated[int, typer.Option(help="Of the splits, the first weights and the order of the images.")] = 0,
+    precision: Annotated[str, typer.Option(help="auto (by what is faster here), fp32 or bf16.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Train a backbone with a branch after every block.
+
+    Example: offramp train --backbone resnet20 --data digits --out runs/digits
+    """
+    _require_torch()
+    from offramp.nn import catalog, machine, runs
+    from offramp.nn.train import Recipe
+
+    if precision not in ("auto", "fp32", "bf16"):
+        fail("--precision", f"{precision!r} is unknown", "use auto, fp32 or bf16")
+    if seed < 0:
+        fail("--seed", f"{seed} is below zero", "give zero or more")
+    setup = runs.Setup(
+        backbone=backbone,
+        dataset=data,
+        seed=seed,
+        bf16=precision == "bf16" or (precision == "auto" and machine.has_fast_bf16()),
+        joint=Recipe(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate),
+        separate=Recipe(epochs=separate_epochs, batch_size=batch_size, learning_rate=learning_rate)
+        if separate
+        else None,
+    )
+    began = time.perf_counter()
+    accuracy = _train_with_progress(runs.train(out, setup))
+    seconds = time.perf_counter() - began
+    names = [*catalog.backbone(backbone).make_blocks()]
+    joint = accuracy[runs.JOINT]
+    alone = [accuracy.get(runs.separate(i), (None,))[0] for i in range(1, len(names) + 1)]
+    if as_json:
+        rows = [
+            {"block": name, "joint_accuracy": j, "separate_accuracy": s}
+            for name, j, s in zip(names, joint, alone, strict=True)
+        ]
+        print_json({"run": str(out), "backbone": backbone, "data": data, "seconds": seconds, "branches": rows})
+    else:
+        _print_accuracy(names, joint, alone)
+        print(f"\nTrained in {seconds:.0f} s. Next: offramp profile {out} --out profile.json")
+
+
+def profile(
+    run: Annotated[Path, typer.Argument(help="The folder that `offramp train` wrote.")],
+    out: Annotated[Path, typer.Option(help="The profile to write; its exit table goes beside it.")] = Path(
+        "profile.json"
+    ),
+    device: Annotated[str | None, typer.Option(help="What to call this machine; by default after its CPU.")] = None,
+    repeats: Annotated[int, typer.Option(help="How often to time each block; each partition a quarter of it.")] = 200,
+    times_only: Annotated[bool, typer.Option("--times-only", help="Measure no accuracy; needs --into.")] = False,
+    into: Annotated[Path | None, typer.Option(help="The profile that this machine's times are added to.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure a trained network on this machine: times, sizes and who exits where.
+
+    Examples: offramp profile runs/digits --out profile.json
+    offramp profile runs/digits --times-only --into profile.json --device raspberry-pi
+    """
+    if times_only != (into is not None):
+        fail("--into", "goes with --times-only", "give both to add a machine, or neither for a new profile")
+    if repeats < 4:
+        fail("--repeats", f"{repeats} are too few", "give at least 4, better 200")
+    _require_torch()
+    from offramp.files import read_profile, write_profile
+    from offramp.nn import machine, profiler, runs
+
+    path = out if into is None else into
+    if not path.parent.is_dir():
+        fail("--out", f"there is no folder {path.parent}", "make it first")
+    found = runs.read(run)
+    name = machine.short_name(machine.cpu_model()) if device is None else device
+    options: dict[str, Any] = {"device": name, "repeats": repeats, "partition_repeats": repeats // 4}
+    if into is None:
+        with _bar() as report:
+            result = profiler.profile_run(found, **options, report=report)
+    else:
+        result = read_profile(into)
+        _same_backbone(profiler.describe(found), result.backbone, into)
+        with _bar() as report:
+            timings = profiler.times_only(found, **options, report=report)
+        for each, timing in timings.items():
+            result = result.with_timing(each, timing)
+    write_profile(result, path)
+    if as_json:
+        summary = {"profile": str(path), "backbone": result.backbone.name, "devices": [*result.timings]}
+        print_json({**summary, "reference_device": result.reference_device})
+    else:
+        print(f"{result.backbone.name} on {name}: {path}. Next: offramp plan {path} --topology mobile")
+
+
+def _require_torch() -> None:
+    if any(find_spec(package) is None for package in ("torch", "safetensors", "sklearn")):
+        raise MissingExtraError("training needs PyTorch: pip install 'offramp[train]'")
+
+
+def _same_backbone(measured: "Backbone", wanted: "Backbone", path: Path) -> None:
+    if measured != wanted:
+        names = [f"{backbone.name} on {backbone.dataset}" for backbone in (wanted, measured)]
+        problem = f"{path} is of {names[0]}, the run is of {names[1]}"
+        if names[0] == names[1]:
+            problem = f"the blocks of {names[0]} in {path} differ from those of the run"
+        fail("--into", problem, "give the profile that was made from this run")
+
+
+def _train_with_progress(events: "Iterator[runs.Event]") -> dict[str, tuple[float, ...]]:
+    """Draw the events on stderr. Returns the branches' accuracies by network."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from offramp.nn import runs
+
+    accuracy: dict[str, tuple[float, ...]] = {}
+    bar = Progress(
+        TextColumn("{task.description:12}"),
+        BarColumn(),
+        TextColumn("{task.fields[status]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    with bar:
+        for event in events:
+            if isinstance(event, runs.Started):
+                task = bar.add_task(event.network, total=event.images, completed=event.seen, status="")
+            elif isinstance(event, runs.Finished):
+                accuracy[event.network] = event.accuracy
+                status = f"accuracy {percent(event.accuracy[-1])} on validation"
+                bar.update(task, completed=bar.tasks[task].total, status=status)
+            else:
+                speed = f"{bar.tasks[task].speed or 0:4.0f} images/s"
+                status = f"{speed}  loss {event.loss:6.3f}  accuracy {event.accuracy:4.0%}"
+                bar.update(task, advance=event.images, status=status)
+    return accuracy
+
+
+def _print_accuracy(names: list[str], joint: tuple[float, ...], alone: list[float | None]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("branch after", "trained jointly", "trained alone", title="Accuracy on the validation split")
+    for i, (name, j, s) in enumerate(zip(names, joint, alone, strict=True), start=1):
+        table.add_row(f"{i} {name}", percent(j), "" if s is None else percent(s))
+    Console().print(table)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, float], None]]:
+    """A bar per stage on stderr, drawn by what is yielded."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: float) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=1.0)
+            bar.update(tasks[stage], completed=done)
+
+        yield report

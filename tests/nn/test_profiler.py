@@ -1,0 +1,167 @@
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offramp.core.exits import DEFAULT_THRESHOLDS, ExitModelName, exit_model
+from offramp.core.profile import Meaning, Profile
+from offramp.nn import machine, profiler, runs, timing
+
+
+@pytest.fixture(scope="module")
+def profile(run) -> Profile:
+    return profiler.profile_run(run, device="here", repeats=8, partition_repeats=4)
+
+
+def test_a_profile_has_the_real_sizes(profile):
+    assert [block.name for block in profile.backbone.blocks] == ["stem", "stage1-1", "stage2-1", "stage3-1"]
+    # float32 tensors of 16x32x32, 16x32x32, 32x16x16 and 64x8x8; one byte per channel and pixel; ten logits.
+    assert profile.backbone.object_bits == (24_576, 524_288, 524_288, 262_144, 131_072, 320)
+
+
+def test_a_profile_has_two_devices_with_blocks_and_partitions(profile):
+    assert [*profile.timings] == ["here", "here-1thread"]
+    assert profile.reference_device == "here"
+    for each in profile.timings.values():
+        assert each.block_s.min() > 0
+        assert each.branch_s.min() > 0
+        assert each.block_spread_s.shape == each.branch_spread_s.shape == (4,)
+        measured = np.isfinite(each.partition_s)
+        assert np.array_equal(measured, np.triu(np.ones((4, 4), bool)))
+        # A whole is at least as long as its longest block would be on a quiet machine; here, half of it.
+        assert each.partition_s[0, 3] > each.block_s.max() / 2
+
+
+def test_exit_rates_are_those_of_the_exit_table(profile):
+    exits, table = profile.exits, profile.exit_table
+    assert exits.meaning is Meaning.FIRST_EXIT
+    assert exits.thresholds == pytest.approx(np.arange(20) * 0.05)
+    assert exits.samples == table.samples == 450
+    assert exits.joint_accuracy == pytest.approx(table.correct.mean(axis=1))
+    counted = exit_model(profile, ExitModelName.PUBLISHED, thresholds=DEFAULT_THRESHOLDS)
+    assert counted.left[:, 1:] == pytest.approx(exits.exit_rate.cumsum(axis=1))
+
+
+def test_accuracy_is_of_the_separate_networks(profile, run):
+    assert tuple(profile.exits.accuracy) == run.separate_accuracy()
+    assert profile.provenance["accuracy"] == "of networks trained for each branch alone"
+
+
+def test_without_separate_networks_accuracy_is_the_joint_one_and_says_so(run, tmp_path):
+    (tmp_path / "run.json").write_bytes((run.folder / "run.json").read_bytes())
+    (tmp_path / "joint.safetensors").write_bytes(run.checkpoint(runs.JOINT).read_bytes())
+    found = profiler.profile_run(runs.read(tmp_path), device="here", repeats=2, partition_repeats=1)
+    assert np.array_equal(found.exits.accuracy, found.exits.joint_accuracy)
+    assert found.provenance["accuracy"] == "of the joint network"
+
+
+def test_provenance_says_where_from(profile):
+    for key in ("machine", "cores", "threads", "versions", "date", "statistic", "repeats", "training", "samples"):
+        assert profile.provenance[key]
+    assert profile.provenance["statistic"] == "p99"
+    assert sum(profile.provenance["samples"].values()) == 1797
+
+
+def test_the_exit_table_is_the_softmax_of_the_validation_split(profile, run):
+    split = run.dataset.validation
+    for s in (0, 17):
+        logits = run.network()(torch.tensor(split.images[s : s + 1]))
+        for i, branch in enumerate(logits):
+            p = torch.softmax(branch[0].detach().double(), dim=0)
+            entropy = float(-(p * p.log()).sum() / np.log(10))
+            assert profile.exit_table.entropy[i, s] == pytest.approx(entropy, abs=1e-4)
+            assert profile.exit_table.correct[i, s] == (int(p.argmax()) == split.labels[s])
+
+
+def test_times_of_another_machine_merge(profile, run):
+    there = profiler.times_only(run, device="there", repeats=2, partition_repeats=1)
+    merged = profile
+    for name, each in there.items():
+        merged = merged.with_timing(name, each)
+    assert [*merged.timings] == ["here", "here-1thread", "there", "there-1thread"]
+    assert profiler.describe(run) == profile.backbone
+
+
+entropies = st.integers(1, 5).flatmap(
+    lambda n: st.lists(
+        st.lists(st.sampled_from([0.0, 0.05, 0.3, 0.4, 0.41, 0.999, 1.0]), min_size=n, max_size=n),
+        min_size=2,
+        max_size=12,
+    )
+)
+
+
+@given(entropies)
+def test_first_exits_agree_with_a_loop_over_the_samples(by_sample):
+    entropy = np.array(by_sample, np.float32).T
+    rates = profiler.first_exit_rates(entropy, DEFAULT_THRESHOLDS)
+    for threshold, row in zip(DEFAULT_THRESHOLDS, rates, strict=True):
+        counts = [0] * len(entropy)
+        for sample in by_sample:
+            first = next((i for i, e in enumerate(sample[:-1]) if e <= threshold), len(sample) - 1)
+            counts[first] += 1
+        assert row.tolist() == [count / len(by_sample) for count in counts]
+        assert sum(row) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_bytes_are_the_tensor_in_row_major_order(dtype):
+    tensor = (torch.rand(1, 3, 4, 5) * 255).to(dtype).to(memory_format=torch.channels_last)
+    data = timing.to_bytes(tensor)
+    assert len(data) == tensor.numel() * tensor.element_size()
+    assert data == np.ascontiguousarray(tensor.numpy()).tobytes()
+    back = timing.from_bytes(data, tensor)
+    assert torch.equal(back, tensor)
+    back.zero_()
+
+
+def test_calls_take_turns_and_the_warm_up_is_not_counted():
+    order: list[str] = []
+    told: list[float] = []
+
+    def quick() -> None:
+        order.append("quick")
+
+    def slow() -> None:
+        order.append("slow")
+        time.sleep(0.002)
+
+    seconds = timing.timed([quick, slow], repeats=5, report=told.append)
+    assert seconds.shape == (2, 5)
+    assert order == ["quick", "slow"] * (len(order) // 2)
+    assert len(order) > 10
+    assert seconds[1].min() >= 0.002 > np.median(seconds[0])
+    assert told[-1] == 1
+
+
+def test_the_statistic_is_the_99th_percentile():
+    assert timing.statistic(np.array([np.arange(101.0), np.full(101, 3.0)])) == pytest.approx([99, 3])
+
+
+def test_measuring_sets_the_threads_back(network):
+    image = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    before = torch.get_num_threads()
+    timing.measure(network, image, threads=2, repeats=2, partition_repeats=1, report=profiler.silent)
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("AMD EPYC", "amd-epyc"),
+        ("AMD EPYC 7763 64-Core Processor", "amd-epyc-7763"),
+        ("Intel(R) Xeon(R) CPU @ 2.20GHz", "intel-xeon"),
+        ("Intel(R) Core(TM) i7-8650U CPU @ 1.90GHz", "intel-i7-8650u"),
+        ("Cortex-A72", "cortex-a72"),
+        ("", "cpu"),
+    ],
+)
+def test_a_device_is_named_after_its_processor(model, name):
+    assert machine.short_name(model) == name
+
+
+def test_the_processor_has_a_name():
+    assert machine.cpu_model()

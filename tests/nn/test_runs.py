@@ -1,0 +1,103 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from offramp.errors import InputError
+from offramp.nn import checkpoints, runs
+from offramp.nn.train import Recipe, Step, accuracy
+
+
+def take(events, stop_in_epoch=None):
+    """The events until the first step of that epoch, as if the program had been stopped there."""
+    taken = []
+    for event in events:
+        taken.append(event)
+        if isinstance(event, Step) and event.epoch == stop_in_epoch:
+            break
+    return taken
+
+
+def test_a_run_holds_a_joint_network_and_one_for_every_branch(run):
+    names = {path.name for path in run.folder.iterdir()}
+    networks = ["joint", "separate-1", "separate-2", "separate-3", "separate-4"]
+    assert names == {"run.json", *(f"{name}.safetensors" for name in networks)}
+    assert len(run.separate_accuracy()) == 4
+
+
+def test_a_finished_checkpoint_is_plain_safetensors_with_the_weights_alone(run):
+    tensors = safetensors.torch.load_file(run.checkpoint(runs.JOINT))
+    network = run.network()
+    assert {name.removeprefix("weight:") for name in tensors} == set(network.state_dict())
+    assert checkpoints.read(run.checkpoint(runs.JOINT)).accuracy == accuracy(network, run.dataset.validation)
+
+
+def test_what_is_finished_is_not_trained_again(run, setup):
+    before = {path: path.stat().st_mtime_ns for path in run.folder.glob("*.safetensors")}
+    events = take(runs.train(run.folder, setup))
+    assert not any(isinstance(event, Step) for event in events)
+    assert [event.accuracy for event in events if isinstance(event, runs.Finished)][1:] == [
+        (each,) for each in run.separate_accuracy()
+    ]
+    assert before == {path: path.stat().st_mtime_ns for path in run.folder.glob("*.safetensors")}
+
+
+def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(setup, tmp_path):
+    longer = replace(setup, joint=Recipe(epochs=2, batch_size=128), separate=None)
+    take(runs.train(tmp_path / "a", longer))
+    take(runs.train(tmp_path / "b", longer), stop_in_epoch=2)
+    with pytest.raises(InputError, match="not trained to the end"):
+        runs.read(tmp_path / "b").network()
+    events = take(runs.train(tmp_path / "b", longer))
+    assert {event.epoch for event in events if isinstance(event, Step)} == {2}
+    assert (events[0].seen, events[0].images) == (1077, 2 * 1077)
+    one, other = (runs.read(tmp_path / folder).network().state_dict() for folder in "ab")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_separate_networks_may_be_added_later(setup, run, tmp_path):
+    short = replace(setup, separate=None)
+    runs.begin(tmp_path, short)
+    assert runs.begin(tmp_path, setup).setup == setup
+    assert runs.begin(tmp_path, short).setup.separate == setup.separate
+    assert runs.read(tmp_path).separate_accuracy() is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 4}, {"backbone": "resnet20"}, {"joint": Recipe(epochs=9)}, {"separate": Recipe(epochs=9)}]
+)
+def test_a_folder_of_another_setup_is_refused(run, setup, change):
+    with pytest.raises(InputError, match=f"{next(iter(change))}: was .*use the same options, or another folder"):
+        take(runs.train(run.folder, replace(setup, **change)))
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match="offramp train --out"):
+        runs.read(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"offramp": "run/7"}'])
+def test_a_damaged_run_is_refused(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(InputError, match="can't be read"):
+        runs.read(tmp_path)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "joint.safetensors"
+    path.write_bytes(b"\x10\0\0\0\0\0\0\0nonsense")
+    with pytest.raises(InputError, match="delete it and train again"):
+        checkpoints.read(path)
+
+
+def test_a_checkpoint_comes_back_as_it_was(tmp_path, network):
+    path = tmp_path / "kept.safetensors"
+    momentum = {name: torch.randn_like(weight) for name, weight in network.named_parameters()}
+    checkpoints.write(path, checkpoints.Checkpoint(7, network.state_dict(), momentum, (0.25, 1 / 3)))
+    back = checkpoints.read(path)
+    assert (back.epoch, back.accuracy, back.finished) == (7, (0.25, 1 / 3), True)
+    for kept, found in ((network.state_dict(), back.weights), (momentum, back.momentum)):
+        assert kept.keys() == found.keys()
+        assert all(np.array_equal(kept[name], found[name]) for name in kept)
