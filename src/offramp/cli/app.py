@@ -16,6 +16,7 @@ app = typer.Typer(
     help="Plan, train and run deep networks with early exits across a device, an edge and a cloud.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help comes a quarter of a second sooner
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (auto, train, profile, plan, estimate, topology, schema):

@@ -3,22 +3,20 @@
 import json
 from typing import Any
 
-from quantiphy import Quantity
-
 
 def seconds(value: float) -> str:
     """A time as people read it: `299.9 ms`."""
-    return str(Quantity(value, "s").render(prec=3))
+    return _si(value, "s")
 
 
 def bits(value: float) -> str:
     """A size as people read it: `524.3 kb`."""
-    return str(Quantity(value, "b").render(prec=3))
+    return _si(value, "b")
 
 
 def rate(value: float) -> str:
     """A bandwidth as people read it: `10 Mb/s`."""
-    return str(Quantity(value, "b/s").render(prec=3))
+    return _si(value, "b/s")
 
 
 def percent(value: float) -> str:
@@ -29,3 +27,9 @@ def percent(value: float) -> str:
 def print_json(document: Any) -> None:
     """Print `document` for a machine: nothing else goes to standard output."""
     print(json.dumps(document, indent=1, allow_nan=False))
+
+
+def _si(value: float, unit: str) -> str:
+    from quantiphy import Quantity
+
+    return str(Quantity(value, unit).render(prec=3))

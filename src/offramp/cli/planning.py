@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from offramp.cli.showing import estimate_document, print_answer, print_picture, print_plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,9 +118,9 @@ def plan(
 
         print_json(document)
     else:
-        _print_answer(planner, wanted, shown, members, met=answer.best is not None, took_s=took_s)
+        print_answer(planner, wanted, shown, members, met=answer.best is not None, took_s=took_s)
         if plot:
-            _print_picture(planner, members, shown, wanted)
+            print_picture(planner, members, shown, wanted)
     if answer.best is None:
         raise typer.Exit(1)
 
@@ -147,133 +149,6 @@ def estimate(
         print_json(estimate_document(priced))
     else:
         print_plan(planner, priced)
-
-
-def estimate_document(priced: PricedPlan) -> dict[str, Any]:
-    """The `plan` and `estimate` objects that every command prints alike."""
-    from offramp.files import plan_document
-
-    predicted = priced.estimate
-    percentiles = None
-    if min(predicted.exit_rates) >= 0:
-        percentiles = {f"p{percent}": predicted.percentile_s(percent) for percent in (50, 95, 99)}
-    return {
-        "plan": plan_document(priced.plan),
-        "estimate": {
-            "accuracy": predicted.accuracy,
-            "latency_s": predicted.latency_s,
-            "exit_rates": list(predicted.exit_rates),
-            "stay_rates": list(predicted.stay_rates),
-            "compute_s": predicted.compute_s,
-            "propagation_s": predicted.propagation_s,
-            "transmission_s": predicted.transmission_s,
-            "serialization_s": predicted.serialization_s,
-            "exit_latency_s": list(predicted.exit_latency_s),
-            "percentiles_s": percentiles,
-        },
-    }
-
-
-def print_plan(planner: Planner, priced: PricedPlan) -> None:
-    """Show a plan and its estimate, term by term and partition by partition."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from offramp.cli.output import percent, seconds
-
-    console = Console()
-    predicted = priced.estimate
-    console.print(f"[bold]{priced.plan}[/bold]", highlight=False)
-    console.print(
-        f"accuracy [bold]{percent(predicted.accuracy)}[/bold]   latency [bold]{seconds(predicted.latency_s)}[/bold] = "
-        f"compute {seconds(predicted.compute_s)} + propagation {seconds(predicted.propagation_s)} + "
-        f"transmission {seconds(predicted.transmission_s)} + serialization {seconds(predicted.serialization_s)}",
-        highlight=False,
-    )
-    if min(predicted.exit_rates) >= 0:
-        tail = "   ".join(f"p{q} {seconds(predicted.percentile_s(q))}" for q in (50, 95, 99))
-        console.print(f"{tail}   ({planner.exits.name.value} exit model)", highlight=False, style="dim")
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading, justify in (
-        ("blocks", "left"),
-        ("tier", "left"),
-        ("leave here", "right"),
-        ("go on", "right"),
-        ("threshold", "right"),
-        ("latency if left here", "right"),
-    ):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    thresholds = (*(f"{threshold:g}" for threshold in priced.plan.thresholds), "-")
-    for k, (first, last) in enumerate(priced.plan.blocks):
-        table.add_row(
-            f"{first}-{last}",
-            priced.plan.placement[k],
-            percent(predicted.exit_rates[k]),
-            percent(predicted.stay_rates[k]),
-            thresholds[k],
-            seconds(predicted.exit_latency_s[k]),
-        )
-    console.print(table)
-
-
-def _print_answer(
-    planner: Planner,
-    wanted: Requirement,
-    shown: PricedPlan,
-    members: Sequence[PricedPlan],
-    *,
-    met: bool,
-    took_s: float,
-) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from offramp.cli.output import percent, seconds
-
-    console = Console()
-    asked = []
-    if wanted.min_accuracy is not None:
-        asked.append(f"accuracy of at least {percent(wanted.min_accuracy)}")
-    if wanted.max_latency_s is not None:
-        asked.append(f"latency of at most {seconds(wanted.max_latency_s)}")
-    aim = "most accurate" if wanted.min_accuracy is None else "fastest"
-    if met:
-        console.print(f"The {aim} plan with {' and '.join(asked)}:", highlight=False)
-    else:
-        console.print(f"[bold red]No plan has {' and '.join(asked)}.[/] The nearest:", highlight=False)
-    print_plan(planner, shown)
-    console.print(
-        f"{'Optimal' if met else 'Proven'} among {planner.plans:,} plans, in {seconds(took_s)}.", highlight=False
-    )
-    if members:
-        rows = _thinned(members, shown)
-        hidden = len(members) - len(rows)
-        more = f"; {hidden} of them not shown here, --json has all" if hidden else ""
-        console.print(f"\nThe frontier: {len(members)} plans that no other beats in both{more}", highlight=False)
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column("latency", justify="right")
-        table.add_column("accuracy", justify="right")
-        table.add_column("plan")
-        for each in rows:
-            latency, accuracy = seconds(each.estimate.latency_s), percent(each.estimate.accuracy)
-            table.add_row(latency, accuracy, str(each.plan), style="bold" if each == shown else None)
-        console.print(table)
-
-
-def _thinned(members: Sequence[PricedPlan], shown: PricedPlan) -> list[PricedPlan]:
-    """Some twenty members at most, evenly along the frontier, its ends and `shown` among them."""
-    picked = {round(i * (len(members) - 1) / 19) for i in range(20)}
-    return [each for i, each in enumerate(members) if i in picked or each == shown]
-
-
-def _print_picture(planner: Planner, members: Sequence[PricedPlan], shown: PricedPlan, wanted: Requirement) -> None:
-    from rich.console import Console
-
-    from offramp.plot import FrontierPicture, draw_in_terminal
-
-    console = Console()
-    picture = FrontierPicture.of(planner, members, shown, wanted)
-    print(draw_in_terminal(picture, width=min(console.width, 100), color=console.is_terminal))
 
 
 def _planner(
