@@ -132,15 +132,15 @@ def test_a_path_is_never_a_shipped_name(tmp_path: Path, monkeypatch: pytest.Monk
 def test_what_was_not_measured_at_the_end_counts_as_zero(tmp_path: Path) -> None:
     document = json.loads(SMALL_PROFILE)
     timing = document["timings"]["pi4"]
-    for given, whole in [
+    for listed, whole in [
         ([1, 2], [1, 2, 0, 0]),
         ([1, 2, 3], [1, 2, 3, 0]),
         ([1, 2, 3, 4], [1, 2, 3, 4]),
         (None, [0] * 4),
     ]:
         timing.pop("serialize_s", None)
-        if given:
-            timing["serialize_s"] = given
+        if listed:
+            timing["serialize_s"] = listed
         path = tmp_path / "p.json"
         path.write_text(json.dumps(document))
         assert read_profile(path).timings["pi4"].serialize_s.tolist() == whole

@@ -86,10 +86,13 @@ def untold(faults: list[Fault], more: list[Fault]) -> list[Fault]:
 
 def _faults(error: ErrorDetails, schema: dict[str, Any]) -> list[Fault]:
     loc = error["loc"]
+    if not loc:
+        keys = ", ".join(schema["properties"])
+        return [Fault("document", f"{_shown(error['input'])} is not {_NOUNS['object']}", f"known keys are {keys}")]
     place = place_of(loc)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, InputError):
-        return [fault.under(place) if place else fault for fault in cause.faults]
+        return [fault.under(place) for fault in cause.faults]
     field = _field(schema, loc)
     remedy = "give " + field.get("description", "what the format asks for").rstrip(".")
     if "examples" in field:
@@ -108,7 +111,7 @@ def _faults(error: ErrorDetails, schema: dict[str, Any]) -> list[Fault]:
             return [Fault(place, f"{_shown(error['input'])} is too large", f"give at most {field['maximum']}")]
         case _:
             problem = f"{_shown(error['input'])} is not {_noun(field)}"
-            return [Fault(place or "document", problem, remedy)]
+            return [Fault(place, problem, remedy)]
 
 
 def _noun(field: dict[str, Any]) -> str:

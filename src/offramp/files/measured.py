@@ -27,7 +27,7 @@ Share = Annotated[
 # Whole numbers above 2**53 don't survive the way through JSON.
 Whole = Annotated[int, Field(le=2**53, json_schema_extra={"minimum": 1})]
 Row = Annotated[
-    list[Annotated[float, Field(description="a number", examples=[1])]],
+    list[Annotated[float, Field(description="a number", examples=[1], json_schema_extra={"minimum": 0})]],
     Field(min_length=3, max_length=3, description="first block, last block (from 1), seconds", examples=[[1, 3, 0.01]]),
 ]
 
@@ -110,7 +110,7 @@ class ExitsDocument(Document):
         description="[K] normalized entropies, going up", examples=[[0.1, 0.2, 0.4]]
     )
     meaning: Literal["first-exit", "marginal"] = Field(
-        description="whether a rate counts first exits (EdgeSys'22) or one exit alone (PORTEND)"
+        description="what a rate counts: first exits (EdgeSys'22) or one exit alone (PORTEND)"
     )
     exit_rate: Annotated[list[_per_block(Share)], Field(max_length=100_000)] = Field(
         description="[K x N] shares of the samples, one row per threshold"
@@ -124,10 +124,11 @@ class ExitsDocument(Document):
     def core(self) -> ExitRates:
         """The core's exit rates; raises `InputError`."""
         n = len(self.accuracy)
-        faults: list[Fault] = []
-        for k, row in enumerate(self.exit_rate):
-            faults += checks.length(f"exit_rate[{k}]", len(row), n, "one per branch")
-        ragged = bool(faults)
+        ragged = {f"exit_rate[{k}]": len(row) for k, row in enumerate(self.exit_rate) if len(row) != n}
+        rows = [row if len(row) == n else [math.nan] * n for row in self.exit_rate]
+        faults = [
+            fault for place, found in ragged.items() for fault in checks.length(place, found, n, "one per branch")
+        ]
         more: list[Fault] = []
         rates = attempt(
             more,
@@ -135,21 +136,19 @@ class ExitsDocument(Document):
             ExitRates,
             thresholds=self.thresholds,
             meaning=Meaning(self.meaning),
-            exit_rate=np.full((len(self.exit_rate), n), np.nan)
-            if ragged
-            else np.reshape(self.exit_rate, (len(self.exit_rate), n)),
+            exit_rate=np.reshape(rows, (len(rows), n)),
             accuracy=self.accuracy,
             samples=self.samples,
             joint_accuracy=self.joint_accuracy,
         )
-        refuse([*faults, *(fault for fault in more if not (ragged and fault.place.startswith("exit_rate[")))])
+        refuse([*faults, *(fault for fault in more if fault.place.rsplit("[", 1)[0] not in ragged)])
         return rates
 
 
 class ProfileDocument(Document):
     """What was measured of one backbone: times on devices, and how each branch classifies samples."""
 
-    offramp: Literal["profile/1"] = Field(description="the format")
+    offramp: Literal["profile/1"] = Field(description="the format", examples=["profile/1"])
     backbone: Annotated[BackboneDocument, AfterValidator(BackboneDocument.core)] = Field(
         description="the network, a line of blocks"
     )

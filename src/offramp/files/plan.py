@@ -1,10 +1,11 @@
 """Plans: one line of text, or JSON as `offramp plan --json` prints it, to `core.plan.Plan` and back."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from offramp.core.plan import Plan
 from offramp.errors import Fault, InputError, fail, refuse
@@ -41,11 +42,30 @@ class PlanEntry(Document):
         | None
     ) = Field(None, description="at or below it a sample leaves, one per partition but the last", examples=[[0.4, 0.4]])
 
+    def core(self) -> Plan:
+        """The core's plan; raises `InputError`."""
+        faults: list[Fault] = []
+        spoken = None if self.text is None else attempt(faults, "text", _parsed, self.text)
+        faults = [replace(fault, place="text") for fault in faults]
+        lists = {"ends": self.ends, "placement": self.placement, "thresholds": self.thresholds}
+        missing = [key for key, value in lists.items() if value is None]
+        listed = None
+        if not missing:
+            listed = attempt(faults, "", Plan, *(tuple(value) for value in lists.values()))
+        elif len(missing) < len(lists):
+            faults += [Fault(key, "is missing", "give ends, placement and thresholds together") for key in missing]
+        elif self.text is None:
+            fail("", "says nothing", f"give its text, e.g. {_EXAMPLE}")
+        if spoken and listed and spoken != listed:
+            faults.append(Fault("text", f"says {spoken}, the lists say {listed}", "give one of the two, or correct it"))
+        refuse(faults)
+        return listed or spoken
+
 
 class PlanDocument(Document):
     """A plan, and what else `offramp plan --json` prints with it."""
 
-    plan: PlanEntry = Field(description="the plan")
+    plan: Annotated[PlanEntry, AfterValidator(PlanEntry.core)] = Field(description="the plan")
     estimate: dict[str, Any] | None = Field(None, description="what was predicted of the plan; not read back")
     frontier: list[Any] | None = Field(None, description="the other plans worth having; not read back")
     search: dict[str, Any] | None = Field(None, description="how the plan was found; not read back")
@@ -59,7 +79,7 @@ def read_plan(source: str | Path) -> Plan:
     with naming(source):
         if isinstance(source, str) and "@" in source and not is_file(Path(source)):
             return _parsed(source)
-        text = read_text(locate(source), most=MOST_BYTES)
+        text = read_text(locate(source, remedy=f"give a file, or a plan, e.g. {_EXAMPLE}"), most=MOST_BYTES)
         if not text.lstrip().startswith(("{", "[")):
             return _parsed(text)
         raw, faults = parse_json(text)
@@ -89,24 +109,9 @@ def _plan(raw: Any, faults: list[Fault]) -> Plan:
     """The plan in a document that has the `faults` already; raises `InputError`."""
     document, more = check(PlanDocument, raw, strict=True)
     faults = untold(faults, more)
-    if document is None:
+    if document is None or faults:
         raise InputError(faults)
-    entry = document.plan
-    more = []
-    spoken = None if entry.text is None else attempt(more, "plan.text", _parsed, entry.text)
-    lists = {"ends": entry.ends, "placement": entry.placement, "thresholds": entry.thresholds}
-    missing = [key for key, value in lists.items() if value is None]
-    listed = None
-    if not missing:
-        listed = attempt(more, "plan", Plan, *(tuple(value) for value in lists.values()))
-    elif len(missing) < len(lists):
-        more += [Fault(f"plan.{key}", "is missing", "give ends, placement and thresholds together") for key in missing]
-    elif entry.text is None:
-        more.append(Fault("plan", "says nothing", f"give its text, e.g. {_EXAMPLE}"))
-    if spoken and listed and spoken != listed:
-        more.append(Fault("plan.text", f"says {spoken}, the lists say {listed}", "give one of the two, or correct it"))
-    refuse(untold(faults, more))
-    return listed or spoken
+    return document.plan
 
 
 def _parsed(text: str) -> Plan:

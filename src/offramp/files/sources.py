@@ -30,7 +30,7 @@ def naming(source: str | Path) -> Iterator[None]:
         raise InputError(faults, source=str(source)) from None
 
 
-def locate(source: str | Path, folder: Folder | None = None) -> Path:
+def locate(source: str | Path, folder: Folder | None = None, *, remedy: str = "give the path of a file") -> Path:
     """The file that `source` names: the shipped one of `folder` where the bare name is one, else the path.
 
     Raises `InputError` where there is no such file; the remedy suggests near names.
@@ -41,15 +41,13 @@ def locate(source: str | Path, folder: Folder | None = None) -> Path:
     path = Path(source)
     if is_file(path):
         return path
-    near = difflib.get_close_matches(path.name, _neighbors(path), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(path.name, _neighbors(path), n=3)
     suggestions = [str(path.with_name(name)) for name in near]
-    suggestions += difflib.get_close_matches(str(source), names, n=3, cutoff=0.5)
+    suggestions += difflib.get_close_matches(str(source), names)
     if suggestions:
         remedy = f"did you mean {' or '.join(suggestions)}?"
     elif names:
         remedy = f"give a file, or one of the shipped {folder}: {', '.join(names)}"
-    else:
-        remedy = "give the path of a file"
     fail("", _absence(path), remedy)
 
 
@@ -99,4 +97,4 @@ def _absence(path: Path) -> str:
             return f"there is no folder {str(path.parent)!r}"
     except (OSError, ValueError):
         return "no file can have this name"
-    return "there is no such file"
+    return f"there is no file {path.name!r}"

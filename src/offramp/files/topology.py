@@ -79,11 +79,11 @@ class TopologyDocument(Document):
         description="the machines, device first"
     )
     links: list[Annotated[LinkDocument, AfterValidator(LinkDocument.core)]] = Field(
-        [], description="link j joins tier j and tier j+1"
+        [], description="one link between every two neighbors: link j joins tier j and tier j+1"
     )
     transfer: Literal["store-and-forward", "pipelined"] = Field(
         "store-and-forward",
-        description="whether a tier passes an object on whole (the paper's) or in fragments of size mtu",
+        description="how an object crosses several links: whole at each tier, or in fragments of size mtu",
     )
     mtu: Annotated[Size, AfterValidator(_positive_size)] | None = Field(
         None, description="the fragment size of pipelined transfers", examples=[SIZE.example]
