@@ -25,7 +25,7 @@ from tests.files.test_round_trips import SMALL_PROFILE
 READERS = (read_topology, read_profile, read_plan)
 WHOLE = {read_topology: TOPOLOGY, read_profile: json.loads(SMALL_PROFILE), read_plan: PLAN}
 
-fuzzing = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+fuzzing = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def read_all(path: Path) -> None:
@@ -124,6 +124,14 @@ def test_a_yaml_that_would_unfold_without_end(tmp_path: Path) -> None:
     path.write_text(f"a0: &a0 [lol]\n{layers}")
     with pytest.raises(InputError, match="alias"):
         read_topology(path)
+
+
+def test_a_file_that_is_wrong_everywhere_is_told_soon(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({f"key{i}": 1 for i in range(100_000)}))
+    with pytest.raises(InputError) as caught:
+        read_profile(path)
+    assert 1000 <= len(caught.value.faults) <= 2010
 
 
 def full_disk(*_: object, **__: object) -> None:

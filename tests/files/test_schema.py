@@ -34,7 +34,7 @@ def fits(value: Any, node: dict[str, Any], root: dict[str, Any]) -> bool:
     """Whether the value obeys the schema: the few words of JSON Schema that ours use."""
     if "$ref" in node:
         return fits(value, root["$defs"][node["$ref"].removeprefix("#/$defs/")], root)
-    if not any(fits(value, option, root) for option in node.get("anyOf", [{}])):
+    if "anyOf" in node and not any(fits(value, option, root) for option in node["anyOf"]):
         return False
     right_type = isinstance(value, TYPES[node["type"]]) if "type" in node else True
     if not right_type or (isinstance(value, bool) and node.get("type") in ("number", "integer")):

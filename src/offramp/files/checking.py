@@ -26,12 +26,15 @@ _NOUNS = {
     "object": "a mapping of keys to values",
 }
 _LONGEST_SHOWN = 40
+# A file that is wrong a thousand times over is not the file that was meant; nobody reads on.
+MOST_ERRORS = 1000
 
 
 class Document(BaseModel):
     """A mapping in a file: its keys and their types. What the values must obey is the core's to say."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built at first use, as most commands read one or two of the kinds of file.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class _Schema(GenerateJsonSchema):
@@ -67,15 +70,18 @@ def check(model: type[M], document: Any, *, strict: bool) -> tuple[M | None, lis
     try:
         return model.model_validate(document, strict=strict), []
     except ValidationError as error:
-        errors = error.errors(include_url=False)
+        errors = _listed(error)
     schema = schema_of(model)
     faults = [fault for error in errors for fault in _faults(error, schema)]
     try:
         model.model_validate(_mended(document, errors, schema), strict=strict)
-    except ValidationError as again:
-        more = [fault for error in again.errors(include_url=False) for fault in _faults(error, schema)]
-        faults = untold(faults, more)
+    except ValidationError as error:
+        faults = untold(faults, [fault for again in _listed(error) for fault in _faults(again, schema)])
     return None, faults
+
+
+def _listed(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False)[:MOST_ERRORS]
 
 
 def untold(faults: list[Fault], more: list[Fault]) -> list[Fault]:

@@ -32,8 +32,9 @@ Row = Annotated[
 ]
 
 
-def _per_block(kind: Any, spare: int = 0) -> Any:
-    return Annotated[list[kind], Field(max_length=MOST_BLOCKS + spare)]
+BlockSeconds = Annotated[list[Seconds], Field(max_length=MOST_BLOCKS)]
+ObjectSeconds = Annotated[list[Seconds], Field(max_length=MOST_BLOCKS + 2)]
+Shares = Annotated[list[Share], Field(max_length=MOST_BLOCKS)]
 
 
 class BlockDocument(Document):
@@ -50,7 +51,9 @@ class BackboneDocument(Document):
     dataset: str = Field(description="what it was trained on", examples=["digits"])
     input_bits: Whole = Field(description="the size of one sample in bits", examples=[24576])
     result_bits: Whole = Field(description="the size of one answer in bits", examples=[320])
-    blocks: _per_block(BlockDocument) = Field(description="the blocks, block 1 first")
+    blocks: Annotated[list[BlockDocument], Field(max_length=MOST_BLOCKS)] = Field(
+        description="the blocks, block 1 first"
+    )
 
     def core(self) -> Backbone:
         """The core's backbone; raises `InputError`."""
@@ -69,17 +72,17 @@ class BackboneDocument(Document):
 class TimingDocument(Document):
     """Times on one device: of blocks and branches, of whole partitions, or both."""
 
-    block_s: _per_block(Seconds) | None = Field(None, description="[N] seconds of each block without its branch")
-    branch_s: _per_block(Seconds) | None = Field(None, description="[N] seconds of the branch after each block")
-    partition_s: _per_block(Row, MOST_BLOCKS * MOST_BLOCKS // 2) | None = Field(
+    block_s: BlockSeconds | None = Field(None, description="[N] seconds of each block without its branch")
+    branch_s: BlockSeconds | None = Field(None, description="[N] seconds of the branch after each block")
+    partition_s: Annotated[list[Row], Field(max_length=MOST_BLOCKS * (MOST_BLOCKS + 1) // 2)] | None = Field(
         None, description="[first, last, seconds] of every run of blocks with the branch after its last"
     )
-    serialize_s: _per_block(Seconds, 2) = Field(
+    serialize_s: ObjectSeconds = Field(
         [], description="seconds to turn the input, the blocks' outputs and the result into bytes; zero from its end on"
     )
-    deserialize_s: _per_block(Seconds, 2) = Field([], description="seconds of the way back, in the same order")
-    block_spread_s: _per_block(Seconds) | None = Field(None, description="[N] standard deviation behind block_s")
-    branch_spread_s: _per_block(Seconds) | None = Field(None, description="[N] standard deviation behind branch_s")
+    deserialize_s: ObjectSeconds = Field([], description="seconds of the way back, in the same order")
+    block_spread_s: BlockSeconds | None = Field(None, description="[N] standard deviation behind block_s")
+    branch_spread_s: BlockSeconds | None = Field(None, description="[N] standard deviation behind branch_s")
 
     def core(self) -> Timing:
         """The core's timing; raises `InputError`."""
@@ -112,12 +115,12 @@ class ExitsDocument(Document):
     meaning: Literal["first-exit", "marginal"] = Field(
         description="what a rate counts: first exits (EdgeSys'22) or one exit alone (PORTEND)"
     )
-    exit_rate: Annotated[list[_per_block(Share)], Field(max_length=100_000)] = Field(
+    exit_rate: Annotated[list[Shares], Field(max_length=100_000)] = Field(
         description="[K x N] shares of the samples, one row per threshold"
     )
-    accuracy: _per_block(Share) = Field(description="[N] accuracy of each branch, as the meaning defines it")
+    accuracy: Shares = Field(description="[N] accuracy of each branch, as the meaning defines it")
     samples: Whole = Field(description="the number of samples counted", examples=[5000])
-    joint_accuracy: _per_block(Share) | None = Field(
+    joint_accuracy: Shares | None = Field(
         None, description="[N] accuracy of each branch in the network trained with all branches"
     )
 
@@ -171,11 +174,11 @@ class ProfileDocument(Document):
     provenance: dict[str, Any] = Field({}, description="how it was measured, for people")
 
 
-def blocks_timed(block_s: list[float] | None, rows: list[list[float]]) -> int:
+def blocks_timed(block_s: list[float] | None, rows: list[list[float]] | None) -> int:
     """N as the times themselves have it."""
     if block_s is not None:
         return len(block_s)
-    return max((int(last) for _, last, _ in rows if 1 <= last <= MOST_BLOCKS), default=0)
+    return max((int(last) for _, last, _ in rows or () if 1 <= last <= MOST_BLOCKS), default=0)
 
 
 def _padded(values: list[float], n: int) -> list[float]:

@@ -65,8 +65,7 @@ def _relation_faults(raw: Any) -> list[Fault]:
     n = _size(raw, "backbone", "blocks")
 
     def right(size: int | None) -> int:
-        known = n and size is not None
-        return min(size, MOST_BLOCKS + 1) if known else min(n or 1, MOST_BLOCKS + 1)
+        return min(size if n and size is not None else n or 1, MOST_BLOCKS + 1)
 
     timings, reference = raw.get("timings"), raw.get("reference_device")
     named = reference if isinstance(reference, str) else None
@@ -98,7 +97,7 @@ def _blank_exits(n: int) -> ExitRates:
 
 
 def _blank_table(n: int) -> ExitTable:
-    return ExitTable(np.zeros((n, 2)), np.zeros((n, 2)), np.zeros(2))
+    return ExitTable(np.zeros((n, 2)), np.zeros((n, 2), np.bool_), np.zeros(2, np.int64))
 
 
 def _size(raw: Any, *keys: str) -> int | None:
