@@ -1,0 +1,124 @@
+"""`offramp compare`: what published systems would choose, beside Offramp."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from offramp.cli.planning import ExitsOption, JsonOption, ProfileArgument, TopologyOption
+
+if TYPE_CHECKING:
+    from offramp.core.baselines import Row
+
+
+def compare(
+    profile: ProfileArgument,
+    topology: TopologyOption = "mobile",
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="Floor on accuracy, 0 to 1: the fastest plan wins.")
+    ] = None,
+    max_latency: Annotated[
+        str | None, typer.Option(help="Limit on mean latency, e.g. 300ms: the most accurate plan wins.")
+    ] = None,
+    exit_model: ExitsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare with published systems: each chooses by its own model, all are judged by Offramp's.
+
+    Without a requirement: within one point of the best reachable accuracy.
+
+    Example: offramp compare resnet20-digits --topology mobile --min-accuracy 0.92
+    """
+    from offramp.core import baselines
+    from offramp.core.exits import ExitModelName
+    from offramp.core.planner import Planner, Requirement
+    from offramp.files import read_profile, read_topology
+    from offramp.files.quantities import TIME
+
+    measured = read_profile(profile)
+    name = None if exit_model is None else ExitModelName(exit_model.value)
+    planner = Planner.of(measured, read_topology(topology), exits=name)
+    if min_accuracy is None and max_latency is None:
+        min_accuracy = max(0.0, planner.frontier()[-1].estimate.accuracy - 0.01)
+    wanted = Requirement(min_accuracy, None if max_latency is None else TIME.parse(max_latency))
+    rows = baselines.compare(measured, planner, wanted)
+    if json:
+        from offramp.cli.output import print_json
+
+        print_json(
+            {
+                "requirement": {"min_accuracy": wanted.min_accuracy, "max_latency_s": wanted.max_latency_s},
+                "exit_model": planner.exits.name.value,
+                "rows": [row_document(row) for row in rows],
+            }
+        )
+    else:
+        _print_rows(rows, asked=_asked(wanted.min_accuracy, wanted.max_latency_s), judge=planner.exits.name.value)
+
+
+def row_document(row: Row) -> dict[str, Any]:
+    """One row as `--json` prints it."""
+    return {
+        "system": row.system,
+        "plan": row.plan,
+        "accuracy": row.estimate.accuracy,
+        "latency_s": row.estimate.latency_s,
+        "gain": row.gain,
+        "meets": row.meets,
+        "ignores": row.ignores,
+        "note": row.note,
+    }
+
+
+def _asked(min_accuracy: float | None, max_latency_s: float | None) -> str:
+    from offramp.cli.output import percent, seconds
+
+    asked = []
+    if min_accuracy is not None:
+        asked.append(f"accuracy of at least {percent(min_accuracy)}")
+    if max_latency_s is not None:
+        asked.append(f"latency of at most {seconds(max_latency_s)}")
+    return " and ".join(asked)
+
+
+def _print_rows(rows: Sequence[Row], *, asked: str, judge: str) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from offramp.cli.output import percent, seconds
+
+    console = Console()
+    console.print(
+        f"Asked for an {asked}. Each system chose by its own model; the {judge} exit model judged.", highlight=False
+    )
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("system", no_wrap=True)
+    table.add_column("latency", justify="right", no_wrap=True)
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column("meets")
+    table.add_column("Offramp is", justify="right", no_wrap=True)
+    table.add_column("plan")
+    for row in rows:
+        note = f" [dim]({row.note})[/]" if row.note else ""
+        table.add_row(
+            row.system,
+            seconds(row.estimate.latency_s),
+            percent(row.estimate.accuracy),
+            "yes" if row.meets else "[red]no[/]",
+            "" if row is rows[-1] else _gain(row.gain),
+            escape(row.plan) + note,
+            style="bold" if row is rows[-1] else None,
+        )
+    console.print(table)
+    console.print(
+        '"Offramp is": at an accuracy no lower than the row\'s; "-" where it has no plan so accurate.', style="dim"
+    )
+
+
+def _gain(gain: float | None) -> str:
+    if gain is None:
+        return "-"
+    return f"{abs(100 * gain):.1f} % {'faster' if gain >= 0 else 'slower'}"
