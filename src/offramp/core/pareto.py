@@ -3,7 +3,8 @@
 These functions are search kernels: plain Python on arrays that `offramp.core.compiling` can compile. A frontier is
 
 - points: float64 [capacity, 2], latency in seconds and accuracy of each member, both strictly increasing;
-- rows: int64 [capacity, 3M+1], the member's plan (see `offramp.core.search`), of which `count` are in use.
+- rows: int64 [capacity, 3P+1], the member's plan: its number of partitions, then P places each for the ends, the tiers
+  and the thresholds (as positions in the list that is tried), of which as many as the plan needs are in use.
 
 **Dominance and ties.** A plan dominates another if it is no worse in both and better in one. Of plans equal in both,
 the frontier keeps the one with the lexicographically smallest row: fewest partitions, then smallest ends, then tiers

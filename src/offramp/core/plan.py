@@ -9,7 +9,7 @@ from typing import Self
 from offramp.core import checks
 from offramp.errors import Fault, fail, refuse
 
-_PARTITION = re.compile(r"(?P<first>\d+)(?:-(?P<last>\d+))?@(?P<tier>[^\s@]+)")
+_PARTITION = re.compile(r"(?P<first>\d{1,9})(?:-(?P<last>\d{1,9}))?@(?P<tier>[^\s@]+)")
 _EXAMPLE = "write it like '1-3@smartwatch 4-9@smartphone 10@cloud T=0.40'"
 
 

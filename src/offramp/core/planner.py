@@ -156,23 +156,31 @@ class Planner:
         return tuple(each for each, kept in zip(priced, keep, strict=True) if kept)
 
     def _rows(self, goal: int, floor: float, limit: float) -> IntArray:
-        send = self.costs.send_s
-        travel = (
-            np.ascontiguousarray(self.costs.compute_s),
+        send = self.costs.send_s[None]
+        space = (
+            np.ascontiguousarray(self.costs.compute_s[None]),
             np.ascontiguousarray(send),
-            np.ascontiguousarray(send[:, self.costs.destination, -1]),
-            np.ascontiguousarray(send[self.costs.source, :, 0]),
+            np.ascontiguousarray(send[:, :, self.costs.destination, -1]),
+            np.ascontiguousarray(send[:, self.costs.source, :, 0]),
+            np.isfinite(self.costs.compute_s),
+            0,
+            1,
         )
+        limits = np.array([limit])
+        stop = np.zeros(1, np.bool_)
         if isinstance(self.exits, Additive):
             search = _additive(compiled=self.compiled)
-            return search(self.exits.left, self.exits.branch_accuracy, *travel, floor, limit, goal)[1]  # type: ignore[no-any-return]
-        assert isinstance(self.exits, Replay)
-        search = _replay(compiled=self.compiled)
-        return search(*_bit_sets(self.exits), True, *travel, floor, limit, goal)[1]  # type: ignore[no-any-return]
+            found = search(self.exits.left, self.exits.branch_accuracy, *space, False, floor, limits, goal, stop)
+        else:
+            assert isinstance(self.exits, Replay)
+            search = _replay(compiled=self.compiled)
+            found = search(*_bit_sets(self.exits), True, *space, floor, limits, goal, stop)
+        rows: IntArray = found[1]
+        return rows
 
     def _plan(self, row: list[int]) -> Plan:
-        tiers = len(self.topology.tiers)
-        parts, ends, places, levels = row[0], row[1:], row[1 + tiers :], row[1 + 2 * tiers :]
+        most_parts = (len(row) - 1) // 3
+        parts, ends, places, levels = row[0], row[1:], row[1 + most_parts :], row[1 + 2 * most_parts :]
         return Plan(
             ends=tuple(ends[:parts]),
             placement=tuple(self.topology.tiers[j].name for j in places[:parts]),

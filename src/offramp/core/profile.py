@@ -58,7 +58,7 @@ class Timing:
         if self.partition_s is not None:
             n = len(self.partition_s)
             yield from checks.length("partition_s", self.partition_s.shape[1], n, "one row and one column per block")
-            yield from checks.times("partition_s", self.partition_s[np.triu_indices(n)])
+            yield from checks.times("partition_s", np.triu(self.partition_s))
         n = self.blocks
         for name in ("branch_s", "block_spread_s", "branch_spread_s"):
             values = getattr(self, name)

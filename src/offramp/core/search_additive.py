@@ -4,44 +4,51 @@ A plan is a path of states (last block, tier, tiers used). For one threshold T e
 ends, so the frontier is a bi-objective shortest path in a graph without cycles. Labels are set layer by layer, by
 number of partitions. A label goes when
 
-- another label at its state, having used no other tiers, is no slower and no less accurate (dominance); or
+- another label at its state, having used no other tiers, is no worse in anything (dominance); or
 - the least latency and the most accuracy still to come, each found on its own and with tiers used freely (bounds),
-  would not take it past a plan already found.
+  would not take it past a plan already found, or the least of another resource takes it past its budget.
 
-Neither loses a member of the frontier. Bounds cost O(N^2 M + N M^2) per threshold.
+Neither loses a member of the frontier. Bounds cost O(R N^2 M + R N M^2) per threshold.
 
 The functions are search kernels: plain Python on arrays that `offramp.core.compiling` can compile. Axes: K thresholds,
-N blocks, M tiers; p and q are blocks, 0 is the input; a and b are tiers.
+N blocks, M tiers, R resources, of which the first is latency; p and q are blocks, 0 is the input; a and b are tiers.
 """
 
 import numpy as np
 
-from offramp.core.checks import FloatArray, IntArray
+from offramp.core.checks import BoolArray, FloatArray, IntArray
 from offramp.core.pareto import covered, insert, row_before
 
-# Columns of a label: the tiers it has used as bits, the label it came from, its last block and tier, the next label
-# at the same state, and whether another label dominates it.
-_USED, _PARENT, _END, _TIER, _NEXT, _DEAD = 0, 1, 2, 3, 4, 5
-_COLUMNS = 6
+# Columns of a label: the tiers it has used as bits, the label it came from, its last block and tier, how many
+# partitions that tier holds and the block before the first of them, the next label at the same state, whether it is
+# dominated.
+_USED, _PARENT, _END, _TIER, _HELD, _FIRST, _NEXT, _DEAD = 0, 1, 2, 3, 4, 5, 6, 7
+_COLUMNS = 8
 
 
 def bounds(
-    left: FloatArray, accuracy: FloatArray, compute: FloatArray, send: FloatArray, result: FloatArray
+    left: FloatArray,
+    accuracy: FloatArray,
+    compute: FloatArray,
+    send: FloatArray,
+    result: FloatArray,
+    fits: BoolArray,
+    exits_per_tier: int,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """What is still to come, at best, with tiers used freely; for one threshold.
 
-    Arguments as in `search`, `left` [N+1] for one threshold.
+    Arguments as in `search_additive`, `left` [N+1] for one threshold.
 
     Returns
     -------
-        arrived: [N+1, M] least latency from having block p's output on tier b, about to run block p+1.
-        departing: [N+1, M] the same from having run block p on tier a, with the next partition on another tier.
+        arrived: [R, N+1, M] least of each resource from having block p's output on tier b, about to run block p+1.
+        departing: [R, N+1, M] the same from having run block p on tier a.
         gain: [N+1] most accuracy the samples that went on past block p can add.
 
     """
-    n, m = compute.shape[1] - 1, compute.shape[0]
-    arrived = np.full((n + 1, m), np.inf)
-    departing = np.full((n + 1, m), np.inf)
+    resources, m, n = compute.shape[0], compute.shape[1], compute.shape[2] - 1
+    arrived = np.full((resources, n + 1, m), np.inf)
+    departing = np.full((resources, n + 1, m), np.inf)
     gain = np.full(n + 1, -np.inf)
     for p in range(n - 1, -1, -1):
         stay = 1.0 - left[p]
@@ -49,58 +56,74 @@ def bounds(
             gain[p] = max(gain[p], stay * accuracy[q])
             if q < n:
                 gain[p] = max(gain[p], (left[q] - left[p]) * accuracy[q] + gain[q])
-        for b in range(m):
-            for q in range(p + 1, n + 1):
-                onward = stay * result[b]
-                if q < n:
-                    onward = min(onward, (left[q] - left[p]) * result[b] + departing[q, b])
-                arrived[p, b] = min(arrived[p, b], stay * compute[b, p, q] + onward)
-        for a in range(m):
+        for r in range(resources):
             for b in range(m):
-                if a != b:
-                    departing[p, a] = min(departing[p, a], stay * send[a, b, p] + arrived[p, b])
+                for q in range(p + 1, n + 1):
+                    if fits[b, p, q]:
+                        onward = stay * result[r, b]
+                        if q < n:
+                            onward = min(onward, (left[q] - left[p]) * result[r, b] + departing[r, q, b])
+                        arrived[r, p, b] = min(arrived[r, p, b], stay * compute[r, b, p, q] + onward)
+            for a in range(m):
+                for b in range(m):
+                    if a != b or exits_per_tier > 1:
+                        departing[r, p, a] = min(departing[r, p, a], stay * send[r, a, b, p] + arrived[r, p, b])
     return arrived, departing, gain
 
 
+def dominates(costs: FloatArray, links: IntArray, i: int, j: int, required: int, same_runs: bool) -> bool:
+    """Whether every plan through label `j` has one through `i`, at the same block and tier, that is preferred to it.
+
+    required: tiers that a plan must use, as bits.
+    same_runs: whether the blocks a tier holds already bear on what it can still take.
+    """
+    mine, yours = links[i, _USED], links[j, _USED]
+    if mine & ~yours != 0 or yours & ~mine & required != 0 or links[i, _HELD] > links[j, _HELD]:
+        return False
+    if same_runs and links[i, _FIRST] < links[j, _FIRST]:
+        return False
+    last = costs.shape[1] - 1
+    better = costs[i, last] > costs[j, last]
+    if costs[i, last] < costs[j, last]:
+        return False
+    for r in range(last):
+        if costs[i, r] > costs[j, r]:
+            return False
+        better = better or costs[i, r] < costs[j, r]
+    return better or came_first(links, i, j)
+
+
 def came_first(links: IntArray, i: int, j: int) -> bool:
-    """Whether label `i` leads to a smaller row than label `j`, both with as many partitions: ends first, then tiers."""
+    """Whether label `i` leads to a smaller row than label `j`: fewer partitions, then ends, then tiers."""
     by_end, by_tier = 0, 0
-    while i > 0:
+    while i > 0 and j > 0:
         if links[i, _END] != links[j, _END]:
             by_end = links[i, _END] - links[j, _END]
         if links[i, _TIER] != links[j, _TIER]:
             by_tier = links[i, _TIER] - links[j, _TIER]
         i, j = links[i, _PARENT], links[j, _PARENT]
+    if i != j:
+        return i <= 0  # both reached the root together, or the shorter one reached it first
     return by_end < 0 or (by_end == 0 and by_tier < 0)
 
 
-def dominates(costs: FloatArray, links: IntArray, i: int, j: int) -> bool:
-    """Whether every plan through label `j` has one through `i`, at the same block and tier, that is preferred to it."""
-    if costs[i, 0] > costs[j, 0] or costs[i, 1] < costs[j, 1] or (links[i, _USED] & ~links[j, _USED]) != 0:
-        return False
-    if costs[i, 0] < costs[j, 0] or costs[i, 1] > costs[j, 1] or links[i, _USED] != links[j, _USED]:
-        return True
-    return came_first(links, i, j)
-
-
-def write_row(row: IntArray, links: IntArray, label: int, end: int, tier: int, level: int, tiers: int) -> None:
+def write_row(row: IntArray, links: IntArray, label: int, end: int, tier: int, level: int) -> None:
     """Write into `row` the plan that goes through `label` and ends with `end` on `tier`, at threshold `level`."""
+    most = (len(row) - 1) // 3
+    parts, i = 1, label
+    while i > 0:
+        parts += 1
+        i = links[i, _PARENT]
     row[:] = 0
-    row[0] = 1
-    i = label
+    row[0] = parts
+    row[parts] = end
+    row[most + parts] = tier
+    k, i = parts - 1, label
     while i > 0:
-        row[0] += 1
-        i = links[i, _PARENT]
-    k = row[0] - 1
-    row[1 + k] = end
-    row[1 + tiers + k] = tier
-    i = label
-    while i > 0:
-        k -= 1
-        row[1 + k] = links[i, _END]
-        row[1 + tiers + k] = links[i, _TIER]
-        row[1 + 2 * tiers + k] = level
-        i = links[i, _PARENT]
+        row[k] = links[i, _END]
+        row[most + k] = links[i, _TIER]
+        row[2 * most + k] = level
+        k, i = k - 1, links[i, _PARENT]
 
 
 def search_additive(
@@ -110,81 +133,154 @@ def search_additive(
     send: FloatArray,
     result: FloatArray,
     start: FloatArray,
+    fits: BoolArray,
+    required: int,
+    exits_per_tier: int,
+    same_runs: bool,
     floor: float,
-    limit: float,
+    limits: FloatArray,
     goal: int,
-) -> tuple[FloatArray, IntArray]:
-    """Find the plans that `goal` asks for among those at least as accurate as `floor` and as fast as `limit`.
+    stop: BoolArray,
+) -> tuple[FloatArray, IntArray, float, float]:
+    """Find the plans that `goal` asks for among those at least as accurate as `floor` and within `limits`.
 
     left: [K, N+1] F_i(T).
     accuracy: [N+1] acc_i.
-    compute: [M, N+1, N+1] seconds for blocks p+1..q on tier j.
-    send: [M, M, N+2] seconds for object i from tier to tier.
-    result: [M] seconds for the result from a tier to the destination.
-    start: [M] seconds for the input from the source to a tier.
-    Returns points [n, 2] and rows [n, 3M+1] as in `offramp.core.pareto`.
+    compute: [R, M, N+1, N+1] what blocks p+1..q take of each resource on tier j.
+    send: [R, M, M, N+2] what object i takes from tier to tier.
+    result: [R, M] what the result takes from a tier to the destination.
+    start: [R, M] what the input takes from the source to a tier.
+    fits: [M, N+1, N+1] whether tier j may hold blocks p+1..q; if so, then any of them, too.
+    required: tiers that a plan must use, as bits.
+    exits_per_tier: most partitions on a tier, one after the other.
+    same_runs: whether `fits` depends on more than the tier and block p+1.
+    limits: [R] most of each resource.
+    stop: [1] ends the search early where it becomes true.
+    Returns points [n, 2] and rows [n, 3P+1] as in `offramp.core.pareto`, and for a search that was ended the least
+    latency and the most accuracy that a plan not looked at could have (else infinity and minus infinity).
     """
-    levels, n, m = left.shape[0], compute.shape[1] - 1, compute.shape[0]
-    points, rows, count = np.empty((64, 2)), np.zeros((64, 3 * m + 1), np.int64), 0
-    row = np.zeros(3 * m + 1, np.int64)
-    costs, links = np.empty((1024, 2)), np.empty((1024, _COLUMNS), np.int64)
+    resources, m, n = compute.shape[0], compute.shape[1], compute.shape[2] - 1
+    levels, most_parts = left.shape[0], min(n, m * exits_per_tier)
+    points, rows, count = np.empty((64, 2)), np.zeros((64, 3 * most_parts + 1), np.int64), 0
+    row = np.zeros(3 * most_parts + 1, np.int64)
+    costs, links = np.zeros((1024, resources + 1)), np.zeros((1024, _COLUMNS), np.int64)
+    there, run, total = np.zeros(resources), np.zeros(resources), np.zeros(resources)
+    links[0, _PARENT], links[0, _TIER] = -1, -1
     for level in range(levels):
         gone = left[level]
-        arrived, departing, gain = bounds(gone, accuracy, compute, send, result)
+        arrived, departing, gain = bounds(gone, accuracy, compute, send, result, fits, exits_per_tier)
         newest = np.full((n + 1, m), -1, np.int64)  # the first label of each state's list
-        costs[0, 0], costs[0, 1] = 0.0, 0.0
-        links[0, _USED], links[0, _PARENT], links[0, _END], links[0, _TIER], links[0, _DEAD] = 0, -1, 0, -1, 0
         begin, labels = 0, 1
         while begin < labels:
             layer_end = labels
             for i in range(begin, layer_end):
+                if stop[0]:
+                    travel = (compute, send, result, start, fits, exits_per_tier)
+                    fastest, surest = unexplored(costs, links, i, labels, level, left, accuracy, travel)
+                    return points[:count], rows[:count], fastest, surest
                 if links[i, _DEAD]:
                     continue
                 p, a, used = links[i, _END], links[i, _TIER], links[i, _USED]
                 stay = 1.0 - gone[p]
-                most = costs[i, 1] + gain[p]
+                most = costs[i, resources] + gain[p]
                 if most < floor:
                     continue
                 for b in range(m):
-                    if (used >> b) & 1:
+                    if b == a:
+                        if links[i, _HELD] == exits_per_tier:
+                            continue
+                        held, first = links[i, _HELD] + 1, links[i, _FIRST]
+                    elif (used >> b) & 1:
                         continue
-                    there = costs[i, 0] + (start[b] if i == 0 else stay * send[a, b, p])
-                    if there + arrived[p, b] > limit or covered(points, count, there + arrived[p, b], most, goal):
+                    else:
+                        held, first = 1, p
+                    affordable = True
+                    for r in range(resources):
+                        there[r] = costs[i, r] + (start[r, b] if i == 0 else stay * send[r, a, b, p])
+                        affordable = affordable and there[r] + arrived[r, p, b] <= limits[r]
+                    if not affordable or covered(points, count, there[0] + arrived[0, p, b], most, goal):
                         continue
                     now_used = used | (1 << b)
+                    full = held == exits_per_tier and now_used == (1 << m) - 1
                     for q in range(p + 1, n + 1):
-                        run = there + stay * compute[b, p, q]
-                        total, right = run + stay * result[b], costs[i, 1] + stay * accuracy[q]
-                        if total <= limit and right >= floor and not covered(points, count, total, right, goal):
+                        if not fits[b, first, q]:
+                            continue
+                        affordable = now_used & required == required
+                        for r in range(resources):
+                            run[r] = there[r] + stay * compute[r, b, p, q]
+                            total[r] = run[r] + stay * result[r, b]
+                            affordable = affordable and total[r] <= limits[r]
+                        right = costs[i, resources] + stay * accuracy[q]
+                        if affordable and right >= floor and not covered(points, count, total[0], right, goal):
                             if count == len(points):
                                 points, rows = np.concatenate((points, points)), np.concatenate((rows, rows))
-                            write_row(row, links, i, q, b, level, m)
-                            count = insert(points, rows, count, total, right, row, goal)
-                        if q == n or now_used == (1 << m) - 1:
+                            write_row(row, links, i, q, b, level)
+                            count = insert(points, rows, count, total[0], right, row, goal)
+                        if q == n or full:
                             continue
                         leave = gone[q] - gone[p]
-                        total, right = run + leave * result[b], costs[i, 1] + leave * accuracy[q]
-                        least, most_q = total + departing[q, b], right + gain[q]
-                        if least > limit or most_q < floor or covered(points, count, least, most_q, goal):
+                        right = costs[i, resources] + leave * accuracy[q]
+                        affordable = right + gain[q] >= floor
+                        for r in range(resources):
+                            total[r] = run[r] + leave * result[r, b]
+                            affordable = affordable and total[r] + departing[r, q, b] <= limits[r]
+                        if not affordable or covered(
+                            points, count, total[0] + departing[0, q, b], right + gain[q], goal
+                        ):
                             continue
                         if labels == len(links):
                             costs, links = np.concatenate((costs, costs)), np.concatenate((links, links))
-                        costs[labels, 0], costs[labels, 1] = total, right
+                        costs[labels, :resources], costs[labels, resources] = total, right
                         links[labels, _USED], links[labels, _PARENT] = now_used, i
                         links[labels, _END], links[labels, _TIER] = q, b
+                        links[labels, _HELD], links[labels, _FIRST] = held, first
                         links[labels, _NEXT], links[labels, _DEAD] = newest[q, b], 0
-                        other, dominated = newest[q, b], False
-                        while other >= 0 and not dominated:
-                            if not links[other, _DEAD]:
-                                dominated = dominates(costs, links, other, labels)
-                                if not dominated and dominates(costs, links, labels, other):
-                                    links[other, _DEAD] = 1
-                            other = links[other, _NEXT]
-                        if not dominated:
+                        if not settle(costs, links, labels, required, same_runs):
                             newest[q, b] = labels
                             labels += 1
             begin = layer_end
-    return points[:count], rows[:count]
+    return points[:count], rows[:count], np.inf, -np.inf
 
 
-KERNELS = (covered, row_before, insert, bounds, came_first, dominates, write_row, search_additive)
+def settle(costs: FloatArray, links: IntArray, new: int, required: int, same_runs: bool) -> bool:
+    """Weigh a new label against those at its state: whether it is dominated; those it dominates are marked dead."""
+    other = links[new, _NEXT]
+    while other >= 0:
+        if not links[other, _DEAD]:
+            if dominates(costs, links, other, new, required, same_runs):
+                return True
+            if dominates(costs, links, new, other, required, same_runs):
+                links[other, _DEAD] = 1
+        other = links[other, _NEXT]
+    return False
+
+
+def unexplored(
+    costs: FloatArray,
+    links: IntArray,
+    begin: int,
+    labels: int,
+    level: int,
+    left: FloatArray,
+    accuracy: FloatArray,
+    travel: tuple[FloatArray, FloatArray, FloatArray, FloatArray, BoolArray, int],
+) -> tuple[float, float]:
+    """The least latency and the most accuracy of plans through labels from `begin` on, or at later thresholds."""
+    compute, send, result, start, fits, exits_per_tier = travel
+    fastest, surest = np.inf, -np.inf
+    for later in range(level, len(left)):
+        arrived, departing, gain = bounds(left[later], accuracy, compute, send, result, fits, exits_per_tier)
+        if later > level or begin == 0:
+            fastest = min(fastest, np.min(start[0] + arrived[0, 0]))
+            surest = max(surest, gain[0])
+        else:
+            for i in range(begin, labels):
+                if not links[i, _DEAD]:
+                    fastest = min(fastest, costs[i, 0] + departing[0, links[i, _END], links[i, _TIER]])
+                    surest = max(surest, costs[i, costs.shape[1] - 1] + gain[links[i, _END]])
+    return fastest, surest
+
+
+KERNELS = (
+    covered, row_before, insert, bounds, came_first, dominates, write_row, settle, unexplored, search_additive,
+)  # fmt: skip

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.core.checks import FloatArray, IntArray
+from offramp.core.checks import BoolArray, FloatArray, IntArray
 from offramp.core.pareto import covered, insert, latency_to_beat, row_before
 
 WordArray = NDArray[np.uint64]
@@ -60,51 +60,69 @@ def place(
     send: FloatArray,
     result: FloatArray,
     start: FloatArray,
+    fits: BoolArray,
+    required: int,
+    exits_per_tier: int,
+    limits: FloatArray,
     ceiling: float,
 ) -> float:
     """Find the fastest placement for the ends in `row`, write it there, and return its latency.
 
     arrive, leave: [>= L] share of samples that get to, and leave at, each partition.
     ceiling: slower placements are of no use; infinity is returned where there are only those.
-    Of equally fast placements the one nearest the device. Depth first over at most M!/(M-L)! placements.
+    Of equally fast placements the one nearest the device. Depth first over the orders of tiers.
     """
-    m, partitions = len(start), row[0]
-    spent = np.zeros(m + 1)
-    trial = np.full(m + 1, -1, np.int64)
-    best, used, k = np.inf, 0, 0
+    resources, m = start.shape
+    parts, most_parts = row[0], (len(row) - 1) // 3
+    spent = np.zeros((parts + 1, resources))
+    trial = np.full(parts + 1, -1, np.int64)
+    used = np.zeros(parts + 1, np.int64)  # tiers used before partition k, as bits
+    held, first = np.zeros(parts + 1, np.int64), np.zeros(parts + 1, np.int64)  # by the tier before, as in a label
+    best, k = np.inf, 0
     while k >= 0:
-        if trial[k] >= 0:
-            used &= ~(1 << trial[k])
         trial[k] += 1
-        while trial[k] < m and (used >> trial[k]) & 1:
-            trial[k] += 1
-        if trial[k] == m:
+        b = trial[k]
+        if b == m:
             trial[k] = -1
             k -= 1
             continue
-        b = trial[k]
-        p = 0 if k == 0 else row[k]
-        total = spent[k] + (start[b] if k == 0 else arrive[k] * send[trial[k - 1], b, p])
-        total += arrive[k] * compute[b, p, row[1 + k]] + leave[k] * result[b]
-        used |= 1 << b
-        if total >= best or total > ceiling:
+        p, q = (0 if k == 0 else row[k]), row[1 + k]
+        if k > 0 and b == trial[k - 1]:
+            if held[k] == exits_per_tier:
+                continue
+            held[k + 1], first[k + 1] = held[k] + 1, first[k]
+        elif (used[k] >> b) & 1:
             continue
-        if k == partitions - 1:
-            best = total
-            row[1 + m : 1 + m + partitions] = trial[:partitions]
         else:
+            held[k + 1], first[k + 1] = 1, p
+        if not fits[b, first[k + 1], q]:
+            continue
+        used[k + 1] = used[k] | (1 << b)
+        affordable = True
+        for r in range(resources):
+            there = start[r, b] if k == 0 else arrive[k] * send[r, trial[k - 1], b, p]
+            spent[k + 1, r] = spent[k, r] + there + arrive[k] * compute[r, b, p, q] + leave[k] * result[r, b]
+            affordable = affordable and spent[k + 1, r] <= limits[r]
+        total = spent[k + 1, 0]
+        if not affordable or total >= best or total > ceiling:
+            continue
+        if k + 1 < parts:
             k += 1
-            spent[k] = total
+        elif used[parts] & required == required:
+            best = total
+            row[1 + most_parts : 1 + most_parts + parts] = trial[:parts]
     return float(best)
 
 
-def finish(compute: FloatArray, result: FloatArray) -> FloatArray:
+def finish(compute: FloatArray, result: FloatArray, fits: BoolArray) -> FloatArray:
     """[N+1, M] least latency of one sample that has block p's output on tier b, about to run block p+1 there."""
-    n, m = compute.shape[1] - 1, compute.shape[0]
+    m, n = compute.shape[1], compute.shape[2] - 1
     least = np.full((n + 1, m), np.inf)
     for p in range(n):
         for b in range(m):
-            least[p, b] = np.min(compute[b, p, p + 1 :]) + result[b]
+            for q in range(p + 1, n + 1):
+                if fits[b, p, q]:
+                    least[p, b] = min(least[p, b], compute[0, b, p, q] + result[0, b])
     return least
 
 
@@ -119,40 +137,47 @@ def search_replay(
     send: FloatArray,
     result: FloatArray,
     start: FloatArray,
+    fits: BoolArray,
+    required: int,
+    exits_per_tier: int,
     floor: float,
-    limit: float,
+    limits: FloatArray,
     goal: int,
-) -> tuple[FloatArray, IntArray]:
-    """Find the plans that `goal` asks for among those at least as accurate as `floor` and as fast as `limit`.
+    stop: BoolArray,
+) -> tuple[FloatArray, IntArray, float, float]:
+    """Find the plans that `goal` asks for among those at least as accurate as `floor` and within `limits`.
 
     leaves: [K, N+1, W] samples whose entropy at the branch after block q is at or below the threshold.
     right: [N+1, W] samples the branch after block q gets right.
     later: [N+1, W] samples that some branch after block q's own gets right.
     everyone: [W] all samples, of which there are `samples`.
     one_threshold: all exits of a plan share one threshold; else each has its own.
-    compute, send, result, start: as in `search_additive`.
-    Returns points [n, 2] and rows [n, 3M+1] as in `offramp.core.pareto`.
+    The other arguments and what is returned are those of `search_additive`.
     """
-    levels, n, m = leaves.shape[0], compute.shape[1] - 1, compute.shape[0]
+    m, n = compute.shape[1], compute.shape[2] - 1
+    levels, most_parts = len(leaves), min(n, m * exits_per_tier)
     # Members differ in accuracy, and accuracy is a count of samples.
-    points, rows, count = np.empty((samples + 2, 2)), np.zeros((samples + 2, 3 * m + 1), np.int64), 0
-    row = np.zeros(3 * m + 1, np.int64)
-    least = finish(compute, result)
+    points, rows, count = np.empty((samples + 2, 2)), np.zeros((samples + 2, 3 * most_parts + 1), np.int64), 0
+    row = np.zeros(3 * most_parts + 1, np.int64)
+    least = finish(compute, result, fits)
 
     # One entry per depth of the walk, that is, per exit chosen so far.
-    here = np.zeros((m + 1, len(everyone)), np.uint64)  # the samples that got past those exits,
-    survivors = np.zeros(m + 1, np.int64)  # their number,
-    correct = np.zeros(m + 1, np.int64)  # and how many have left with the right answer
-    there = np.zeros((m + 1, m))  # least latency with the survivors' activations on tier b
-    run = np.zeros((m + 1, m))  # the same after running the block now tried as an end
-    arrive, leave = np.zeros(m + 1), np.zeros(m + 1)
-    end = np.zeros(m + 2, np.int64)  # the block being tried as an end; level and stop: the thresholds to try there
-    level, stop = np.zeros(m + 1, np.int64), np.zeros(m + 1, np.int64)
+    here = np.zeros((most_parts + 1, len(everyone)), np.uint64)  # the samples that got past those exits,
+    survivors = np.zeros(most_parts + 1, np.int64)  # their number,
+    correct = np.zeros(most_parts + 1, np.int64)  # and how many have left with the right answer
+    there = np.zeros((most_parts + 1, m))  # least latency with the survivors' activations on tier b
+    run = np.zeros((most_parts + 1, m))  # the same after running the block now tried as an end
+    arrive, leave = np.zeros(most_parts + 1), np.zeros(most_parts + 1)
+    end = np.zeros(most_parts + 2, np.int64)  # the block being tried as an end,
+    level, last = np.zeros(most_parts + 1, np.int64), np.zeros(most_parts + 1, np.int64)  # and the thresholds there
 
-    here[0], survivors[0], there[0] = everyone, samples, start
+    here[0], survivors[0], there[0] = everyone, samples, start[0]
     depth = 0
     while depth >= 0:
-        if level[depth] == stop[depth]:  # the next end; first let all survivors leave there
+        if stop[0]:
+            _, _, most_right = tally(everyone, np.zeros_like(everyone), right[0], later[0])
+            return points[:count], rows[:count], np.min(start[0] + least[0]), most_right / samples
+        if level[depth] == last[depth]:  # the next end; first let all survivors leave there
             end[depth + 1] += 1
             p, q = end[depth], end[depth + 1]
             if q > n:
@@ -161,25 +186,29 @@ def search_replay(
             arrive[depth] = leave[depth] = survivors[depth] / samples
             total = np.inf
             for b in range(m):
-                run[depth, b] = there[depth, b] + arrive[depth] * compute[b, p, q]
-                total = min(total, run[depth, b] + arrive[depth] * result[b])
+                run[depth, b] = np.inf
+                if fits[b, p, q]:
+                    run[depth, b] = there[depth, b] + arrive[depth] * compute[0, b, p, q]
+                    total = min(total, run[depth, b] + arrive[depth] * result[0, b])
             _, right_now, _ = tally(here[depth], everyone, right[q], later[q])
             accuracy = (correct[depth] + right_now) / samples
-            if total <= limit and accuracy >= floor and not covered(points, count, total, accuracy, goal):
+            if total <= limits[0] and accuracy >= floor and not covered(points, count, total, accuracy, goal):
                 row[:] = 0
                 row[0] = depth + 1
                 row[1 : depth + 2] = end[1 : depth + 2]
-                row[1 + 2 * m : 1 + 2 * m + depth] = level[:depth] - 1
-                ceiling = min(limit, latency_to_beat(points, count, accuracy, goal))
-                total = place(row, arrive, leave, compute, send, result, start, ceiling)
-                if total <= ceiling and not covered(points, count, total, accuracy, goal):
+                row[1 + 2 * most_parts : 1 + 2 * most_parts + depth] = level[:depth] - 1
+                ceiling = latency_to_beat(points, count, accuracy, goal)
+                total = place(
+                    row, arrive, leave, compute, send, result, start, fits, required, exits_per_tier, limits, ceiling
+                )
+                if total < np.inf and not covered(points, count, total, accuracy, goal):
                     count = insert(points, rows, count, total, accuracy, row, goal)
-            if q == n or depth + 1 == m:
-                level[depth], stop[depth] = 0, 0
+            if q == n or depth + 1 == most_parts:
+                level[depth], last[depth] = 0, 0
             elif one_threshold and depth > 0:
-                level[depth], stop[depth] = level[0] - 1, level[0]
+                level[depth], last[depth] = level[0] - 1, level[0]
             else:
-                level[depth], stop[depth] = 0, levels
+                level[depth], last[depth] = 0, levels
             continue
 
         q = end[depth + 1]
@@ -198,18 +227,18 @@ def search_replay(
         for b in range(m):
             there[child, b] = np.inf
             for a in range(m):
-                if a != b:
-                    total = run[depth, a] + leave[depth] * result[a] + stay * send[a, b, q]
+                if a != b or exits_per_tier > 1:
+                    total = run[depth, a] + leave[depth] * result[0, a] + stay * send[0, a, b, q]
                     there[child, b] = min(there[child, b], total)
             quickest = min(quickest, there[child, b] + stay * least[q, b])
-        if quickest > limit or covered(points, count, quickest, most, goal):
+        if quickest == np.inf or quickest > limits[0] or covered(points, count, quickest, most, goal):
             continue
         here[child] = here[depth] & ~gone
         survivors[child] = survivors[depth] - going
         correct[child] = correct[depth] + right_now
-        end[child + 1], level[child], stop[child] = q, 0, 0
+        end[child + 1], level[child], last[child] = q, 0, 0
         depth = child
-    return points[:count], rows[:count]
+    return points[:count], rows[:count], np.inf, -np.inf
 
 
 KERNELS = (covered, latency_to_beat, row_before, insert, population, tally, place, finish, search_replay)
