@@ -12,13 +12,20 @@ class Block:
     """Layers that are never cut apart.
 
     output_bits: size of the one tensor the block hands on.
+    weight_bits: size of the weights of the block and its branch; None where it was not measured.
     """
 
     name: str
     output_bits: int
+    weight_bits: int | None = None
 
     def __post_init__(self) -> None:
-        refuse(checks.positive("output_bits", self.output_bits, "give the size of the output tensor in bits"))
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[Fault]:
+        yield from checks.positive("output_bits", self.output_bits, "give the size of the output tensor in bits")
+        if self.weight_bits is not None:
+            yield from checks.not_negative("weight_bits", self.weight_bits, "give the size of all weights in bits")
 
 
 @dataclass(frozen=True, slots=True)

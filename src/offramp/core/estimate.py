@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -48,6 +49,19 @@ class Estimate:
         return self.exit_latency_s[int(order[min(position, len(order) - 1)])]
 
 
+class Latency(Enum):
+    """Which latency of a plan is meant; the value is for how many of a hundred samples, 0 for the mean."""
+
+    MEAN = 0
+    P50 = 50
+    P95 = 95
+    P99 = 99
+
+    def of(self, predicted: Estimate) -> float:
+        """That latency of an estimate, in seconds."""
+        return predicted.latency_s if self is Latency.MEAN else predicted.percentile_s(self.value)
+
+
 @dataclass(frozen=True, slots=True)
 class PricedPlan:
     """A plan with what it would achieve."""
@@ -60,10 +74,11 @@ def check_plan(plan: Plan, *, blocks: int, topology: Topology) -> None:
     """Refuse a plan that cuts blocks the backbone doesn't have or places pieces on tiers the topology doesn't have."""
     if plan.ends[-1] > blocks:
         fail("plan", f"block {plan.ends[-1]} of a backbone with {blocks}", f"end at block {blocks} or before")
-    tiers = [topology.index(name) for name in plan.placement]
-    for name, count in zip(plan.placement, map(tiers.count, tiers), strict=True):
-        if count > 1:
-            fail("plan", f"tier {name} holds {count} partitions", "give every tier at most one")
+    visits = [name for name, _ in itertools.groupby(plan.placement)]
+    for name in visits:
+        topology.index(name)
+        if visits.count(name) > 1:
+            fail("plan", f"tier {name} is left and entered again", "place its partitions one after the other")
 
 
 def estimate(plan: Plan, *, topology: Topology, costs: Costs, exits: ExitModel) -> Estimate:

@@ -2,23 +2,25 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from offramp.core import checks, search_additive, search_replay
+from offramp.core.backbone import Backbone
 from offramp.core.checks import BoolArray, IntArray
 from offramp.core.compiling import compile_kernels
-from offramp.core.estimate import PricedPlan, estimate
+from offramp.core.constraints import Constraints, space
+from offramp.core.estimate import Latency, PricedPlan, estimate
 from offramp.core.exits import Additive, ExitModel, ExitModelName, Replay, at_or_below, exit_model
 from offramp.core.latency import ComputeSource, Costs, costs
 from offramp.core.pareto import FRONTIER, LEAST_LATENCY, MOST_ACCURACY, nondominated
 from offramp.core.plan import Plan
 from offramp.core.profile import Profile
 from offramp.core.topology import Topology
-from offramp.errors import Fault, refuse
+from offramp.errors import Fault, fail, refuse
 
 # A requirement is met by a plan that misses it by no more than what adding up in another order can change.
 TOLERANCE = 1e-9
@@ -32,11 +34,13 @@ class Requirement:
     """What a plan must do. With a floor on accuracy the fastest such plan is wanted, else the most accurate.
 
     min_accuracy: share of samples to be answered right, at least (problem P_lat of EdgeSys'22).
-    max_latency_s: mean latency, at most (problem P_acc).
+    max_latency_s: latency, at most (problem P_acc).
+    latency: which latency is meant.
     """
 
     min_accuracy: float | None = None
     max_latency_s: float | None = None
+    latency: Latency = Latency.MEAN
 
     def __post_init__(self) -> None:
         faults: list[Fault] = []
@@ -60,7 +64,7 @@ class Requirement:
 
     def met_by(self, priced: PricedPlan) -> bool:
         """Whether that plan meets the requirement."""
-        return priced.estimate.accuracy >= self.floor and priced.estimate.latency_s <= self.limit
+        return priced.estimate.accuracy >= self.floor and self.latency.of(priced.estimate) <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,32 +73,73 @@ class Answer:
 
     best: the optimal plan; None where no plan meets the requirement.
     nearest: where none does, the plan that comes nearest: the most accurate one if the floor is out of reach, else
-        the fastest that keeps to the floor.
+        the fastest that keeps to the floor. None where not even the constraints can be met.
     """
 
     best: PricedPlan | None
     nearest: PricedPlan | None = None
 
 
-def space_size(*, blocks: int, tiers: int, thresholds: int) -> int:
-    """How many plans (T, P, A) there are: K times the sum over L of C(N, L) M! / (M-L)!, as EdgeSys'22 counts them."""
-    pairs = sum(math.comb(blocks, parts) * math.perm(tiers, parts) for parts in range(1, min(blocks, tiers) + 1))
-    return thresholds * pairs
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Which plans are allowed.
+
+    exits_per_tier: most partitions on a tier, one after the other; 1 as in the paper.
+    threshold_per_exit: each exit has a threshold of its own instead of one for all; needs the replay model.
+    constraints: what a plan must not do.
+    """
+
+    exits_per_tier: int = 1
+    threshold_per_exit: bool = False
+    constraints: Constraints = field(default_factory=Constraints)
+
+    def __post_init__(self) -> None:
+        refuse(checks.positive("exits_per_tier", self.exits_per_tier, "allow at least one exit on a tier"))
+
+
+def space_size(*, blocks: int, tiers: int, thresholds: int, exits_per_tier: int = 1, per_exit: bool = False) -> int:
+    """How many plans (T, P, A) there are without constraints.
+
+    With one threshold and one exit per tier K times the sum over L of C(N, L) M! / (M-L)!, as EdgeSys'22 counts them.
+    A plan of L partitions on V tiers in a row has as many ways to share them out as there are compositions of L into
+    V parts of at most `exits_per_tier`; with a threshold per exit it counts K^(L-1) times instead of K.
+    """
+    total = 0
+    for parts in range(1, min(blocks, tiers * exits_per_tier) + 1):
+        placements = sum(
+            math.perm(tiers, visited) * _compositions(parts, visited, exits_per_tier)
+            for visited in range(1, min(parts, tiers) + 1)
+        )
+        total += math.comb(blocks, parts) * placements * thresholds ** (parts - 1 if per_exit else 1)
+    return total
+
+
+def _compositions(total: int, parts: int, most: int) -> int:
+    """In how many ways `total` is a sum of `parts` numbers from 1 to `most` in a row."""
+    return sum(
+        (-1) ** k * math.comb(parts, k) * math.comb(total - k * most - 1, parts - 1)
+        for k in range(parts + 1)
+        if total - k * most >= parts
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Planner:
     """Exact search over all thresholds, partitionings and placements of a profile on a topology.
 
-    The answers are optimal among `plans` plans: trimming, any order of tiers, any source and destination; one
-    partition at most on a tier. Ties are decided as `offramp.core.pareto` says.
+    The answers are optimal among `plans` plans: trimming, any order of tiers, any source and destination. Ties are
+    decided as `offramp.core.pareto` says.
 
+    backbone, topology, exits, costs: the problem.
+    options: which plans are allowed.
     compiled: whether to compile the search; by default only where that pays for a single answer.
     """
 
+    backbone: Backbone
     topology: Topology
     exits: ExitModel
     costs: Costs
+    options: Options
     compiled: bool
 
     @classmethod
@@ -106,75 +151,87 @@ class Planner:
         exits: ExitModelName | None = None,
         compute: ComputeSource | None = None,
         thresholds: Sequence[float] | None = None,
+        options: Options = Options(),
         compiled: bool | None = None,
     ) -> "Planner":
-        """A planner for that profile on that topology; the options are those of `exit_model` and `costs`.
+        """A planner for that profile on that topology; the first options are those of `exit_model` and `costs`.
 
-        Raises `InputError` where the profile lacks what the topology or the exit model needs.
+        Raises `InputError` where the profile lacks what the topology, the exit model or the options need.
         """
         model = exit_model(profile, exits, thresholds=thresholds)
         prices = costs(profile, topology, compute=compute)
+        if options.threshold_per_exit and not isinstance(model, Replay):
+            fail("threshold_per_exit", f"the {model.name.value} model has one threshold", "use the replay model")
+        space(options.constraints, backbone=profile.backbone, topology=topology, costs=prices)
         if compiled is None:
             work = len(model.thresholds) * len(profile.backbone.blocks) ** 2 * len(topology.tiers) ** 2
-            compiled = work > _INTERPRETED_WORK
-        return cls(topology, model, prices, compiled)
+            wider = options.threshold_per_exit or options.exits_per_tier > 1
+            compiled = wider or work > _INTERPRETED_WORK
+        return cls(profile.backbone, topology, model, prices, options, compiled)
 
     @property
     def plans(self) -> int:
         """How many plans the answers are optimal among."""
         return space_size(
-            blocks=self.costs.compute_s.shape[1] - 1,
+            blocks=len(self.backbone.blocks),
             tiers=len(self.topology.tiers),
             thresholds=len(self.exits.thresholds),
+            exits_per_tier=self.options.exits_per_tier,
+            per_exit=self.options.threshold_per_exit,
         )
 
     def price(self, plan: Plan) -> PricedPlan:
         """That plan with its estimate. Raises `InputError` where it doesn't fit."""
         return PricedPlan(plan, estimate(plan, topology=self.topology, costs=self.costs, exits=self.exits))
 
-    def frontier(self) -> tuple[PricedPlan, ...]:
-        """Every plan that no other beats in both accuracy and latency, fastest first."""
-        return self._search(FRONTIER, -math.inf, math.inf)
+    def frontier(self, latency: Latency = Latency.MEAN) -> tuple[PricedPlan, ...]:
+        """Every plan that no other beats in both accuracy and latency, fastest first; empty if none is allowed."""
+        return self._search(FRONTIER, latency, -math.inf, math.inf)
 
     def best(self, requirement: Requirement) -> Answer:
         """The fastest plan that is accurate enough, or the most accurate that is fast enough."""
+        latency = requirement.latency
         goal = MOST_ACCURACY if requirement.min_accuracy is None else LEAST_LATENCY
-        found = self._search(goal, requirement.floor, requirement.limit)
+        found = self._search(goal, latency, requirement.floor, requirement.limit)
         if found:
             return Answer(best=found[0])
-        nearest = self._search(LEAST_LATENCY, requirement.floor, math.inf)
-        return Answer(best=None, nearest=(nearest or self._search(MOST_ACCURACY, -math.inf, math.inf))[0])
+        nearest = self._search(LEAST_LATENCY, latency, requirement.floor, math.inf)
+        nearest = nearest or self._search(MOST_ACCURACY, latency, -math.inf, math.inf)
+        return Answer(best=None, nearest=nearest[0] if nearest else None)
 
-    def _search(self, goal: int, floor: float, limit: float) -> tuple[PricedPlan, ...]:
-        rows = self._rows(goal, floor, limit)
+    def _search(self, goal: int, latency: Latency, floor: float, limit: float) -> tuple[PricedPlan, ...]:
+        rows = self._rows(goal, latency, floor, limit)
         priced = [self.price(self._plan(row)) for row in rows.tolist()]
         # The search adds up in another order than the estimate: what ties here may not have tied there.
-        keep = nondominated(
-            np.array([each.estimate.latency_s for each in priced]),
-            np.array([each.estimate.accuracy for each in priced]),
-        )
+        latencies = np.array([latency.of(each.estimate) for each in priced])
+        keep = nondominated(latencies, np.array([each.estimate.accuracy for each in priced]))
         return tuple(each for each, kept in zip(priced, keep, strict=True) if kept)
 
-    def _rows(self, goal: int, floor: float, limit: float) -> IntArray:
-        send = self.costs.send_s[None]
-        space = (
-            np.ascontiguousarray(self.costs.compute_s[None]),
-            np.ascontiguousarray(send),
-            np.ascontiguousarray(send[:, :, self.costs.destination, -1]),
-            np.ascontiguousarray(send[:, self.costs.source, :, 0]),
-            np.isfinite(self.costs.compute_s),
-            0,
-            1,
+    def _rows(self, goal: int, latency: Latency, floor: float, limit: float) -> IntArray:
+        allowed = space(self.options.constraints, backbone=self.backbone, topology=self.topology, costs=self.costs)
+        limits = allowed.limits.copy()
+        limits[0] = limit
+        arrays = (
+            allowed.compute,
+            allowed.send,
+            np.ascontiguousarray(allowed.send[:, :, self.costs.destination, -1]),
+            np.ascontiguousarray(allowed.send[:, self.costs.source, :, 0]),
+            allowed.fits,
+            allowed.required,
+            self.options.exits_per_tier,
         )
-        limits = np.array([limit])
         stop = np.zeros(1, np.bool_)
         if isinstance(self.exits, Additive):
+            if latency is not Latency.MEAN:
+                fail("latency", f"the {self.exits.name.value} model knows the mean alone", "use the replay model")
             search = _additive(compiled=self.compiled)
-            found = search(self.exits.left, self.exits.branch_accuracy, *space, False, floor, limits, goal, stop)
+            exits = (self.exits.left, self.exits.branch_accuracy)
+            found = search(*exits, *arrays, allowed.fits_more_than_first, floor, limits, goal, stop)
         else:
             assert isinstance(self.exits, Replay)
             search = _replay(compiled=self.compiled)
-            found = search(*_bit_sets(self.exits), True, *space, floor, limits, goal, stop)
+            exits = (*_bit_sets(self.exits), not self.options.threshold_per_exit)
+            found = search(*exits, *arrays, float(latency.value), floor, limits, goal, stop)
         rows: IntArray = found[1]
         return rows
 
@@ -189,12 +246,12 @@ class Planner:
 
 
 def choose(frontier: Sequence[PricedPlan], requirement: Requirement) -> Answer:
-    """What `Planner.best` answers, read off the whole frontier (fastest first)."""
+    """What `Planner.best` answers, read off the whole frontier of the requirement's latency (fastest first)."""
     meeting = [priced for priced in frontier if requirement.met_by(priced)]
     if meeting:
         return Answer(best=meeting[-1] if requirement.min_accuracy is None else meeting[0])
     accurate = [priced for priced in frontier if priced.estimate.accuracy >= requirement.floor]
-    return Answer(best=None, nearest=accurate[0] if accurate else frontier[-1])
+    return Answer(best=None, nearest=next(iter([*accurate, *reversed(frontier)]), None))
 
 
 @cache

@@ -52,6 +52,21 @@ def tally_compiled(here: WordArray, leaves: WordArray, right: WordArray, later: 
     return np.int64(going), np.int64(right_going), np.int64(hopeful)
 
 
+def quantile(shares: FloatArray, latencies: FloatArray, count: int, percent: float) -> float:
+    """The least latency that `percent` of a hundred samples don't exceed, of the first `count` groups of samples.
+
+    shares, latencies: [>= count] share of all samples in each group, and their latency.
+    """
+    order = np.argsort(latencies[:count])
+    reached = 0.0
+    for k in order:
+        reached += shares[k]
+        # A share is a count over a count: a sum that should be exactly 0.95 may be short by rounding.
+        if reached >= percent / 100 - 1e-12:
+            return latencies[k]  # type: ignore[no-any-return]
+    return latencies[order[count - 1]]  # type: ignore[no-any-return]
+
+
 def place(
     row: IntArray,
     arrive: FloatArray,
@@ -63,12 +78,14 @@ def place(
     fits: BoolArray,
     required: int,
     exits_per_tier: int,
+    percent: float,
     limits: FloatArray,
     ceiling: float,
 ) -> float:
     """Find the fastest placement for the ends in `row`, write it there, and return its latency.
 
     arrive, leave: [>= L] share of samples that get to, and leave at, each partition.
+    percent: as in `search_replay`.
     ceiling: slower placements are of no use; infinity is returned where there are only those.
     Of equally fast placements the one nearest the device. Depth first over the orders of tiers.
     """
@@ -78,6 +95,7 @@ def place(
     trial = np.full(parts + 1, -1, np.int64)
     used = np.zeros(parts + 1, np.int64)  # tiers used before partition k, as bits
     held, first = np.zeros(parts + 1, np.int64), np.zeros(parts + 1, np.int64)  # by the tier before, as in a label
+    shares, away = np.zeros(parts + 1), np.zeros(parts + 1)  # of those who leave at partition k, and last the rest
     best, k = np.inf, 0
     while k >= 0:
         trial[k] += 1
@@ -100,11 +118,20 @@ def place(
         used[k + 1] = used[k] | (1 << b)
         affordable = True
         for r in range(resources):
-            there = start[r, b] if k == 0 else arrive[k] * send[r, trial[k - 1], b, p]
-            spent[k + 1, r] = spent[k, r] + there + arrive[k] * compute[r, b, p, q] + leave[k] * result[r, b]
-            affordable = affordable and spent[k + 1, r] <= limits[r]
-        total = spent[k + 1, 0]
-        if not affordable or total >= best or total > ceiling:
+            each_sample = r == 0 and percent > 0
+            weight = 1.0 if each_sample else arrive[k]
+            there = start[r, b] if k == 0 else weight * send[r, trial[k - 1], b, p]
+            spent[k + 1, r] = spent[k, r] + there + weight * compute[r, b, p, q]
+            if each_sample:
+                shares[k], away[k] = leave[k], spent[k + 1, 0] + result[0, b]
+                shares[k + 1], away[k + 1] = arrive[k] - leave[k], spent[k + 1, 0]
+                total = quantile(shares, away, k + 2, percent)
+            else:
+                spent[k + 1, r] += leave[k] * result[r, b]
+                affordable = affordable and spent[k + 1, r] <= limits[r]
+        if percent == 0:
+            total = spent[k + 1, 0]
+        if not affordable or total > limits[0] or total > ceiling or total >= best:
             continue
         if k + 1 < parts:
             k += 1
@@ -140,6 +167,7 @@ def search_replay(
     fits: BoolArray,
     required: int,
     exits_per_tier: int,
+    percent: float,
     floor: float,
     limits: FloatArray,
     goal: int,
@@ -152,6 +180,7 @@ def search_replay(
     later: [N+1, W] samples that some branch after block q's own gets right.
     everyone: [W] all samples, of which there are `samples`.
     one_threshold: all exits of a plan share one threshold; else each has its own.
+    percent: latency is the one that so many of a hundred samples don't exceed; 0 for the mean over all samples.
     The other arguments and what is returned are those of `search_additive`.
     """
     m, n = compute.shape[1], compute.shape[2] - 1
@@ -168,6 +197,7 @@ def search_replay(
     there = np.zeros((most_parts + 1, m))  # least latency with the survivors' activations on tier b
     run = np.zeros((most_parts + 1, m))  # the same after running the block now tried as an end
     arrive, leave = np.zeros(most_parts + 1), np.zeros(most_parts + 1)
+    home = np.zeros(most_parts + 1)  # for percentiles: least latency of a sample that leaves at that exit
     end = np.zeros(most_parts + 2, np.int64)  # the block being tried as an end,
     level, last = np.zeros(most_parts + 1, np.int64), np.zeros(most_parts + 1, np.int64)  # and the thresholds there
 
@@ -184,12 +214,16 @@ def search_replay(
                 depth -= 1
                 continue
             arrive[depth] = leave[depth] = survivors[depth] / samples
+            weight = 1.0 if percent > 0 else arrive[depth]
             total = np.inf
             for b in range(m):
                 run[depth, b] = np.inf
                 if fits[b, p, q]:
-                    run[depth, b] = there[depth, b] + arrive[depth] * compute[0, b, p, q]
-                    total = min(total, run[depth, b] + arrive[depth] * result[0, b])
+                    run[depth, b] = there[depth, b] + weight * compute[0, b, p, q]
+                    total = min(total, run[depth, b] + weight * result[0, b])
+            home[depth] = total
+            if percent > 0:
+                total = quantile(leave, home, depth + 1, percent)
             _, right_now, _ = tally(here[depth], everyone, right[q], later[q])
             accuracy = (correct[depth] + right_now) / samples
             if total <= limits[0] and accuracy >= floor and not covered(points, count, total, accuracy, goal):
@@ -198,9 +232,8 @@ def search_replay(
                 row[1 : depth + 2] = end[1 : depth + 2]
                 row[1 + 2 * most_parts : 1 + 2 * most_parts + depth] = level[:depth] - 1
                 ceiling = latency_to_beat(points, count, accuracy, goal)
-                total = place(
-                    row, arrive, leave, compute, send, result, start, fits, required, exits_per_tier, limits, ceiling
-                )
+                space = (compute, send, result, start, fits, required, exits_per_tier)
+                total = place(row, arrive, leave, *space, percent, limits, ceiling)
                 if total < np.inf and not covered(points, count, total, accuracy, goal):
                     count = insert(points, rows, count, total, accuracy, row, goal)
             if q == n or depth + 1 == most_parts:
@@ -223,14 +256,18 @@ def search_replay(
         child = depth + 1
         leave[depth] = going / samples
         stay = (survivors[depth] - going) / samples
+        left, onward = (0.0, 1.0) if percent > 0 else (leave[depth], stay)
         quickest = np.inf
         for b in range(m):
             there[child, b] = np.inf
             for a in range(m):
                 if a != b or exits_per_tier > 1:
-                    total = run[depth, a] + leave[depth] * result[0, a] + stay * send[0, a, b, q]
+                    total = run[depth, a] + left * result[0, a] + onward * send[0, a, b, q]
                     there[child, b] = min(there[child, b], total)
-            quickest = min(quickest, there[child, b] + stay * least[q, b])
+            quickest = min(quickest, there[child, b] + onward * least[q, b])
+        if percent > 0 and quickest < np.inf:
+            leave[child], home[child] = stay, quickest
+            quickest = quantile(leave, home, child + 1, percent)
         if quickest == np.inf or quickest > limits[0] or covered(points, count, quickest, most, goal):
             continue
         here[child] = here[depth] & ~gone
@@ -241,6 +278,8 @@ def search_replay(
     return points[:count], rows[:count], np.inf, -np.inf
 
 
-KERNELS = (covered, latency_to_beat, row_before, insert, population, tally, place, finish, search_replay)
+KERNELS = (
+    covered, latency_to_beat, row_before, insert, population, tally, quantile, place, finish, search_replay,
+)  # fmt: skip
 # What stands in for a kernel where numba compiles them.
 COMPILED_AS = {"tally": tally_compiled}

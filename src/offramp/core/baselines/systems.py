@@ -13,7 +13,7 @@ import numpy as np
 from offramp.core.baselines.case import Case, Choice, Option, one_cut_s, parted, two_cuts_s
 from offramp.core.exits import Additive
 from offramp.core.latency import Costs
-from offramp.core.planner import Planner
+from offramp.core.planner import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +179,11 @@ def portend(case: Case) -> Choice:
     # A year is longer than any plan and, unlike infinity, leaves sums over shares finite. Shares are kept from
     # reaching one, or going back would be free with nobody left.
     serialization[back, 1:-1] = 3e19
-    planner = Planner(
-        case.planner.topology,
-        replace(case.marginal, left=np.minimum(case.marginal.left, 1 - 1e-12)),
-        replace(costs, serialization_s=serialization),
-        case.planner.compiled,
+    planner = replace(
+        case.planner,
+        exits=replace(case.marginal, left=np.minimum(case.marginal.left, 1 - 1e-12)),
+        costs=replace(costs, serialization_s=serialization),
+        options=Options(),
     )
     answer = planner.best(case.requirement)
     chosen = answer.best or answer.nearest

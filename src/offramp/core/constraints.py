@@ -1,0 +1,176 @@
+"""What a plan must not do, whatever its accuracy and latency: privacy, memory, uploads, money."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+
+from offramp.core import checks
+from offramp.core.backbone import Backbone
+from offramp.core.checks import BoolArray, FloatArray
+from offramp.core.latency import Costs
+from offramp.core.topology import Topology
+from offramp.errors import Fault, fail, refuse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What running costs, in any one unit: joules, cents.
+
+    tier_s: price of one second of computing, by tier; tiers not named are free.
+    bit: price of sending one bit over any link.
+    """
+
+    tier_s: Mapping[str, float] = field(default_factory=dict)
+    bit: float = 0.0
+
+    def __post_init__(self) -> None:
+        faults = list(checks.not_negative("bit", self.bit, "give the price of a bit"))
+        for name, price in self.tier_s.items():
+            faults += checks.not_negative(f"tier_s.{name}", price, "give the price of a second")
+        refuse(faults)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraints:
+    """Limits on a plan beside accuracy and latency. By default there are none.
+
+    keep_blocks: the raw input and the first so many blocks stay on the source tier.
+    memory_bits: by tier, the most that the weights it holds and their largest activation may take.
+    forbidden, required: tiers that must not, and must, run a partition.
+    max_upload_bits: most bits per sample, on average, that the source tier may send to other tiers.
+    prices, budget: what running costs, and the most that a sample may cost on average.
+    """
+
+    keep_blocks: int | None = None
+    memory_bits: Mapping[str, float] = field(default_factory=dict)
+    forbidden: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
+    max_upload_bits: float | None = None
+    prices: Prices | None = None
+    budget: float | None = None
+
+    def __post_init__(self) -> None:
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[Fault]:
+        if self.keep_blocks is not None and self.keep_blocks < 0:
+            yield Fault("keep", f"{self.keep_blocks} blocks", "give how many of the first blocks to keep, 0 or more")
+        for name, size in self.memory_bits.items():
+            yield from checks.positive(f"memory.{name}", size, "give a size, e.g. 2 MB")
+        if self.max_upload_bits is not None:
+            yield from checks.not_negative("max_upload", self.max_upload_bits, "give a size, e.g. 20 kB")
+        if (self.prices is None) != (self.budget is None):
+            yield Fault("budget", "goes with prices", "give both or neither")
+        if self.budget is not None:
+            yield from checks.not_negative("budget", self.budget, "give the most a sample may cost")
+        for name in sorted(self.forbidden & self.required):
+            yield Fault("require", f"tier {name} is forbidden", "take it out of one of the two")
+
+    @property
+    def stated(self) -> tuple[str, ...]:
+        """The constraints there are, by name."""
+        default = Constraints()
+        return tuple(
+            each.name
+            for each in fields(self)
+            if each.name != "prices" and getattr(self, each.name) != getattr(default, each.name)
+        )
+
+    def without(self, name: str) -> "Constraints":
+        """The same constraints without the one of that name."""
+        if name == "budget":
+            return replace(self, budget=None, prices=None)
+        return replace(self, **{name: getattr(Constraints(), name)})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Space:
+    """What constraints leave of all plans, as arrays. R resources, M tiers, N blocks.
+
+    fits: [M, N+1, N+1] whether tier j may hold blocks p+1..q.
+    fits_more_than_first: whether that depends on more than the tier and block p+1.
+    required: tiers that a plan must use, as bits.
+    compute: [R, M, N+1, N+1] what blocks p+1..q take of each resource on tier j; the first resource is latency.
+    send: [R, M, M, N+2] what object i takes from tier to tier.
+    limits: [R] the most of each resource per sample; infinite for latency, whose limit is the search's own.
+    """
+
+    fits: BoolArray
+    fits_more_than_first: bool
+    required: int
+    compute: FloatArray
+    send: FloatArray
+    limits: FloatArray
+
+
+def space(constraints: Constraints, *, backbone: Backbone, topology: Topology, costs: Costs) -> Space:
+    """What the constraints leave of all plans.
+
+    Raises `InputError` where a constraint names a tier that isn't there, or needs sizes that were not measured.
+    """
+    known = {tier.name for tier in topology.tiers}
+    for place, names in (
+        ("memory", set(constraints.memory_bits)),
+        ("forbid", constraints.forbidden),
+        ("require", constraints.required),
+        ("prices", set() if constraints.prices is None else set(constraints.prices.tier_s)),
+    ):
+        for name in sorted(names - known):
+            fail(place, f"topology {topology.name} has no tier {name!r}", f"use some of {', '.join(sorted(known))}")
+    n = len(backbone.blocks)
+    if constraints.keep_blocks is not None and constraints.keep_blocks > n:
+        fail("keep", f"{constraints.keep_blocks} of {n} blocks", f"give {n} at most")
+    compute, send, limits = [costs.compute_s], [costs.send_s], [np.inf]
+    if constraints.max_upload_bits is not None:
+        uploads = np.zeros_like(costs.send_s)
+        uploads[costs.source] = np.array(backbone.object_bits)
+        uploads[costs.source, costs.source] = 0
+        compute.append(np.zeros_like(costs.compute_s))
+        send.append(uploads)
+        limits.append(constraints.max_upload_bits)
+    if constraints.prices is not None:
+        assert constraints.budget is not None
+        price_s = np.array([constraints.prices.tier_s.get(tier.name, 0.0) for tier in topology.tiers])
+        finite = np.where(np.isfinite(costs.compute_s), costs.compute_s, 0.0)
+        compute.append(price_s[:, None, None] * finite)
+        hops = np.abs(np.subtract.outer(np.arange(len(known)), np.arange(len(known))))
+        send.append(constraints.prices.bit * hops[:, :, None] * np.array(backbone.object_bits))
+        limits.append(constraints.budget)
+    return Space(
+        fits=_fits(constraints, backbone, topology, costs),
+        fits_more_than_first=bool(constraints.memory_bits),
+        required=sum(1 << topology.index(name) for name in constraints.required),
+        compute=np.stack(compute),
+        send=np.stack(send),
+        limits=np.array(limits) * (1 + 1e-9),
+    )
+
+
+def _fits(constraints: Constraints, backbone: Backbone, topology: Topology, costs: Costs) -> BoolArray:
+    fits = np.isfinite(costs.compute_s)
+    for j, tier in enumerate(topology.tiers):
+        if tier.name in constraints.forbidden:
+            fits[j] = False
+        if constraints.keep_blocks is not None and j != costs.source:
+            fits[j, : max(1, constraints.keep_blocks)] = False
+        if tier.name in constraints.memory_bits:
+            fits[j] &= memory_bits(backbone) <= constraints.memory_bits[tier.name]
+    return fits
+
+
+def memory_bits(backbone: Backbone) -> FloatArray:
+    """[N+1, N+1] what a tier that holds blocks p+1..q keeps in memory: their weights and the largest activation.
+
+    The weights are those of the blocks and of every branch among them; activations count one at a time, input
+    included. Raises `InputError` where the weights were not measured.
+    """
+    if any(block.weight_bits is None for block in backbone.blocks):
+        fail("memory", f"the profile of {backbone.name} has no weight_bits", "profile it again, or leave memory out")
+    weights = np.concatenate([[0.0], np.cumsum([block.weight_bits or 0 for block in backbone.blocks])])
+    n = len(backbone.blocks)
+    needed = np.full((n + 1, n + 1), np.inf)
+    for p in range(n):
+        largest = np.maximum.accumulate(np.array(backbone.object_bits[p : n + 1], np.float64))
+        needed[p, p + 1 :] = weights[p + 1 :] - weights[p] + largest[1:]
+    return needed
