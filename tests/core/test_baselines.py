@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from offramp.core.baselines import SYSTEMS, compare
 from offramp.core.baselines.case import Case, Choice
 from offramp.core.baselines.comparison import judge, text
+from offramp.core.estimate import Latency
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner, Requirement
 from offramp.core.profile import ExitRates, Meaning, Profile
@@ -298,6 +299,24 @@ def test_gain_is_what_the_frontier_saves(world: World, requirement: Requirement)
             assert row.gain == pytest.approx(1 - latency / row.estimate.latency_s)
         else:
             assert row.gain is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(world=worlds(), requirement=requirements, latency=st.sampled_from(Latency))
+def test_a_percentile_is_asked_of_every_row(world: World, requirement: Requirement, latency: Latency) -> None:
+    assume(world.profile.exit_table is not None)
+    requirement = dataclasses.replace(requirement, latency=latency)
+    planner = Planner.of(world.profile, world.topology)
+    *rows, ours = compare(world.profile, planner, requirement)
+    members = planner.frontier(latency)
+    for row in (*rows, ours):
+        assert row.latency_s == latency.of(row.estimate)
+        assert row.meets == (row.estimate.accuracy >= requirement.floor and row.latency_s <= requirement.limit)
+        faster = [latency.of(p.estimate) for p in members if p.estimate.accuracy >= row.estimate.accuracy]
+        if faster and row.latency_s > 0:
+            assert row.gain == pytest.approx(1 - min(faster) / row.latency_s)
+    best = planner.best(requirement)
+    assert ours.plan == str((best.best or best.nearest).plan)
 
 
 def test_without_exits_there_is_no_threshold_in_the_text() -> None:

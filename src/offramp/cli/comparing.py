@@ -64,7 +64,7 @@ def row_document(row: Row) -> dict[str, Any]:
         "system": row.system,
         "plan": row.plan,
         "accuracy": row.estimate.accuracy,
-        "latency_s": row.estimate.latency_s,
+        "latency_s": row.latency_s,
         "gain": row.gain,
         "meets": row.meets,
         "ignores": row.ignores,
@@ -105,7 +105,7 @@ def _print_rows(rows: Sequence[Row], *, asked: str, judge: str) -> None:
         note = f" [dim]({row.note})[/]" if row.note else ""
         table.add_row(
             row.system,
-            seconds(row.estimate.latency_s),
+            seconds(row.latency_s),
             percent(row.estimate.accuracy),
             "yes" if row.meets else "[red]no[/]",
             "" if row is rows[-1] else _gain(row.gain),

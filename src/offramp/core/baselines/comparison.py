@@ -1,8 +1,7 @@
 """What the systems' choices are worth by the full model, beside Offramp's."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from offramp.core.baselines.case import Case, Choice
 from offramp.core.baselines.systems import SYSTEMS
@@ -19,7 +18,8 @@ class Row:
 
     system: its name.
     plan: the choice in the text form of a plan, without a threshold where the system has no exits.
-    estimate: accuracy and latency by the full model.
+    estimate: by the full model.
+    latency_s: the latency that the requirement means, of that estimate.
     meets: whether that meets the requirement.
     gain: by how much of the row's latency Offramp is faster, at an accuracy no lower than the row's; negative where
         Offramp is slower, None where it has no plan so accurate.
@@ -30,6 +30,7 @@ class Row:
     system: str
     plan: str
     estimate: Estimate
+    latency_s: float
     meets: bool
     gain: float | None
     ignores: str = ""
@@ -39,33 +40,26 @@ class Row:
 def compare(profile: Profile, planner: Planner, requirement: Requirement) -> tuple[Row, ...]:
     """What published systems would choose for the requirement, and last what Offramp does.
 
-    planner: made of that profile; its exit model and its costs are the full model that judges everyone.
+    planner: made of that profile; its exit model and its costs are the full model that judges everyone, its options
+        are Offramp's alone. Where they allow no plan, Offramp has no row.
     Each system chooses in its own space by its own model (`offramp.core.baselines.systems`), so its choice may miss
-    the requirement. Where no choice meets it by the system's own model, the nearest stands, as in `Planner.best`.
+    the requirement; all of them know mean latency alone. Where no choice meets it by the system's own model, the
+    nearest stands, as in `Planner.best`.
     """
     case = Case.of(profile, planner, requirement)
-    frontier = planner.frontier()
+    frontier = planner.frontier(requirement.latency)
     rows = []
     for system in SYSTEMS:
         if len(case.tiers) < system.fewest_tiers:
             continue
         choice = system.choose(case)
         judged = judge(case, choice)
-        rows.append(
-            Row(
-                system=system.name,
-                plan=text(choice, planner.topology),
-                estimate=judged,
-                meets=meets(requirement, judged),
-                gain=gain(frontier, judged),
-                ignores=system.ignores,
-                note=_note(case, choice),
-            )
-        )
+        row = _row(system.name, text(choice, planner.topology), judged, requirement, frontier)
+        rows.append(replace(row, ignores=system.ignores, note=_note(case, choice)))
     answer = choose(frontier, requirement)
     ours = answer.best or answer.nearest
-    assert ours is not None
-    rows.append(Row("Offramp", str(ours.plan), ours.estimate, answer.best is not None, gain(frontier, ours.estimate)))
+    if ours is not None:
+        rows.append(_row("Offramp", str(ours.plan), ours.estimate, requirement, frontier))
     return tuple(rows)
 
 
@@ -74,20 +68,21 @@ def judge(case: Case, choice: Choice) -> Estimate:
     return terms(choice.ends, list(choice.tiers), case.leaving(choice), case.costs(choice))
 
 
-def meets(requirement: Requirement, estimate: Estimate) -> bool:
-    """Whether an estimate meets the requirement, as `Requirement.met_by` says of a plan."""
-    return estimate.accuracy >= requirement.floor and estimate.latency_s <= requirement.limit
-
-
-def gain(frontier: Sequence[PricedPlan], estimate: Estimate) -> float | None:
-    """Share of that latency which the fastest plan of the frontier, no less accurate, saves; None without one."""
+def _row(system: str, plan: str, estimate: Estimate, requirement: Requirement, frontier: Sequence[PricedPlan]) -> Row:
+    latency = requirement.latency
+    latency_s = latency.of(estimate)
     least = min(
-        (each.estimate.latency_s for each in frontier if each.estimate.accuracy >= estimate.accuracy - TOLERANCE),
-        default=math.inf,
+        (latency.of(each.estimate) for each in frontier if each.estimate.accuracy >= estimate.accuracy - TOLERANCE),
+        default=None,
     )
-    if math.isinf(least) or estimate.latency_s <= 0:
-        return None
-    return 1 - least / estimate.latency_s
+    return Row(
+        system=system,
+        plan=plan,
+        estimate=estimate,
+        latency_s=latency_s,
+        meets=estimate.accuracy >= requirement.floor and latency_s <= requirement.limit,
+        gain=None if least is None or latency_s <= 0 else 1 - least / latency_s,
+    )
 
 
 def text(choice: Choice, topology: Topology) -> str:
