@@ -20,6 +20,25 @@ def every_plan(blocks: int, tiers: int, thresholds: list[float]) -> Iterator[tup
                     yield ends, places, threshold
 
 
+def every_wide_plan(
+    blocks: int, tiers: int, thresholds: list[float], *, exits_per_tier: int, per_exit: bool
+) -> Iterator[tuple[tuple, tuple, tuple]]:
+    """Ends, tiers and thresholds of every plan where a tier may hold several partitions in a row."""
+    for parts in range(1, blocks + 1):
+        for ends in itertools.combinations(range(1, blocks + 1), parts):
+            for places in itertools.product(range(tiers), repeat=parts):
+                runs = [(tier, len(list(run))) for tier, run in itertools.groupby(places)]
+                visited = [tier for tier, _ in runs]
+                if len(set(visited)) < len(visited) or max(size for _, size in runs) > exits_per_tier:
+                    continue
+                if per_exit:
+                    for cuts in itertools.product(thresholds, repeat=parts - 1):
+                        yield ends, places, cuts
+                else:
+                    for threshold in thresholds:
+                        yield ends, places, (threshold,) * (parts - 1)
+
+
 def compute_time(profile: Profile, topology: Topology, tier: int, first: int, last: int) -> float:
     where = topology.tiers[tier]
     timing = profile.timings[where.device or profile.reference_device]
@@ -91,6 +110,12 @@ def from_rates(exits: ExitRates, ends: tuple, threshold: float) -> tuple[list[fl
         rates.append(left - before)
         before = left
     return rates, sum(rate * float(exits.accuracy[end - 1]) for rate, end in zip(rates, ends, strict=True))
+
+
+def percentile(rates: list[float], latencies: list[float], percent: float) -> float:
+    """The least latency that so many of a hundred samples don't exceed, by looking at each sample of eight."""
+    each = sorted(latency for rate, latency in zip(rates, latencies, strict=True) for _ in range(round(rate * 8)))
+    return each[max(0, math.ceil(len(each) * percent / 100) - 1)]
 
 
 def judged(profile: Profile, topology: Topology, ends: tuple, tiers: tuple, threshold: float) -> tuple[float, float]:

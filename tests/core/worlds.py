@@ -90,12 +90,13 @@ def exit_rates(draw: st.DrawFn, *, blocks: int, meaning: Meaning) -> ExitRates:
 def worlds(draw: st.DrawFn, *, most_blocks: int = 4, most_tiers: int = 4) -> World:
     n = draw(st.integers(1, most_blocks))
     bits = st.sampled_from([1, 4, 8, 32, 64])
+    weights = st.sampled_from([0, 8, 32])
     backbone = Backbone(
         name="small",
         dataset="none",
         input_bits=draw(bits),
         result_bits=draw(st.sampled_from([1, 8])),
-        blocks=tuple(Block(f"b{i}", draw(bits)) for i in range(1, n + 1)),
+        blocks=tuple(Block(f"b{i}", draw(bits), draw(weights)) for i in range(1, n + 1)),
     )
     measured = {device: draw(timings(blocks=n)) for device in ("one", "two")}
     exits = draw(st.none() | exit_rates(blocks=n, meaning=draw(st.sampled_from(Meaning))))

@@ -1,0 +1,226 @@
+"""The wider space against trying every plan: exits on a tier, a threshold per exit, percentiles, constraints."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offramp.core.constraints import Constraints, Prices
+from offramp.core.estimate import Latency
+from offramp.core.exits import Additive, exit_model
+from offramp.core.planner import Options, Planner, Requirement, choose, space_size
+from offramp.errors import InputError
+
+from . import oracle
+from .worlds import World, worlds
+
+
+@st.composite
+def constraints(draw: st.DrawFn, world: World) -> Constraints:
+    names = [tier.name for tier in world.topology.tiers]
+    blocks = len(world.profile.backbone.blocks)
+    some = st.sets(st.sampled_from(names), max_size=1)
+    forbidden = draw(some)
+    prices, budget = None, None
+    if draw(st.booleans()):
+        prices = Prices(tier_s={name: draw(st.sampled_from([0, 0.5, 2])) for name in names}, bit=0.125)
+        budget = draw(st.sampled_from([1, 8, 32]))
+    return Constraints(
+        keep_blocks=draw(st.none() | st.integers(0, blocks)),
+        memory_bits=draw(st.dictionaries(st.sampled_from(names), st.sampled_from([8, 40, 80, 160]), max_size=2)),
+        forbidden=frozenset(forbidden),
+        required=frozenset(draw(some) - forbidden),
+        max_upload_bits=draw(st.none() | st.sampled_from([0, 4, 16, 64])),
+        prices=Prices(tier_s={name: draw(st.sampled_from([0, 0.5, 2])) for name in names}, bit=0.125)
+        if priced
+        else None,
+        budget=draw(st.sampled_from([1, 8, 32])) if priced else None,
+    )
+
+
+def allowed(world: World, rules: Constraints, ends: tuple, places: tuple, rates: list[float]) -> bool:
+    """Whether a plan keeps to the rules, worked out from their words."""
+    topology, backbone = world.topology, world.profile.backbone
+    names = [tier.name for tier in topology.tiers]
+    used = {names[j] for j in places}
+    source, destination = names.index(topology.source), names.index(topology.destination)
+    spans = list(zip([1, *(end + 1 for end in ends)], ends, places, strict=False))
+    if rules.keep_blocks is not None and any(
+        first <= max(1, rules.keep_blocks) and j != source for first, _, j in spans
+    ):
+        return False
+    if used & rules.forbidden or rules.required - used:
+        return False
+    outputs = [block.output_bits for block in backbone.blocks]
+    sizes = [backbone.input_bits, *outputs]
+    for name, most in rules.memory_bits.items():
+        held = [i for first, last, j in spans if names[j] == name for i in range(first, last + 1)]
+        if held:
+            weights = sum(backbone.blocks[i - 1].weight_bits for i in held)
+            if weights + max(sizes[held[0] - 1 : held[-1] + 1]) > most:
+                return False
+    # What travels, for how many samples: the input, activations, results.
+    reach = [1.0, *itertools.accumulate(rates[:-1], lambda share, rate: share - rate, initial=1.0)][1:]
+    trips = [(1.0, source, places[0], sizes[0])]
+    trips += [(reach[k + 1], places[k], places[k + 1], sizes[ends[k]]) for k in range(len(ends) - 1)]
+    trips += [(rates[k], places[k], destination, backbone.result_bits) for k in range(len(ends))]
+    if rules.max_upload_bits is not None:
+        sent = sum(share * bits for share, a, b, bits in trips if a == source and b != source)
+        if sent > rules.max_upload_bits:
+            return False
+    if rules.prices is not None:
+        cost = sum(share * bits * abs(a - b) * rules.prices.bit for share, a, b, bits in trips)
+        for k, (first, last, j) in enumerate(spans):
+            seconds = oracle.compute_time(world.profile, topology, j, first, last)
+            cost += reach[k] * seconds * rules.prices.tier_s[names[j]]
+        if cost > rules.budget:
+            return False
+    return True
+
+
+def frontier_by_trying(
+    world: World, options: Options, latency: Latency, thresholds: list[float]
+) -> list[tuple[float, float, tuple, tuple, tuple]]:
+    profile, topology = world.profile, world.topology
+    found = []
+    for ends, places, cuts in oracle.every_wide_plan(
+        len(profile.backbone.blocks),
+        len(topology.tiers),
+        thresholds,
+        exits_per_tier=options.exits_per_tier,
+        per_exit=options.threshold_per_exit,
+    ):
+        if profile.exit_table is not None:
+            rates, accuracy = oracle.replayed(profile.exit_table, ends, (*cuts, 1.0))
+        else:
+            rates, accuracy = oracle.from_rates(profile.exits, ends, cuts[0] if cuts else thresholds[0])
+        if not allowed(world, options.constraints, ends, places, rates):
+            continue
+        latencies = [oracle.one_way(profile, topology, ends, places, k) for k in range(len(ends))]
+        if latency is Latency.MEAN:
+            value = sum(rate * each for rate, each in zip(rates, latencies, strict=True))
+        else:
+            value = oracle.percentile(rates, latencies, latency.value)
+        found.append((value, -accuracy, len(ends), ends, places, cuts))
+    members, best = [], -math.inf
+    for value, wrong, _, ends, places, cuts in sorted(found):
+        if -wrong > best:
+            best = -wrong
+            members.append((value, -wrong, ends, places, cuts))
+    return members
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[World, Options, Latency]:
+    world = draw(worlds(most_blocks=4, most_tiers=3))
+    table = world.profile.exit_table is not None
+    options = Options(
+        exits_per_tier=draw(st.integers(1, 3)),
+        threshold_per_exit=table and draw(st.booleans()),
+        constraints=draw(st.just(Constraints()) | constraints(world)),
+    )
+    return world, options, draw(st.sampled_from(Latency)) if table else Latency.MEAN
+
+
+@settings(max_examples=400, deadline=None)
+@given(case=cases(), compiled=st.booleans())
+def test_frontier_of_the_wider_space(case: tuple[World, Options, Latency], compiled: bool) -> None:
+    world, options, latency = case
+    thresholds = [0.0, 0.25, 0.5]
+    if world.profile.exit_table is None:
+        thresholds = world.profile.exits.thresholds.tolist()
+    planner = Planner.of(world.profile, world.topology, thresholds=thresholds, options=options, compiled=compiled)
+    names = [tier.name for tier in world.topology.tiers]
+    found = [
+        (
+            latency.of(each.estimate),
+            each.estimate.accuracy,
+            each.plan.ends,
+            tuple(map(names.index, each.plan.placement)),
+            each.plan.thresholds,
+        )
+        for each in planner.frontier(latency)
+    ]
+    assert found == frontier_by_trying(world, options, latency, thresholds)
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=cases(), floor=st.integers(0, 8), limit=st.integers(1, 400), which=st.integers(1, 3))
+def test_best_is_what_the_frontier_says(
+    case: tuple[World, Options, Latency], floor: int, limit: int, which: int
+) -> None:
+    world, options, latency = case
+    planner = Planner.of(world.profile, world.topology, options=options, compiled=True)
+    requirement = Requirement(
+        min_accuracy=floor / 8 if which & 1 else None,
+        max_latency_s=limit / 8 if which & 2 else None,
+        latency=latency,
+    )
+    assert planner.best(requirement) == choose(planner.frontier(latency), requirement)
+
+
+@settings(deadline=None)
+@given(
+    blocks=st.integers(1, 4),
+    tiers=st.integers(1, 3),
+    thresholds=st.integers(1, 3),
+    exits_per_tier=st.integers(1, 4),
+    per_exit=st.booleans(),
+)
+def test_space_size_counts_every_plan(
+    blocks: int, tiers: int, thresholds: int, exits_per_tier: int, per_exit: bool
+) -> None:
+    levels = [k / 4 for k in range(thresholds)]
+    every = oracle.every_wide_plan(blocks, tiers, levels, exits_per_tier=exits_per_tier, per_exit=per_exit)
+    size = space_size(
+        blocks=blocks, tiers=tiers, thresholds=thresholds, exits_per_tier=exits_per_tier, per_exit=per_exit
+    )
+    assert size == sum(1 for _ in every)
+
+
+def law(world: World, before: Options, after: Options) -> None:
+    """Whatever `before` allows, `after` allows too: for any accuracy it is at least as fast."""
+    narrow, wide = (Planner.of(world.profile, world.topology, options=each, compiled=True) for each in (before, after))
+    for member in narrow.frontier():
+        answer = wide.best(Requirement(min_accuracy=member.estimate.accuracy)).best
+        assert answer is not None
+        assert answer.estimate.latency_s <= member.estimate.latency_s
+
+
+@settings(max_examples=50, deadline=None)
+@given(world=worlds(most_tiers=3))
+def test_more_freedom_never_hurts(world: World) -> None:
+    law(world, Options(), Options(exits_per_tier=2))
+    if world.profile.exit_table is not None:
+        law(world, Options(), Options(threshold_per_exit=True))
+    law(world, Options(constraints=Constraints(keep_blocks=1)), Options())
+
+
+@settings(max_examples=30, deadline=None)
+@given(world=worlds(most_blocks=2, most_tiers=2))
+def test_constraints_are_held_against_the_topology_and_the_profile(world: World) -> None:
+    def build(**stated: object) -> None:
+        Planner.of(world.profile, world.topology, options=Options(constraints=Constraints(**stated)))
+
+    with pytest.raises(InputError, match="forbid: topology small has no tier 'moon'; use some of t0"):
+        build(forbidden=frozenset({"moon"}))
+    with pytest.raises(InputError, match=r"keep: 9 of \d blocks"):
+        build(keep_blocks=9)
+    with pytest.raises(InputError, match="budget: goes with prices"):
+        build(budget=3.0)
+    with pytest.raises(InputError, match="tier t0 is forbidden; take it out of one of the two"):
+        build(forbidden=frozenset({"t0"}), required=frozenset({"t0"}))
+    if isinstance(exit_model(world.profile), Additive):
+        with pytest.raises(InputError, match="has one threshold"):
+            Planner.of(world.profile, world.topology, options=Options(threshold_per_exit=True))
+        with pytest.raises(InputError, match="knows the mean alone"):
+            Planner.of(world.profile, world.topology).frontier(Latency.P95)
+
+
+def test_the_oracle_of_percentiles_looks_at_samples() -> None:
+    assert oracle.percentile([0.5, 0.5], [1.0, 3.0], 50) == 1.0
+    assert oracle.percentile([0.5, 0.5], [1.0, 3.0], 95) == 3.0
+    assert oracle.percentile([0.125, 0.875], [9.0, 3.0], 50) == np.percentile([9, *[3] * 7], 50, method="inverted_cdf")
