@@ -34,10 +34,8 @@ def constraints(draw: st.DrawFn, world: World) -> Constraints:
         forbidden=frozenset(forbidden),
         required=frozenset(draw(some) - forbidden),
         max_upload_bits=draw(st.none() | st.sampled_from([0, 4, 16, 64])),
-        prices=Prices(tier_s={name: draw(st.sampled_from([0, 0.5, 2])) for name in names}, bit=0.125)
-        if priced
-        else None,
-        budget=draw(st.sampled_from([1, 8, 32])) if priced else None,
+        prices=prices,
+        budget=budget,
     )
 
 
