@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 class FrontierPicture:
     """What a picture of a frontier shows: latency in ms along, accuracy in percent up.
 
+    latency: which latency is meant, in words.
     frontier: [n] (latency, accuracy, number of partitions) of the members, fastest first.
     chosen: (latency, accuracy) of the plan in question, with its text.
     floor, limit: the requirement, where there is one.
     """
 
     title: str
+    latency: str
     frontier: tuple[tuple[float, float, int], ...]
     chosen: tuple[float, float]
     chosen_text: str
@@ -39,16 +41,17 @@ class FrontierPicture:
         topology = planner.topology
         return cls(
             title=f"{topology.name}: best of {planner.plans:,} plans, answers for the {topology.destination}",
-            frontier=tuple((*_point(each), len(each.plan.ends)) for each in members),
-            chosen=_point(chosen),
+            latency=f"{requirement.latency.name.lower()} latency",
+            frontier=tuple((*_point(each, requirement), len(each.plan.ends)) for each in members),
+            chosen=_point(chosen, requirement),
             chosen_text=str(chosen.plan),
             floor=None if requirement.min_accuracy is None else 100 * requirement.min_accuracy,
             limit=None if requirement.max_latency_s is None else 1000 * requirement.max_latency_s,
         )
 
 
-def _point(priced: PricedPlan) -> tuple[float, float]:
-    return 1000 * priced.estimate.latency_s, 100 * priced.estimate.accuracy
+def _point(priced: PricedPlan, requirement: Requirement) -> tuple[float, float]:
+    return 1000 * requirement.latency.of(priced.estimate), 100 * priced.estimate.accuracy
 
 
 # Okabe and Ito's palette, which color-blind readers can tell apart; by number of partitions.
@@ -78,7 +81,7 @@ def draw_frontier(picture: FrontierPicture, ax: Axes) -> None:
         ax.axhline(picture.floor, color="0.2", linestyle="--", linewidth=1, label="required accuracy")
     if picture.limit is not None:
         ax.axvline(picture.limit, color="0.2", linestyle="--", linewidth=1, label="latency limit")
-    ax.set(xlabel="mean latency (ms)", ylabel="accuracy (%)", title=picture.title)
+    ax.set(xlabel=f"{picture.latency} (ms)", ylabel="accuracy (%)", title=picture.title)
     if _wants_log(latencies):
         ax.set_xscale("log")
     ax.grid(alpha=0.25)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from offramp.core.estimate import PricedPlan
-    from offramp.core.planner import Planner, Requirement
+    from offramp.core.planner import Options, Planner, Requirement
 
 
 class ExitModelOption(StrEnum):
@@ -61,6 +61,35 @@ def plan(
     topology: TopologyOption = "mobile",
     min_accuracy: MinAccuracyOption = None,
     max_latency: MaxLatencyOption = None,
+    latency: Annotated[
+        str | None, typer.Option(help="Which latency is meant: mean, p50, p95 or p99. [default: mean]")
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option(help="Certify the floor on held-back samples, so surely, e.g. 0.95."),
+    ] = None,
+    exits_per_tier: Annotated[
+        int | None, typer.Option(help="Most exits on a tier. [default: 1, as in the paper]")
+    ] = None,
+    threshold_per_exit: Annotated[
+        bool | None, typer.Option("--threshold-per-exit", help="Give each exit a threshold of its own.")
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(help="Keep the raw input and so many of the first blocks on the source tier.")
+    ] = None,
+    memory: Annotated[
+        list[str] | None, typer.Option(help="Memory of a tier, e.g. smartwatch=2MB. Can be given again.")
+    ] = None,
+    forbid: Annotated[list[str] | None, typer.Option(help="A tier that must run nothing. Can be given again.")] = None,
+    require: Annotated[
+        list[str] | None, typer.Option(help="A tier that must run something. Can be given again.")
+    ] = None,
+    max_upload: Annotated[
+        str | None, typer.Option(help="Most the source tier may send per sample on average, e.g. 20kB.")
+    ] = None,
+    requirements: Annotated[
+        str | None, typer.Option(help="A YAML file of requirements, prices among them; options take precedence.")
+    ] = None,
     exit_model: ExitsOption = None,
     compute: ComputesOption = None,
     thresholds: Annotated[
@@ -75,32 +104,59 @@ def plan(
     """Find the optimal plan: where to cut, where to put the pieces, when to leave.
 
     Without a requirement: the fastest plan within one point of the best reachable accuracy.
-    Exit code 1 says that no plan meets the requirement; the nearest one is shown.
+    Exit code 1 says that no plan meets the requirements; what to give up, and the plan then, is shown.
 
     Example: offramp plan resnet20-digits --topology mobile --min-accuracy 0.92
     """
-    from offramp.core.planner import Answer, choose
+    from offramp.core.conflicts import ways_out
+    from offramp.core.estimate import Latency
+    from offramp.core.planner import choose
+    from offramp.errors import fail
+    from offramp.files import read_requirements
 
-    planner = _planner(profile, topology, exit_model, compute, thresholds)
-    wanted = _requirement(min_accuracy, max_latency)
+    stated = {
+        "min_accuracy": min_accuracy,
+        "max_latency": max_latency,
+        "latency": latency,
+        "confidence": confidence,
+        "exits_per_tier": exits_per_tier,
+        "threshold_per_exit": threshold_per_exit,
+        "keep": keep,
+        "memory": None if memory is None else dict(_pair("--memory", each) for each in memory),
+        "forbid": forbid,
+        "require": require,
+        "max_upload": max_upload,
+    }
+    asked = read_requirements(requirements, {key: value for key, value in stated.items() if value is not None})
+    planner = _planner(profile, topology, exit_model, compute, thresholds, asked.options)
+    wanted = asked.requirement
+    meant = Latency.MEAN if wanted is None else wanted.latency
     began = time.perf_counter()
     members: tuple[PricedPlan, ...] = ()
     if frontier or wanted is None or plot or figure:
-        members = planner.frontier()
-        wanted = wanted or _default_requirement(members)
-        answer: Answer = choose(members, wanted)
+        members = planner.frontier(meant)
+        if wanted is None:
+            wanted = _default_requirement(members)
+        answer = choose(members, wanted)
     else:
         answer = planner.best(wanted)
     took_s = time.perf_counter() - began
+    ways = () if answer.best else ways_out(planner, wanted)
+    shown = answer.best or answer.nearest or (ways[0].plan if ways else None)
+    if shown is None:
+        fail("requirements", "no plan is allowed at all", "allow some tier to hold the first block")
 
-    shown = answer.best or answer.nearest
-    assert shown is not None
     document = {
         **estimate_document(shown),
-        "requirement": {"min_accuracy": wanted.min_accuracy, "max_latency_s": wanted.max_latency_s},
+        "requirement": {
+            "min_accuracy": wanted.min_accuracy,
+            "max_latency_s": wanted.max_latency_s,
+            "latency": meant.name.lower(),
+        },
         "meets_requirement": answer.best is not None,
+        "ways_out": [{"give_up": list(way.given_up), **estimate_document(way.plan)} for way in ways],
         "frontier": [
-            {"text": str(each.plan), "accuracy": each.estimate.accuracy, "latency_s": each.estimate.latency_s}
+            {"text": str(each.plan), "accuracy": each.estimate.accuracy, "latency_s": meant.of(each.estimate)}
             for each in members
         ],
         "search": {"plans": planner.plans, "seconds": took_s, "optimal": True},
@@ -118,11 +174,20 @@ def plan(
 
         print_json(document)
     else:
-        print_answer(planner, wanted, shown, members, met=answer.best is not None, took_s=took_s)
+        print_answer(planner, wanted, shown, members, ways, met=answer.best is not None, took_s=took_s)
         if plot:
             print_picture(planner, members, shown, wanted)
     if answer.best is None:
         raise typer.Exit(1)
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    from offramp.errors import fail
+
+    tier, equals, value = text.partition("=")
+    if not equals:
+        fail(option, f"{text!r} is not a tier and a value", "write TIER=VALUE, e.g. smartwatch=2MB")
+    return tier, value
 
 
 def estimate(
@@ -139,9 +204,10 @@ def estimate(
 
     Example: offramp estimate resnet20-digits --topology mobile --plan "1-3@smartwatch 4-10@smartphone T=0.40"
     """
+    from offramp.core.planner import Options
     from offramp.files import read_plan
 
-    planner = _planner(profile, topology, exit_model, compute, None)
+    planner = _planner(profile, topology, exit_model, compute, None, Options())
     priced = planner.price(read_plan(plan))
     if json:
         from offramp.cli.output import print_json
@@ -157,6 +223,7 @@ def _planner(
     exit_model: ExitModelOption | None,
     compute: ComputeOption | None,
     thresholds: str | None,
+    options: Options,
 ) -> Planner:
     from offramp.core.exits import ExitModelName
     from offramp.core.latency import ComputeSource
@@ -169,6 +236,7 @@ def _planner(
         exits=None if exit_model is None else ExitModelName(exit_model.value),
         compute=None if compute is None else ComputeSource(compute.value),
         thresholds=None if thresholds is None else _numbers("--thresholds", thresholds),
+        options=options,
     )
 
 
@@ -181,16 +249,10 @@ def _numbers(option: str, text: str) -> list[float]:
         fail(option, f"{text!r} is not a list of numbers", "write e.g. 0.1,0.2,0.4")
 
 
-def _requirement(min_accuracy: float | None, max_latency: str | None) -> Requirement | None:
-    from offramp.core.planner import Requirement
-    from offramp.files.quantities import TIME
-
-    if min_accuracy is None and max_latency is None:
-        return None
-    return Requirement(min_accuracy, None if max_latency is None else TIME.parse(max_latency))
-
-
 def _default_requirement(members: Sequence[PricedPlan]) -> Requirement:
     from offramp.core.planner import Requirement
+    from offramp.errors import fail
 
+    if not members:
+        fail("requirements", "no plan is allowed at all", "allow some tier to hold the first block")
     return Requirement(min_accuracy=max(0.0, members[-1].estimate.accuracy - 0.01))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from offramp.core.conflicts import WayOut
     from offramp.core.estimate import PricedPlan
     from offramp.core.planner import Planner, Requirement
 
@@ -83,6 +84,7 @@ def print_answer(
     wanted: Requirement,
     shown: PricedPlan,
     members: Sequence[PricedPlan],
+    ways: Sequence[WayOut],
     *,
     met: bool,
     took_s: float,
@@ -98,12 +100,18 @@ def print_answer(
     if wanted.min_accuracy is not None:
         asked.append(f"accuracy of at least {percent(wanted.min_accuracy)}")
     if wanted.max_latency_s is not None:
-        asked.append(f"latency of at most {seconds(wanted.max_latency_s)}")
+        asked.append(f"{_latency_name(wanted)} of at most {seconds(wanted.max_latency_s)}")
     aim = "most accurate" if wanted.min_accuracy is None else "fastest"
     if met:
         console.print(f"The {aim} plan with {' and '.join(asked)}:", highlight=False)
     else:
-        console.print(f"[bold red]No plan has {' and '.join(asked)}.[/] The nearest:", highlight=False)
+        under = " under the constraints" if planner.options.constraints.stated else ""
+        console.print(f"[bold red]No plan has {' and '.join(asked)}{under}.[/]", highlight=False)
+        for way in ways:
+            given_up = " and ".join(name.replace("_", " ") for name in way.given_up)
+            got = f"{percent(way.plan.estimate.accuracy)}, {seconds(wanted.latency.of(way.plan.estimate))}"
+            console.print(f"  Give up {given_up}: {got}  {way.plan.plan}", highlight=False, soft_wrap=True)
+        console.print("The nearest:")
     print_plan(planner, shown)
     console.print(
         f"{'Optimal' if met else 'Proven'} among {planner.plans:,} plans, in {seconds(took_s)}.", highlight=False
@@ -114,13 +122,17 @@ def print_answer(
         more = f"; {hidden} of them not shown here, --json has all" if hidden else ""
         console.print(f"\nThe frontier: {len(members)} plans that no other beats in both{more}", highlight=False)
         table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column("latency", justify="right")
+        table.add_column(_latency_name(wanted), justify="right")
         table.add_column("accuracy", justify="right")
         table.add_column("plan")
         for each in rows:
-            latency, accuracy = seconds(each.estimate.latency_s), percent(each.estimate.accuracy)
+            latency, accuracy = seconds(wanted.latency.of(each.estimate)), percent(each.estimate.accuracy)
             table.add_row(latency, accuracy, str(each.plan), style="bold" if each == shown else None)
         console.print(table)
+
+
+def _latency_name(wanted: Requirement) -> str:
+    return "latency" if wanted.latency.value == 0 else f"{wanted.latency.name.lower()} latency"
 
 
 def _thinned(members: Sequence[PricedPlan], shown: PricedPlan) -> list[PricedPlan]:

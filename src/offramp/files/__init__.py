@@ -6,14 +6,17 @@ the structure and the units of the files, the core knows what the values must ob
 
 from offramp.files.plan import plan_document, read_plan, write_plan
 from offramp.files.profile import read_profile, write_profile
+from offramp.files.requirements import Requirements, read_requirements
 from offramp.files.schema import schema
 from offramp.files.sources import shipped
 from offramp.files.topology import read_topology, write_topology
 
 __all__ = [
+    "Requirements",
     "plan_document",
     "read_plan",
     "read_profile",
+    "read_requirements",
     "read_topology",
     "schema",
     "shipped",

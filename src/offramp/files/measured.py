@@ -42,6 +42,9 @@ class BlockDocument(Document):
 
     name: str = Field(description="what the block is called", examples=["stem"])
     output_bits: Whole = Field(description="the size of the output tensor in bits", examples=[524288])
+    weight_bits: int | None = Field(
+        None, le=2**53, description="the size of all weights of the block and its branch in bits", examples=[13824]
+    )
 
 
 class BackboneDocument(Document):
@@ -59,7 +62,7 @@ class BackboneDocument(Document):
         """The core's backbone; raises `InputError`."""
         faults: list[Fault] = []
         blocks = [
-            attempt(faults, f"blocks[{i}]", Block, block.name, block.output_bits) or BLANK_BLOCK
+            attempt(faults, f"blocks[{i}]", Block, block.name, block.output_bits, block.weight_bits) or BLANK_BLOCK
             for i, block in enumerate(self.blocks)
         ]
         backbone = attempt(

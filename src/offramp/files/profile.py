@@ -139,7 +139,10 @@ def _document(profile: Profile, table_name: str) -> dict[str, Any]:
     exits = profile.exits
     document = {
         "offramp": FORMAT,
-        "backbone": dataclasses.asdict(profile.backbone),
+        "backbone": {
+            **dataclasses.asdict(profile.backbone),
+            "blocks": [_present(**dataclasses.asdict(block)) for block in profile.backbone.blocks],
+        },
         "timings": {device: _timing_document(timing) for device, timing in profile.timings.items()},
         "reference_device": profile.reference_device,
         "exits": None

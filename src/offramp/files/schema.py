@@ -5,9 +5,10 @@ from typing import Any, Literal
 from offramp.files.checking import schema_of
 from offramp.files.measured import ProfileDocument
 from offramp.files.plan import PlanDocument
+from offramp.files.requirements import RequirementsDocument
 from offramp.files.topology import TopologyDocument
 
-Kind = Literal["topology", "profile", "plan"]
+Kind = Literal["topology", "profile", "plan", "requirements"]
 
 _PLAN = {
     "plan": {
@@ -44,10 +45,12 @@ _PROFILE = {
         "samples": 5000,
     },
 }
+_REQUIREMENTS = {"min_accuracy": 0.92, "max_latency": "300 ms", "latency": "p95", "keep": 1}
 _MODELS = {
     "topology": (TopologyDocument, "Offramp topology", _TOPOLOGY),
     "profile": (ProfileDocument, "Offramp profile", _PROFILE),
     "plan": (PlanDocument, "Offramp plan", _PLAN),
+    "requirements": (RequirementsDocument, "Offramp requirements", _REQUIREMENTS),
 }
 
 

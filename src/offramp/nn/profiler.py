@@ -119,9 +119,10 @@ def describe(run: Run) -> Backbone:
     input_bits = _bits(x)
     blocks = []
     with torch.inference_mode():
-        for name, block in zip(run.spec.make_blocks(), network.blocks, strict=True):
+        for name, block, branch in zip(run.spec.make_blocks(), network.blocks, network.branches, strict=True):
             x = block(x)
-            blocks.append(Block(name, _bits(x)))
+            weights = [*block.state_dict().values(), *branch.state_dict().values()]
+            blocks.append(Block(name, _bits(x), sum(map(_bits, weights))))
         result_bits = _bits(network.branches[-1](x))
     return Backbone(run.setup.backbone, run.setup.dataset, input_bits, result_bits, tuple(blocks))
 
