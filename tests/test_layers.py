@@ -19,7 +19,7 @@ OURS = {
     "cli": {"core", "files", "nn", "plot"},
     "__init__": set(),
 }
-OTHERS = {"errors": set(), "core": {"numpy", "numba"}, "__init__": {"lazy_loader"}}
+OTHERS = {"errors": set(), "core": {"numpy", "numba", "scipy"}, "__init__": {"lazy_loader"}}
 
 
 def part_of(module: Path) -> str:
