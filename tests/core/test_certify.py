@@ -21,13 +21,13 @@ from offramp.core.topology import Link, Tier, Topology
 from offramp.errors import InputError
 
 BLOCKS, CLASSES = 5, 10
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+THRESHOLDS = tuple(round(0.08 * level, 2) for level in range(1, 12))
 TOPOLOGY = Topology(
     name="line",
     source="watch",
     destination="watch",
-    tiers=(Tier("watch", 20), Tier("phone", 4), Tier("cloud", 1)),
-    links=(Link(bandwidth_bits_per_s=1e4, latency_s=0.01), Link(bandwidth_bits_per_s=1e5, latency_s=0.05)),
+    tiers=(Tier("watch", 8), Tier("phone", 4), Tier("cloud", 1)),
+    links=(Link(bandwidth_bits_per_s=1e4, latency_s=0.01), Link(bandwidth_bits_per_s=2e4, latency_s=0.05)),
 )
 SIZES = (4000, 3000, 2000, 1000, 500)
 BACKBONE = Backbone(
@@ -46,10 +46,10 @@ def drawn(samples: int, *, seed: int) -> ExitTable:
     """Samples of a known process: some are hard, some classes are; deeper branches are better and surer."""
     rng = np.random.default_rng(seed)
     label = rng.integers(CLASSES, size=samples)
-    skill = np.array([0.0, 0.6, 1.1, 1.5, 1.8])[:, None] - rng.normal(size=samples) - 0.08 * label
+    skill = np.array([0.2, 0.6, 1.0, 1.4, 1.8])[:, None] - rng.normal(size=samples) - 0.05 * label
     score = skill + rng.normal(scale=0.7, size=(BLOCKS, samples))
-    entropy = 1 / (1 + np.exp(1.2 * score + rng.normal(scale=0.8, size=score.shape)))
-    return ExitTable(entropy, score > -0.6, label)
+    entropy = 1 / (1 + np.exp(1.2 * score + rng.normal(size=score.shape)))
+    return ExitTable(entropy, score > -0.4, label)
 
 
 def planner_on(table: ExitTable) -> Planner:
@@ -67,7 +67,8 @@ def truth(plan: Plan) -> float:
     return population().leaving(plan.ends, plan.thresholds).accuracy
 
 
-FLOOR = Requirement(min_accuracy=0.75)
+# The accuracies of the frontier lie densest here.
+FLOOR = Requirement(min_accuracy=0.86)
 
 
 @cache
@@ -86,12 +87,12 @@ def tail(right: int, samples: int, accuracy: float) -> float:
 # ---- the guarantee
 
 
-@pytest.mark.parametrize("confidence", [0.9, 0.7])
+@pytest.mark.parametrize("confidence", [0.95, 0.9])
 def test_a_certified_floor_breaks_as_seldom_as_it_says_and_a_naive_one_far_more_often(confidence: float) -> None:
-    trials = 200
+    trials = 300
     certified = naive = handed_back = 0
     for seed in range(1, trials + 1):
-        planner = planner_on(table_of(400, seed))
+        planner = planner_on(table_of(300, seed))
         best = planner.best(FLOOR).best
         naive += best is not None and truth(best.plan) < FLOOR.min_accuracy
         found = certify(planner, FLOOR, confidence=confidence, seed=seed)
@@ -105,8 +106,8 @@ def test_a_certified_floor_breaks_as_seldom_as_it_says_and_a_naive_one_far_more_
 
 
 def test_the_bound_of_an_audit_holds_as_often_as_it_says_although_its_accuracy_was_chosen_for() -> None:
-    trials, requirement = 200, Requirement(min_accuracy=0.75)
-    found = [audit(planner_on(table_of(400, n)), requirement, confidence=0.8, seed=n) for n in range(1, trials + 1)]
+    trials = 200
+    found = [audit(planner_on(table_of(300, n)), FLOOR, confidence=0.8, seed=n) for n in range(1, trials + 1)]
     broken = sum(each.bound > truth(each.plan) for each in found)
     assert broken <= next(k for k in range(trials) if tail(k + 1, trials, 0.2) < 1e-3)
     flattery = np.mean([each.chosen.accuracy - truth(each.plan) for each in found])
@@ -126,7 +127,7 @@ def test_it_is_fixed_sequence_testing_of_the_choosing_halfs_frontier() -> None:
     passed = []
     for plan in order:
         right = round(planner_on(certifying).price(plan).estimate.accuracy * certifying.samples)
-        if lower_bound(right, certifying.samples, confidence=0.9) < 0.75:
+        if lower_bound(right, certifying.samples, confidence=0.9) < 0.86:
             break
         passed.append((plan, right))
     assert 0 < len(passed) < len(order)
@@ -137,7 +138,7 @@ def test_it_is_fixed_sequence_testing_of_the_choosing_halfs_frontier() -> None:
         checked=planner_on(certifying).price(plan).estimate,
         bound=lower_bound(right, certifying.samples, confidence=0.9),
         confidence=0.9,
-        floor=0.75,
+        floor=0.86,
         choosing_samples=200,
         certifying_samples=200,
         tested=len(passed) + 1,
@@ -277,8 +278,8 @@ def test_every_sample_is_as_likely_in_either_half() -> None:
     seen = np.zeros(7)
     for seed in range(2000):
         seen[(split(table, seed=seed)[0].entropy[0] * 8).astype(int)] += 1
-    # 4 of 7 choose. A share of 2000 draws strays by 0.011 as a rule.
-    assert np.abs(seen / 2000 - 4 / 7).max() < 0.06
+    # A share of 2000 draws strays by 0.011 as a rule.
+    assert np.abs(seen / 2000 - 1 / 2).max() < 0.05
 
 
 def test_three_samples_can_not_be_halved() -> None:
