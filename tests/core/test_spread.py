@@ -86,11 +86,11 @@ def test_times_that_are_drawn_spread_as_far() -> None:
 
     runs = [
         dataclasses.replace(PROFILE, timings={name: drawn(timing) for name, timing in PROFILE.timings.items()})
-        for _ in range(3000)
+        for _ in range(1000)
     ]
     latencies = [priced(plan, run).estimate.latency_s for run in runs]
-    # The deviation of 3000 draws is itself off by 1/sqrt(6000) = 1.3 % as a rule, and by 5 % almost never.
-    assert np.std(latencies) == pytest.approx(spread(plan), rel=0.05)
+    # The deviation of 1000 draws is itself off by 1/sqrt(2000) = 2.2 % as a rule, and by 8 % almost never.
+    assert np.std(latencies) == pytest.approx(spread(plan), rel=0.08)
     assert np.mean(latencies) == pytest.approx(priced(plan).estimate.latency_s, rel=0.01)
 
 
