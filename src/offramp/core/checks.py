@@ -12,6 +12,7 @@ from offramp.errors import Fault, fail
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
+WordArray = NDArray[np.uint64]
 
 # Shares of samples are decimal fractions written by other programs: sums may be off by rounding.
 ROUNDING = 1e-6

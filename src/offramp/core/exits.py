@@ -4,15 +4,16 @@ A plan's accuracy and its exit rates depend on where the branches are and on the
 """
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
 
 from offramp.core import checks
-from offramp.core.checks import BoolArray, FloatArray
+from offramp.core.checks import BoolArray, FloatArray, WordArray
 from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile, threshold_faults
 from offramp.errors import fail, refuse
 
@@ -109,6 +110,9 @@ class Additive:
         fail("thresholds", f"{threshold:g} was not measured", f"use one of {known}, or the replay model")
 
 
+BitSets = tuple[WordArray, WordArray, WordArray, WordArray, int]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Replay:
     """Run every sample of the exit table through the plan.
@@ -117,10 +121,15 @@ class Replay:
     looked up. Exact for the profiled network, with one threshold or one per exit.
 
     thresholds: [K] the thresholds a search tries; any other may be asked for.
+    bit_sets: the table as the replay search wants it, packed when it is first asked for.
     """
 
     table: ExitTable
     thresholds: FloatArray
+    bit_sets: Callable[[], BitSets] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bit_sets", cache(partial(_bit_sets, self.table, self.thresholds)))
 
     @property
     def name(self) -> ExitModelName:
@@ -224,3 +233,26 @@ def _additive(name: ExitModelName, thresholds: FloatArray, left: FloatArray, acc
         left=checks.frozen_array(np.pad(left, ((0, 0), (1, 0))), np.float64, 2, "exits.exit_rate"),
         branch_accuracy=checks.frozen_array(np.pad(accuracy, (1, 0)), np.float64, 1, "exits.accuracy"),
     )
+
+
+def _bit_sets(table: ExitTable, thresholds: FloatArray) -> BitSets:
+    """The first arguments of `search_replay`: sets of samples as bits, with a row for the input in front."""
+    leaves = np.stack([at_or_below(table.entropy, threshold) for threshold in thresholds])
+    right = np.concatenate([np.zeros((1, table.samples), np.bool_), table.correct])
+    after = np.logical_or.accumulate(right[::-1], axis=0)[::-1]
+    later = np.concatenate([after[1:], np.zeros((1, table.samples), np.bool_)])
+    return (
+        _words(np.pad(leaves, ((0, 0), (1, 0), (0, 0)))),
+        _words(right),
+        _words(later),
+        _words(np.ones(table.samples, np.bool_)),
+        table.samples,
+    )
+
+
+def _words(members: BoolArray) -> WordArray:
+    """[..., S] to [..., W]: sets of samples as words of 64 bits."""
+    width = -(-members.shape[-1] // 64) * 64
+    padded = np.zeros((*members.shape[:-1], width), np.bool_)
+    padded[..., : members.shape[-1]] = members
+    return np.packbits(padded, axis=-1, bitorder="little").view(np.uint64)

@@ -1,5 +1,6 @@
 """What a plan's pieces cost in time: computation on a tier, transfers between tiers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -47,50 +48,110 @@ class Costs:
         object.__setattr__(self, "send_s", whole)
 
 
-def costs(profile: Profile, topology: Topology, *, compute: ComputeSource | None = None) -> Costs:
-    """What everything costs on that topology.
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """What a profile says of time, ready to be priced on any number of topologies. N is the number of blocks.
 
-    compute: which measurements to use; by default whole partitions for the devices that have them, else blocks.
-    Raises `InputError` where a tier's device was not measured, or not in that way.
+    bits: [N+2] sizes of everything that can travel, as in `Costs`.
+    timings, reference_device: those of the profile.
+    compute_s: by device, [N+1, N+1] as in `Costs`, without a slowdown; None where `compute` asks for what was not
+        measured there.
+    compute: which measurements were asked for.
     """
-    timings = [_timing(profile, tier) for tier in topology.tiers]
-    factors = [1.0 if tier.slowdown is None else tier.slowdown for tier in topology.tiers]
-    bits = profile.backbone.object_bits
-    m = len(topology.tiers)
-    propagation = np.zeros((m, m))
-    transmission = np.zeros((m, m, len(bits)))
-    serialization = np.zeros((m, m, len(bits)))
-    for a in range(m):
-        for b in range(m):
-            if a != b:
-                propagation[a, b] = topology.propagation_s(a, b)
-                transmission[a, b] = [topology.transmission_s(a, b, size) for size in bits]
-                serialization[a, b] = factors[a] * timings[a].serialize_s + factors[b] * timings[b].deserialize_s
-    return Costs(
-        source=topology.index(topology.source),
-        destination=topology.index(topology.destination),
-        compute_s=np.stack(
-            [
-                factor * _compute_s(timing, compute, f"tiers[{j}]")
-                for j, (factor, timing) in enumerate(zip(factors, timings, strict=True))
-            ]
-        ),
-        propagation_s=propagation,
-        transmission_s=transmission,
-        serialization_s=serialization,
-    )
+
+    bits: FloatArray
+    timings: Mapping[str, Timing]
+    reference_device: str | None
+    compute_s: Mapping[str, FloatArray | None]
+    compute: ComputeSource | None
+
+    @classmethod
+    def of(cls, profile: Profile, *, compute: ComputeSource | None = None) -> "Work":
+        """The work of a profile.
+
+        compute: which measurements to use; by default whole partitions for the devices that have them, else blocks.
+        """
+        return cls(
+            bits=np.array(profile.backbone.object_bits, np.float64),
+            timings=profile.timings,
+            reference_device=profile.reference_device,
+            compute_s={device: _compute_s(timing, compute) for device, timing in profile.timings.items()},
+            compute=compute,
+        )
+
+    def on(self, topology: Topology) -> Costs:
+        """What everything costs on that topology.
+
+        Raises `InputError` where a tier's device was not measured, or not in the way that was asked for.
+        """
+        devices = [self._device(tier) for tier in topology.tiers]
+        factors = np.array([1.0 if tier.slowdown is None else tier.slowdown for tier in topology.tiers])
+        outgoing = factors[:, None] * np.array([self.timings[device].serialize_s for device in devices])
+        incoming = factors[:, None] * np.array([self.timings[device].deserialize_s for device in devices])
+        serialization = outgoing[:, None] + incoming[None]
+        tiers = np.arange(len(devices))
+        serialization[tiers, tiers] = 0.0
+        return Costs(
+            source=topology.index(topology.source),
+            destination=topology.index(topology.destination),
+            compute_s=factors[:, None, None] * np.array([self._table(j, device) for j, device in enumerate(devices)]),
+            propagation_s=propagation_s(topology),
+            transmission_s=transmission_s(topology, self.bits),
+            serialization_s=serialization,
+        )
+
+    def _device(self, tier: Tier) -> str:
+        device = self.reference_device if tier.device is None else tier.device
+        if device is None:
+            fail(f"tier {tier.name}", "has a slowdown and the profile no reference_device", "name a measured device")
+        if device not in self.timings:
+            known = ", ".join(self.timings)
+            fail(f"tier {tier.name}", f"the profile has no device {device!r}", f"use one of {known}")
+        return device
+
+    def _table(self, j: int, device: str) -> FloatArray:
+        table = self.compute_s[device]
+        if table is None and self.compute is ComputeSource.PARTITIONS:
+            fail(f"tiers[{j}]", "its device has no partition_s", "use compute from blocks")
+        if table is None:
+            fail(f"tiers[{j}]", "its device has no block_s", "use compute from partitions")
+        return table
 
 
-def _timing(profile: Profile, tier: Tier) -> Timing:
-    device = profile.reference_device if tier.device is None else tier.device
-    if device is None:
-        fail(f"tier {tier.name}", "has a slowdown and the profile no reference_device", "name a measured device")
-    if device not in profile.timings:
-        fail(f"tier {tier.name}", f"the profile has no device {device!r}", f"use one of {', '.join(profile.timings)}")
-    return profile.timings[device]
+def propagation_s(topology: Topology) -> FloatArray:
+    """[M, M] propagation latency from tier to tier, in seconds: the sum of PL_j (EdgeSys'22, section 2.2)."""
+    return _along(np.array([link.latency_s for link in topology.links]))
 
 
-def _compute_s(timing: Timing, source: ComputeSource | None, place: str) -> FloatArray:
+def transmission_s(topology: Topology, bits: FloatArray) -> FloatArray:
+    """[M, M, O] time to push `bits` [O] from tier to tier, in seconds, without propagation.
+
+    Store-and-forward (EdgeSys'22): the sum of bits / BW_j.
+    Pipelined (PORTEND): (F-1) * MTU / min BW + sum of MTU / BW_j with F = ceil(bits / MTU) fragments.
+    """
+    rates = np.array([link.bandwidth_bits_per_s for link in topology.links])
+    if topology.mtu_bits is None:
+        return _along(bits / rates[:, None])
+    waiting = (np.ceil(bits / topology.mtu_bits) - 1) * topology.mtu_bits
+    slowest = _along(rates, np.minimum)
+    np.fill_diagonal(slowest, np.inf)  # there is nothing to wait for at home
+    return waiting / slowest[:, :, None] + _along(topology.mtu_bits / rates)[:, :, None]
+
+
+def _along(each: FloatArray, fold: np.ufunc = np.add) -> FloatArray:
+    """[M-1, ...] of each link to [M, M, ...] from tier to tier: folded over the links between; zero at home.
+
+    The links crossed from tier a to b are min(a,b) .. max(a,b)-1. EdgeSys'22 prints its sums up to the tier itself
+    (j = A_k .. A_{k+1}); a line of M tiers has M-1 links, and this is what the sum means.
+    """
+    m = len(each) + 1
+    table = np.zeros((m, m, *each.shape[1:]))
+    for a in range(m - 1):
+        table[a, a + 1 :] = table[a + 1 :, a] = fold.accumulate(each[a:], axis=0)
+    return table
+
+
+def _compute_s(timing: Timing, source: ComputeSource | None) -> FloatArray | None:
     """[N+1, N+1] compute(first..last) without the slowdown: CB_last + the sum of CK_i (EdgeSys'22, section 2.2)."""
     if source is None:
         source = ComputeSource.BLOCKS if timing.partition_s is None else ComputeSource.PARTITIONS
@@ -99,11 +160,11 @@ def _compute_s(timing: Timing, source: ComputeSource | None, place: str) -> Floa
     above = np.triu_indices(n)
     if source is ComputeSource.PARTITIONS:
         if timing.partition_s is None:
-            fail(place, "its device has no partition_s", "use compute from blocks")
+            return None
         table[:-1, 1:][above] = timing.partition_s[above]
     else:
         if timing.block_s is None or timing.branch_s is None:
-            fail(place, "its device has no block_s", "use compute from partitions")
+            return None
         before = np.concatenate([[0.0], np.cumsum(timing.block_s)])
         table[:-1, 1:][above] = (before[None, 1:] - before[:-1, None] + timing.branch_s[None, :])[above]
     return table

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from offramp.core import checks, search_additive, search_replay
 from offramp.core.backbone import Backbone
-from offramp.core.checks import BoolArray, IntArray
+from offramp.core.checks import IntArray
 from offramp.core.compiling import compile_kernels
-from offramp.core.constraints import Constraints, space
+from offramp.core.constraints import Constraints, Space, space
 from offramp.core.estimate import Latency, PricedPlan, estimate
-from offramp.core.exits import Additive, ExitModel, ExitModelName, Replay, at_or_below, exit_model
-from offramp.core.latency import ComputeSource, Costs, costs
+from offramp.core.exits import Additive, ExitModel, ExitModelName, Replay, exit_model
+from offramp.core.latency import ComputeSource, Costs, Work
 from offramp.core.pareto import FRONTIER, LEAST_LATENCY, MOST_ACCURACY, nondominated
 from offramp.core.plan import Plan
 from offramp.core.profile import Profile
@@ -133,6 +133,8 @@ class Planner:
     backbone, topology, exits, costs: the problem.
     options: which plans are allowed.
     compiled: whether to compile the search; by default only where that pays for a single answer.
+    work: what `costs` come from, on any topology.
+    allowed: what the options and the costs leave of all plans.
     """
 
     backbone: Backbone
@@ -141,6 +143,12 @@ class Planner:
     costs: Costs
     options: Options
     compiled: bool
+    work: Work
+    allowed: Space = field(init=False)
+
+    def __post_init__(self) -> None:
+        left = space(self.options.constraints, backbone=self.backbone, topology=self.topology, costs=self.costs)
+        object.__setattr__(self, "allowed", left)
 
     @classmethod
     def of(
@@ -159,15 +167,22 @@ class Planner:
         Raises `InputError` where the profile lacks what the topology, the exit model or the options need.
         """
         model = exit_model(profile, exits, thresholds=thresholds)
-        prices = costs(profile, topology, compute=compute)
+        work = Work.of(profile, compute=compute)
+        prices = work.on(topology)
         if options.threshold_per_exit and not isinstance(model, Replay):
             fail("threshold_per_exit", f"the {model.name.value} model has one threshold", "use the replay model")
-        space(options.constraints, backbone=profile.backbone, topology=topology, costs=prices)
         if compiled is None:
-            work = len(model.thresholds) * len(profile.backbone.blocks) ** 2 * len(topology.tiers) ** 2
+            steps = len(model.thresholds) * len(profile.backbone.blocks) ** 2 * len(topology.tiers) ** 2
             wider = options.threshold_per_exit or options.exits_per_tier > 1
-            compiled = wider or work > _INTERPRETED_WORK
-        return cls(profile.backbone, topology, model, prices, options, compiled)
+            compiled = wider or steps > _INTERPRETED_WORK
+        return cls(profile.backbone, topology, model, prices, options, compiled, work)
+
+    def on(self, topology: Topology) -> "Planner":
+        """The planner of the same profile and options on another topology; only what depends on that is worked out.
+
+        Raises `InputError` where the profile or the options don't go with the topology.
+        """
+        return replace(self, topology=topology, costs=self.work.on(topology))
 
     @property
     def plans(self) -> int:
@@ -202,20 +217,22 @@ class Planner:
     def _search(self, goal: int, latency: Latency, floor: float, limit: float) -> tuple[PricedPlan, ...]:
         rows = self._rows(goal, latency, floor, limit)
         priced = [self.price(self._plan(row)) for row in rows.tolist()]
+        if len(priced) == 1:
+            return tuple(priced)
         # The search adds up in another order than the estimate: what ties here may not have tied there.
         latencies = np.array([latency.of(each.estimate) for each in priced])
         keep = nondominated(latencies, np.array([each.estimate.accuracy for each in priced]))
         return tuple(each for each, kept in zip(priced, keep, strict=True) if kept)
 
     def _rows(self, goal: int, latency: Latency, floor: float, limit: float) -> IntArray:
-        allowed = space(self.options.constraints, backbone=self.backbone, topology=self.topology, costs=self.costs)
+        allowed, source, destination = self.allowed, self.costs.source, self.costs.destination
         limits = allowed.limits.copy()
         limits[0] = limit
         arrays = (
             allowed.compute,
             allowed.send,
-            np.ascontiguousarray(allowed.send[:, :, self.costs.destination, -1]),
-            np.ascontiguousarray(allowed.send[:, self.costs.source, :, 0]),
+            np.ascontiguousarray(allowed.send[:, :, destination, -1]),
+            np.ascontiguousarray(allowed.send[:, source, :, 0]),
             allowed.fits,
             allowed.required,
             self.options.exits_per_tier,
@@ -230,8 +247,8 @@ class Planner:
         else:
             assert isinstance(self.exits, Replay)
             search = _replay(compiled=self.compiled)
-            exits = (*_bit_sets(self.exits), not self.options.threshold_per_exit)
-            found = search(*exits, *arrays, float(latency.value), floor, limits, goal, stop)
+            sets, one_threshold = self.exits.bit_sets(), not self.options.threshold_per_exit
+            found = search(*sets, one_threshold, *arrays, float(latency.value), floor, limits, goal, stop)
         rows: IntArray = found[1]
         return rows
 
@@ -266,27 +283,3 @@ def _replay(*, compiled: bool) -> Any:
     if not compiled:
         return search_replay.search_replay
     return compile_kernels(search_replay.KERNELS, search_replay.COMPILED_AS)
-
-
-def _bit_sets(exits: Replay) -> tuple[Any, ...]:
-    """The exit table as the replay search wants it: bit sets of samples, with a row for the input in front."""
-    table = exits.table
-    leaves = np.stack([at_or_below(table.entropy, threshold) for threshold in exits.thresholds])
-    right = np.concatenate([np.zeros((1, table.samples), np.bool_), table.correct])
-    after = np.logical_or.accumulate(right[::-1], axis=0)[::-1]
-    later = np.concatenate([after[1:], np.zeros((1, table.samples), np.bool_)])
-    return (
-        _words(np.pad(leaves, ((0, 0), (1, 0), (0, 0)))),
-        _words(right),
-        _words(later),
-        _words(np.ones(table.samples, np.bool_)),
-        table.samples,
-    )
-
-
-def _words(members: BoolArray) -> Any:
-    """[..., S] to [..., W]: sets of samples as words of 64 bits."""
-    width = -(-members.shape[-1] // 64) * 64
-    padded = np.zeros((*members.shape[:-1], width), np.bool_)
-    padded[..., : members.shape[-1]] = members
-    return np.packbits(padded, axis=-1, bitorder="little").view(np.uint64)

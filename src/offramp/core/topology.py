@@ -1,6 +1,5 @@
 """The line of machines to deploy on, and what a transfer between two of them costs."""
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,24 +97,6 @@ class Topology:
         and this is what the sum means.
         """
         return self.links[min(a, b) : max(a, b)]
-
-    def propagation_s(self, a: int, b: int) -> float:
-        """Propagation latency from tier `a` to `b` in seconds: the sum of PL_j (EdgeSys'22, section 2.2)."""
-        return sum(link.latency_s for link in self.links_between(a, b))
-
-    def transmission_s(self, a: int, b: int, bits: float) -> float:
-        """Time to push `bits` from tier `a` to tier `b`, in seconds, without propagation; 0 when a = b.
-
-        Store-and-forward (EdgeSys'22): the sum of bits / BW_j.
-        Pipelined (PORTEND): (F-1) * MTU / min BW + sum of MTU / BW_j with F = ceil(bits / MTU) fragments.
-        """
-        rates = [link.bandwidth_bits_per_s for link in self.links_between(a, b)]
-        if not rates:
-            return 0.0
-        if self.mtu_bits is None:
-            return sum(bits / rate for rate in rates)
-        fragments = math.ceil(bits / self.mtu_bits)
-        return (fragments - 1) * self.mtu_bits / min(rates) + sum(self.mtu_bits / rate for rate in rates)
 
 
 def relation_faults(*, tier_names: list[str], links: int, source: str, destination: str) -> Iterator[Fault]:
