@@ -320,52 +320,56 @@ def test_a_percentile_is_asked_of_every_row(world: World, requirement: Requireme
     assert ours.plan == str((best.best or best.nearest).plan)
 
 
-def small(*, outputs: list[int], branch_s: float, left: list[float], **topology: object) -> World:
-    """A world of two tiers, one block a second, by marginal exit rates at the threshold 0.5."""
+def small(
+    *, outputs: list[int], slowdowns: list[float], left: list[float], source: str, destination: str, branch_s: float = 0
+) -> World:
+    """One block a second on the reference device, one bit a second on every link, marginal exit rates at T = 0.5.
+
+    The last branch alone is ever right.
+    """
     n = len(outputs)
     backbone = Backbone("b", "d", 64, 8, tuple(Block(f"b{i}", bits) for i, bits in enumerate(outputs)))
     timing = Timing(np.ones(n), np.full(n, branch_s), None, np.zeros(n + 2), np.zeros(n + 2))
-    rates = ExitRates(np.array([0.5]), Meaning.MARGINAL, np.array([left]), np.ones(n), samples=8)
-    tiers = topology.pop("tiers", (Tier("t0", slowdown=8), Tier("t1", slowdown=1)))
-    names = {"source": "t0", "destination": "t0"} | topology
-    return World(Profile(backbone, {"x": timing}, "x", rates), Topology("t", tiers=tiers, links=(Link(1, 0),), **names))
+    accuracy = np.eye(n)[-1]
+    rates = ExitRates(np.array([0.5]), Meaning.MARGINAL, np.array([left]), accuracy, samples=8)
+    tiers = tuple(Tier(f"t{j}", slowdown=slowdown) for j, slowdown in enumerate(slowdowns))
+    links = (Link(1, 0),) * (len(tiers) - 1)
+    return World(Profile(backbone, {"x": timing}, "x", rates), Topology("t", source, destination, tiers, links))
 
 
-def chosen(name: str, world: World) -> tuple[Choice, Estimate]:
+def chosen(name: str, world: World, requirement: Requirement) -> tuple[Choice, Estimate]:
     system = next(system for system in SYSTEMS if system.name == name)
-    case = Case.of(world.profile, Planner.of(world.profile, world.topology), Requirement(min_accuracy=1))
+    case = Case.of(world.profile, Planner.of(world.profile, world.topology), requirement)
     choice = system.choose(case)
     return choice, judge(case, choice)
 
 
 def test_without_exits_no_branch_runs_at_the_cut() -> None:
-    world = small(outputs=[1, 64, 64], branch_s=2, left=[0, 0, 1])
-    choice, judged = chosen("Neurosurgeon", world)
+    world = small(outputs=[1, 64, 64], slowdowns=[8, 1], left=[0, 0, 1], source="t0", destination="t0", branch_s=2)
+    choice, judged = chosen("Neurosurgeon", world, Requirement(min_accuracy=1))
     assert choice == Choice((1, 3), (0, 1), None)
     # Block 1 at eight seconds without its branch, one bit up, two blocks and the last branch, eight bits back.
     assert judged.latency_s == 8 + 1 + (2 + 2) + 8
 
 
 def test_a_truncated_network_pays_for_its_last_branch_alone() -> None:
-    tiers = (Tier("t0", slowdown=1), Tier("t1", slowdown=0.125))
-    world = small(outputs=[64, 1, 64, 64], branch_s=4, left=[0, 0, 0, 1], tiers=tiers, source="t1")
-    # Edgent doesn't count the eight bits that come back, so it would not leave the server but for the input there.
-    costs = Case.of(world.profile, Planner.of(world.profile, world.topology), Requirement(min_accuracy=1))
-    choice, judged = chosen("Edgent", world)
-    assert choice == Choice((1,), (1,), None)
-    assert judged.latency_s == 0.125 * (1 + 4) + 8
-    assert judge(costs, Choice((2, 4), (1, 0), None)).latency_s == 0.125 * 2 + 1 + (2 + 4)
+    world = small(outputs=[1, 64], slowdowns=[0.125, 1], left=[0, 1], source="t1", destination="t1", branch_s=4)
+    choice, judged = chosen("Edgent", world, Requirement(min_accuracy=1))
+    assert choice == Choice((1, 2), (1, 0), None)
+    assert judged.latency_s == 1 + 1 + 0.125 * (1 + 4) + 8
 
 
-def test_portend_never_goes_back_towards_the_device() -> None:
-    tiers = (Tier("t0", slowdown=0.125), Tier("t1", slowdown=8))
-    for left in ([0, 0, 1], [1, 0, 1], [1, 1, 1]):
-        world = small(outputs=[1, 64, 64], branch_s=0, left=left, tiers=tiers, source="t1")
-        world = World(
-            world.profile,
-            dataclasses.replace(world.topology, destination="t1" if left[0] else "t0"),
-        )
-        choice, _ = chosen("PORTEND", world)
+@pytest.mark.parametrize(
+    ("left", "destination"),
+    [
+        ([0, 0, 1], "t0"),  # the device is fast and the input is not there
+        ([1, 0, 1], "t2"),  # everyone has left, yet a share below zero of them leaves on the device
+    ],
+)
+def test_portend_never_goes_back_towards_the_device(left: list[float], destination: str) -> None:
+    world = small(outputs=[1, 1, 64], slowdowns=[0.125, 8, 0.125], left=left, source="t1", destination=destination)
+    for requirement in (Requirement(min_accuracy=1), Requirement(min_accuracy=0)):
+        choice, _ = chosen("PORTEND", world, requirement)
         assert list(choice.tiers) == sorted(choice.tiers)
 
 
