@@ -14,23 +14,24 @@ The functions are search kernels: plain Python on arrays that `offramp.core.comp
 N blocks, M tiers, W words of 64 samples; p and q are blocks, 0 is the input; a and b are tiers.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from offramp.core.checks import BoolArray, FloatArray, IntArray
+from offramp.core.checks import BoolArray, FloatArray, IntArray, WordArray
 from offramp.core.pareto import covered, insert, latency_to_beat, row_before
 
-WordArray = NDArray[np.uint64]
+
+def overlap(a: WordArray, b: WordArray) -> int:
+    """How many samples are in both sets, each [W]."""
+    return int(np.bitwise_count(a & b).sum())
 
 
-def tally(here: WordArray, leaves: WordArray, right: WordArray, later: WordArray) -> tuple[int, int, int]:
-    """Count, among the samples `here` [W], those in `leaves`; those also in `right`; and those not, but in `later`."""
-    leaving = here & leaves
-    hopeful = here & ~leaves & later
-    going, right_going = np.bitwise_count(leaving).sum(), np.bitwise_count(leaving & right).sum()
-    return int(going), int(right_going), int(np.bitwise_count(hopeful).sum())
+def tally(here: WordArray, leaves: WordArray, right: WordArray, later: WordArray) -> tuple[int, int]:
+    """Count, among the samples `here` [W], those in `leaves` and `right`; and those not in `leaves`, but in `later`."""
+    right_going = np.bitwise_count(here & leaves & right).sum()
+    return int(right_going), int(np.bitwise_count(here & ~leaves & later).sum())
 
 
 def population(word: Any) -> Any:
@@ -41,15 +42,21 @@ def population(word: Any) -> Any:
     return (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
+def overlap_compiled(a: WordArray, b: WordArray) -> Any:
+    """`overlap` without temporaries, and without `np.bitwise_count`, which numba lacks."""
+    both = np.uint64(0)
+    for w in range(len(a)):
+        both += population(a[w] & b[w])
+    return np.int64(both)
+
+
 def tally_compiled(here: WordArray, leaves: WordArray, right: WordArray, later: WordArray) -> Any:
-    """`tally` without temporaries, and without `np.bitwise_count`, which numba lacks."""
-    going, right_going, hopeful = np.uint64(0), np.uint64(0), np.uint64(0)
+    """`tally` in the same way."""
+    right_going, hopeful = np.uint64(0), np.uint64(0)
     for w in range(len(here)):
-        leaving = here[w] & leaves[w]
-        going += population(leaving)
-        right_going += population(leaving & right[w])
+        right_going += population(here[w] & leaves[w] & right[w])
         hopeful += population(here[w] & ~leaves[w] & later[w])
-    return np.int64(going), np.int64(right_going), np.int64(hopeful)
+    return np.int64(right_going), np.int64(hopeful)
 
 
 def quantile(shares: FloatArray, latencies: FloatArray, count: int, percent: float) -> float:
@@ -193,7 +200,9 @@ def search_replay(
     # One entry per depth of the walk, that is, per exit chosen so far.
     here = np.zeros((most_parts + 1, len(everyone)), np.uint64)  # the samples that got past those exits,
     survivors = np.zeros(most_parts + 1, np.int64)  # their number,
-    correct = np.zeros(most_parts + 1, np.int64)  # and how many have left with the right answer
+    correct = np.zeros(most_parts + 1, np.int64)  # how many have left with the right answer,
+    most = np.zeros(most_parts + 1)  # and the accuracy if all that can come right do
+    going_before = np.zeros(most_parts + 1, np.int64)  # how many left at the threshold tried before
     there = np.zeros((most_parts + 1, m))  # least latency with the survivors' activations on tier b
     run = np.zeros((most_parts + 1, m))  # the same after running the block now tried as an end
     arrive, leave = np.zeros(most_parts + 1), np.zeros(most_parts + 1)
@@ -202,84 +211,95 @@ def search_replay(
     level, last = np.zeros(most_parts + 1, np.int64), np.zeros(most_parts + 1, np.int64)  # and the thresholds there
 
     here[0], survivors[0], there[0] = everyone, samples, start[0]
-    depth = 0
-    while depth >= 0:
-        if stop[0]:
-            _, _, most_right = tally(everyone, np.zeros_like(everyone), right[0], later[0])
-            return points[:count], rows[:count], np.min(start[0] + least[0]), most_right / samples
-        if level[depth] == last[depth]:  # the next end; first let all survivors leave there
-            end[depth + 1] += 1
-            p, q = end[depth], end[depth + 1]
-            if q > n:
-                depth -= 1
+    most[0] = overlap(everyone, later[0]) / samples
+    # With a threshold per exit, first try one for all: a quick walk whose finds cut the long one short.
+    for walk in range(1 if one_threshold else 2):
+        shared = walk == 0
+        depth = 0
+        end[1], level[0], last[0] = 0, 0, 0
+        while depth >= 0:
+            if stop[0]:
+                return points[:count], rows[:count], np.min(start[0] + least[0]), most[0]
+            if level[depth] == last[depth]:  # the next end; first let all survivors leave there
+                end[depth + 1] += 1
+                p, q = end[depth], end[depth + 1]
+                if q > n:
+                    depth -= 1
+                    continue
+                going_before[depth] = -1
+                if q == n or depth + 1 == most_parts:
+                    level[depth], last[depth] = 0, 0
+                elif shared and depth > 0:
+                    level[depth], last[depth] = level[0] - 1, level[0]
+                else:
+                    level[depth], last[depth] = 0, levels
+                arrive[depth] = leave[depth] = survivors[depth] / samples
+                weight = 1.0 if percent > 0 else arrive[depth]
+                total = np.inf
+                for b in range(m):
+                    run[depth, b] = np.inf
+                    if fits[b, p, q]:
+                        run[depth, b] = there[depth, b] + weight * compute[0, b, p, q]
+                        total = min(total, run[depth, b] + weight * result[0, b])
+                home[depth] = total
+                if percent > 0:
+                    total = quantile(leave, home, depth + 1, percent)
+                if total > limits[0] or covered(points, count, total, most[depth], goal):
+                    continue
+                accuracy = (correct[depth] + overlap(here[depth], right[q])) / samples
+                if accuracy >= floor and not covered(points, count, total, accuracy, goal):
+                    row[:] = 0
+                    row[0] = depth + 1
+                    row[1 : depth + 2] = end[1 : depth + 2]
+                    row[1 + 2 * most_parts : 1 + 2 * most_parts + depth] = level[:depth] - 1
+                    ceiling = latency_to_beat(points, count, accuracy, goal)
+                    space = (compute, send, result, start, fits, required, exits_per_tier)
+                    total = place(row, arrive, leave, *space, percent, limits, ceiling)
+                    if total < np.inf and not covered(points, count, total, accuracy, goal):
+                        count = insert(points, rows, count, total, accuracy, row, goal)
                 continue
-            arrive[depth] = leave[depth] = survivors[depth] / samples
-            weight = 1.0 if percent > 0 else arrive[depth]
-            total = np.inf
-            for b in range(m):
-                run[depth, b] = np.inf
-                if fits[b, p, q]:
-                    run[depth, b] = there[depth, b] + weight * compute[0, b, p, q]
-                    total = min(total, run[depth, b] + weight * result[0, b])
-            home[depth] = total
-            if percent > 0:
-                total = quantile(leave, home, depth + 1, percent)
-            _, right_now, _ = tally(here[depth], everyone, right[q], later[q])
-            accuracy = (correct[depth] + right_now) / samples
-            if total <= limits[0] and accuracy >= floor and not covered(points, count, total, accuracy, goal):
-                row[:] = 0
-                row[0] = depth + 1
-                row[1 : depth + 2] = end[1 : depth + 2]
-                row[1 + 2 * most_parts : 1 + 2 * most_parts + depth] = level[:depth] - 1
-                ceiling = latency_to_beat(points, count, accuracy, goal)
-                space = (compute, send, result, start, fits, required, exits_per_tier)
-                total = place(row, arrive, leave, *space, percent, limits, ceiling)
-                if total < np.inf and not covered(points, count, total, accuracy, goal):
-                    count = insert(points, rows, count, total, accuracy, row, goal)
-            if q == n or depth + 1 == most_parts:
-                level[depth], last[depth] = 0, 0
-            elif one_threshold and depth > 0:
-                level[depth], last[depth] = level[0] - 1, level[0]
-            else:
-                level[depth], last[depth] = 0, levels
-            continue
 
-        q = end[depth + 1]
-        gone = leaves[level[depth], q]
-        level[depth] += 1
-        going, right_now, hopeful = tally(here[depth], gone, right[q], later[q])
-        if going == survivors[depth]:
-            continue  # nobody would be left: the plan that ends here is the same, with fewer partitions
-        most = (correct[depth] + right_now + hopeful) / samples
-        if most < floor:
-            continue
-        child = depth + 1
-        leave[depth] = going / samples
-        stay = (survivors[depth] - going) / samples
-        left, onward = (0.0, 1.0) if percent > 0 else (leave[depth], stay)
-        quickest = np.inf
-        for b in range(m):
-            there[child, b] = np.inf
-            for a in range(m):
-                if a != b or exits_per_tier > 1:
-                    total = run[depth, a] + left * result[0, a] + onward * send[0, a, b, q]
-                    there[child, b] = min(there[child, b], total)
-            quickest = min(quickest, there[child, b] + onward * least[q, b])
-        if percent > 0 and quickest < np.inf:
-            leave[child], home[child] = stay, quickest
-            quickest = quantile(leave, home, child + 1, percent)
-        if quickest == np.inf or quickest > limits[0] or covered(points, count, quickest, most, goal):
-            continue
-        here[child] = here[depth] & ~gone
-        survivors[child] = survivors[depth] - going
-        correct[child] = correct[depth] + right_now
-        end[child + 1], level[child], last[child] = q, 0, 0
-        depth = child
+            q = end[depth + 1]
+            gone = leaves[level[depth], q]
+            level[depth] += 1
+            going = overlap(here[depth], gone)
+            if going == survivors[depth] and required == 0:
+                continue  # nobody would be left: the plan that ends here is the same, with fewer partitions
+            if not shared and going == going_before[depth]:
+                continue  # nobody more leaves than at the threshold below: the same plans, at a higher threshold
+            going_before[depth] = going
+            child = depth + 1
+            leave[depth] = going / samples
+            stay = (survivors[depth] - going) / samples
+            left, onward = (0.0, 1.0) if percent > 0 else (leave[depth], stay)
+            quickest = np.inf
+            for b in range(m):
+                there[child, b] = np.inf
+                for a in range(m):
+                    if a != b or exits_per_tier > 1:
+                        total = run[depth, a] + left * result[0, a] + onward * send[0, a, b, q]
+                        there[child, b] = min(there[child, b], total)
+                if least[q, b] < np.inf:
+                    quickest = min(quickest, there[child, b] + onward * least[q, b])
+            if percent > 0 and quickest < np.inf:
+                leave[child], home[child] = stay, quickest
+                quickest = quantile(leave, home, child + 1, percent)
+            if quickest == np.inf or quickest > limits[0] or covered(points, count, quickest, most[depth], goal):
+                continue
+            right_now, hopeful = tally(here[depth], gone, right[q], later[q])
+            most[child] = (correct[depth] + right_now + hopeful) / samples
+            if most[child] < floor or covered(points, count, quickest, most[child], goal):
+                continue
+            here[child] = here[depth] & ~gone
+            survivors[child] = survivors[depth] - going
+            correct[child] = correct[depth] + right_now
+            end[child + 1], level[child], last[child] = q, 0, 0
+            depth = child
     return points[:count], rows[:count], np.inf, -np.inf
 
 
 KERNELS = (
-    covered, latency_to_beat, row_before, insert, population, tally, quantile, place, finish, search_replay,
+    covered, latency_to_beat, row_before, insert, population, overlap, tally, quantile, place, finish, search_replay,
 )  # fmt: skip
 # What stands in for a kernel where numba compiles them.
-COMPILED_AS = {"tally": tally_compiled}
+COMPILED_AS: dict[str, Callable[..., Any]] = {"overlap": overlap_compiled, "tally": tally_compiled}
