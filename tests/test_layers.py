@@ -14,9 +14,12 @@ OURS = {
     "errors": set(),
     "core": set(),
     "files": {"core"},
-    "plot": {"core"},
+    "grid": {"core", "files"},
+    "fleet": {"core", "grid"},
+    "regimes": {"core", "fleet", "grid"},
+    "plot": {"core", "regimes"},
     "nn": {"core"},
-    "cli": {"core", "files", "nn", "plot"},
+    "cli": {"core", "files", "fleet", "grid", "nn", "plot", "regimes"},
     "__init__": set(),
 }
 OTHERS = {"errors": set(), "core": {"numpy", "numba", "scipy"}, "__init__": {"lazy_loader"}}

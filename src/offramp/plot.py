@@ -1,9 +1,9 @@
-"""Pictures of a frontier. A picture is a record first, so that what is drawn can be checked; then it is drawn."""
+"""Pictures of frontiers and regimes. A picture is a record first, so that it can be checked; then it is drawn."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from offramp.core.estimate import PricedPlan
     from offramp.core.planner import Planner, Requirement
+    from offramp.regimes import Axis, RegimeMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,47 @@ def draw_frontier(picture: FrontierPicture, ax: Axes) -> None:
     ax.legend(loc="lower right", framealpha=0.9, fontsize=9)
 
 
-def save_figure(picture: FrontierPicture, path: Path) -> None:
+# Paul Tol's "muted" scheme, which color-blind readers can tell apart; gray is for what has no color of its own.
+REGIME_COLORS = ("#88CCEE", "#CC6677", "#DDCC77", "#117733", "#332288", "#AA4499", "#44AA99", "#999933", "#882255")
+OTHER_COLOR = "#BBBBBB"
+
+
+def draw_regimes(picture: RegimeMap, ax: Axes) -> None:
+    """Draw on `ax`: a cell for each combination, a color for each regime, white where no plan is good enough."""
+    import numpy as np
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
+    from offramp.regimes import UNMET
+
+    named = len(REGIME_COLORS)
+    shown = np.minimum(np.array(picture.cells), named)
+    y_edges = (0.0, 1.0) if picture.y is None else picture.y.edges
+    colors = ListedColormap(["white", *REGIME_COLORS, OTHER_COLOR])
+    ax.pcolormesh(picture.x.edges, y_edges, shown, cmap=colors, vmin=UNMET, vmax=named)
+    _set_axis(ax, "x", picture.x)
+    if picture.y is None:
+        ax.set_yticks([])
+    else:
+        _set_axis(ax, "y", picture.y)
+    legend = [Patch(facecolor=color, label=text) for color, text in zip(REGIME_COLORS, picture.regimes, strict=False)]
+    if len(picture.regimes) > named:
+        legend.append(Patch(facecolor=OTHER_COLOR, label=f"{len(picture.regimes) - named} others"))
+    if picture.count(UNMET):
+        legend.append(Patch(facecolor="white", edgecolor="0.6", label="no plan meets the requirement"))
+    ax.set_title(picture.title)
+    ax.legend(handles=legend, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0, frameon=False, fontsize=8)
+
+
+def _set_axis(ax: Axes, which: Literal["x", "y"], axis: Axis) -> None:
+    from matplotlib.ticker import EngFormatter, StrMethodFormatter
+
+    ax.set(**{f"{which}label": axis.label, f"{which}scale": "log" if axis.log else "linear"})
+    numbers = EngFormatter(axis.unit) if axis.unit else StrMethodFormatter("{x:g}")
+    getattr(ax, f"{which}axis").set_major_formatter(numbers)
+
+
+def save_figure(picture: FrontierPicture | RegimeMap, path: Path) -> None:
     """Draw the picture into `path`; its suffix says whether as PNG, SVG or PDF."""
     from matplotlib.figure import Figure
 
@@ -96,8 +137,12 @@ def save_figure(picture: FrontierPicture, path: Path) -> None:
 
     if path.suffix not in (".png", ".svg", ".pdf"):
         fail("--figure", f"{path} is neither .png nor .svg nor .pdf", "give the file one of those endings")
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    draw_frontier(picture, figure.subplots())
+    if isinstance(picture, FrontierPicture):
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        draw_frontier(picture, figure.subplots())
+    else:
+        figure = Figure(figsize=(11, 5 if picture.y else 2.5), layout="constrained")
+        draw_regimes(picture, figure.subplots())
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
 
