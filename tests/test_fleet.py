@@ -142,6 +142,8 @@ def test_a_topology_that_cant_be_planned_is_a_row() -> None:
 def test_what_the_profile_lacks_ends_the_run_at_once() -> None:
     with pytest.raises(InputError, match="thresholds"):
         plan_many(PROFILE, [MOBILE], FLOOR, thresholds=[2.0])
+    with pytest.raises(InputError, match="workers: 0 threads"):
+        plan_many(PROFILE, [MOBILE], FLOOR, workers=0)
 
 
 def test_parquet_reads_back(tmp_path) -> None:
@@ -279,13 +281,16 @@ def test_sweep_as_a_user_runs_it(tmp_path) -> None:
     ("arguments", "told"),
     [
         (["--vary", "tiers[0].slowdown=1,2"], "requirement: is missing"),
+        (["--vary", "tiers[0].slowdown=1,2", "--requirements", "CERTIFIED"], "confidence: a sweep certifies nothing"),
         (["--vary", "tiers[0].slowdown", "--min-accuracy", "0.9"], "--vary: .* gives no values"),
         (["--vary", "tiers[0].slowdown=1", "--vary", "tiers[0].slowdown=2", "--min-accuracy", "0.9"], "given twice"),
         ([*(f"--vary=tiers[{j}].slowdown=1" for j in range(3)), "--min-accuracy", "0.9"], "given 3 times"),
     ],
 )
 def test_a_wrong_sweep_is_refused(tmp_path, arguments: list[str], told: str) -> None:
-    path = str(tmp_path / "p.json")
+    path, certified = str(tmp_path / "p.json"), tmp_path / "certified.yaml"
     write_profile(PROFILE, path)
+    certified.write_text("min_accuracy: 0.9\nconfidence: 0.95\n")
+    arguments = [str(certified) if each == "CERTIFIED" else each for each in arguments]
     with pytest.raises(InputError, match=told):
         CliRunner().invoke(app, ["sweep", path, *arguments], catch_exceptions=False)

@@ -17,7 +17,7 @@ from offramp.core.latency import ComputeSource
 from offramp.core.planner import Options, Planner, Requirement
 from offramp.core.profile import Profile
 from offramp.core.topology import Topology
-from offramp.errors import Fault, InputError, MissingExtraError
+from offramp.errors import Fault, InputError, MissingExtraError, fail
 from offramp.grid import Setting
 
 # Topologies that a thread plans before it hands its rows over: enough for handing over to cost nothing.
@@ -73,12 +73,15 @@ def plan_many(
 
     topologies: read as they are needed, a few dozen ahead, so that there may be any number of them.
     exits, compute, thresholds, options: those of `Planner.of`.
-    workers: how many threads plan; by default one per core. Threads share the profile and what is worked out from it,
-        and a search doesn't hold Python's lock; what comes before and after it does, so that many threads pay where
-        searches are long (replay, many tiers), while the additive models' stay near the rate of one.
+    workers: how many threads plan; by default one per core. Threads share the profile and what is worked out from it.
+        A search doesn't hold Python's lock, but the 0.2 ms before and after it do: threads pay where searches are
+        long (replay, many tiers); additive ones stay near the rate of one thread. Processes paid no more: handing
+        over plans takes them longer than finding them.
     A topology that can't be planned gives a row with the reason. Raises `InputError` where the profile lacks what the
     exit model needs.
     """
+    if workers is not None and workers < 1:
+        fail("workers", f"{workers} threads plan nothing", "give 1 or more")
     exit_model(profile, exits, thresholds=thresholds)
     options = options or Options()
     begin = partial(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,6 +63,8 @@ def sweep(
     asked = read_requirements(requirements, {key: value for key, value in stated.items() if value is not None})
     if asked.requirement is None:
         fail("requirement", "is missing", "give --min-accuracy, e.g. 0.9, or --max-latency, e.g. 300ms")
+    if asked.confidence is not None:
+        fail("confidence", "a sweep certifies nothing", "leave it out, and certify one plan with offramp plan")
     wanted = grid(read_topology(topology), vary=_varied(vary), steps=steps)
     rows = plan_many(
         read_profile(profile),
@@ -72,10 +75,13 @@ def sweep(
         options=asked.options,
         workers=workers,
     )
-    found = list(_followed(rows, total=len(wanted)))
-    picture = RegimeMap.of(wanted, found, title=f"{wanted.topology.name}: {_aim(asked.requirement)}")
+    found: list[Row] = []
+    kept = _kept(_followed(rows, total=len(wanted)), found)
     if out:
-        write_parquet(found, out)
+        write_parquet(kept, out)
+    else:
+        deque(kept, maxlen=0)
+    picture = RegimeMap.of(wanted, found, title=f"{wanted.topology.name}: {_aim(asked.requirement)}")
     if figure:
         from offramp.plot import save_figure
 
@@ -113,6 +119,12 @@ def _followed(rows: Iterable[Row], *, total: int) -> Iterator[Row]:
 
     console = Console(stderr=True)
     yield from track(rows, "planning", total=total, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _kept(rows: Iterable[Row], found: list[Row]) -> Iterator[Row]:
+    for row in rows:
+        found.append(row)
+        yield row
 
 
 def _aim(requirement: Requirement) -> str:
