@@ -75,8 +75,8 @@ def plan_many(
     exits, compute, thresholds, options: those of `Planner.of`.
     workers: how many threads plan; by default one per core. Threads share the profile and what is worked out from it.
         A search doesn't hold Python's lock, but the 0.2 ms before and after it do: threads pay where searches are
-        long (replay, many tiers); additive ones stay near the rate of one thread. Processes paid no more: handing
-        over plans takes them longer than finding them.
+        long (replay, many tiers); additive ones stay near the rate of one thread. Two processes were slower than two
+        threads.
     A topology that can't be planned gives a row with the reason. Raises `InputError` where the profile lacks what the
     exit model needs.
     """
