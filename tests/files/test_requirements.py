@@ -12,7 +12,8 @@ EVERYTHING = """
 min_accuracy: 0.9
 max_latency: 300 ms
 latency: p95
-confidence: 0.95
+confidence: 0.9
+certify: true
 exits_per_tier: 2
 threshold_per_exit: true
 keep: 1
@@ -34,7 +35,7 @@ def test_everything_that_can_be_asked(tmp_path: Path) -> None:
     assert found.requirement is not None
     assert (found.requirement.min_accuracy, found.requirement.max_latency_s) == (0.9, 0.3)
     assert found.requirement.latency is Latency.P95
-    assert found.confidence == 0.95
+    assert (found.confidence, found.certify) == (0.9, True)
     assert (found.options.exits_per_tier, found.options.threshold_per_exit) == (2, True)
     rules = found.options.constraints
     assert (rules.keep_blocks, rules.memory_bits) == (1, {"phone": 16e6, "watch": 8e5})
@@ -80,7 +81,7 @@ def test_every_fault_at_once(tmp_path: Path) -> None:
         ({"min_accuracy": "nan"}, r"min_accuracy"),
         ({"max_latency": "-3 ms"}, "not above zero"),
         ({"latency": "p95"}, "is of no use alone"),
-        ({"confidence": 0.95}, "has no floor to hold for"),
+        ({"certify": True}, "has no floor to certify"),
         ({"min_accuracy": 0.9, "confidence": 1.0}, "not from 0.5 to below 1"),
         ({"keep": -1}, "0 or more"),
         ({"budget": 3}, "goes with prices"),

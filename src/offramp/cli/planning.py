@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from offramp.cli.showing import estimate_document, print_answer, print_picture, print_plan
+from offramp.cli.showing import plan_and_estimate, print_answer, print_picture, print_plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from offramp.core.certify import Certificate
     from offramp.core.estimate import PricedPlan
     from offramp.core.planner import Options, Planner, Requirement
+    from offramp.core.profile import Profile
+    from offramp.files import Requirements
 
 
 class ExitModelOption(StrEnum):
@@ -66,8 +69,14 @@ def plan(
     ] = None,
     confidence: Annotated[
         float | None,
-        typer.Option(help="Certify the floor on held-back samples, so surely, e.g. 0.95."),
+        typer.Option(
+            help="Hold back half of the exit table and bound the accuracy on new samples, so surely, e.g. 0.95."
+        ),
     ] = None,
+    certify: Annotated[
+        bool | None, typer.Option("--certify", help="Let the floor hold for that bound. [confidence: 0.95]")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the halves of the exit table.")] = 0,
     exits_per_tier: Annotated[
         int | None, typer.Option(help="Most exits on a tier. [default: 1, as in the paper]")
     ] = None,
@@ -111,14 +120,16 @@ def plan(
     from offramp.core.conflicts import ways_out
     from offramp.core.estimate import Latency
     from offramp.core.planner import choose
+    from offramp.core.spread import spread_s
     from offramp.errors import fail
-    from offramp.files import read_requirements
+    from offramp.files import read_profile, read_requirements
 
     stated = {
         "min_accuracy": min_accuracy,
         "max_latency": max_latency,
         "latency": latency,
         "confidence": confidence,
+        "certify": certify,
         "exits_per_tier": exits_per_tier,
         "threshold_per_exit": threshold_per_exit,
         "keep": keep,
@@ -128,15 +139,15 @@ def plan(
         "max_upload": max_upload,
     }
     asked = read_requirements(requirements, {key: value for key, value in stated.items() if value is not None})
-    planner = _planner(profile, topology, exit_model, compute, thresholds, asked.options)
+    measured = read_profile(profile)
+    planner = _planner(measured, topology, exit_model, compute, thresholds, asked.options)
     wanted = asked.requirement
     meant = Latency.MEAN if wanted is None else wanted.latency
     began = time.perf_counter()
     members: tuple[PricedPlan, ...] = ()
     if frontier or wanted is None or plot or figure:
         members = planner.frontier(meant)
-        if wanted is None:
-            wanted = _default_requirement(members)
+        wanted = wanted or _default_requirement(members)
         answer = choose(members, wanted)
     else:
         answer = planner.best(wanted)
@@ -145,21 +156,28 @@ def plan(
     shown = answer.best or answer.nearest or (ways[0].plan if ways else None)
     if shown is None:
         fail("requirements", "no plan is allowed at all", "allow some tier to hold the first block")
+    certificate = _certificate(planner, wanted, asked, seed)
+    if certificate is not None:
+        shown = planner.price(certificate.plan)
+    met = answer.best is not None and (certificate is None or not asked.certify or certificate.certified)
+    spread = spread_s(shown, profile=measured, topology=planner.topology)
 
     document = {
-        **estimate_document(shown),
-        "requirement": {
-            "min_accuracy": wanted.min_accuracy,
-            "max_latency_s": wanted.max_latency_s,
-            "latency": meant.name.lower(),
-        },
-        "meets_requirement": answer.best is not None,
-        "ways_out": [{"give_up": list(way.given_up), **estimate_document(way.plan)} for way in ways],
+        **plan_and_estimate(shown, spread, certificate),
         "frontier": [
             {"text": str(each.plan), "accuracy": each.estimate.accuracy, "latency_s": meant.of(each.estimate)}
             for each in members
         ],
-        "search": {"plans": planner.plans, "seconds": took_s, "optimal": True},
+        "search": {
+            "plans": planner.plans,
+            "seconds": took_s,
+            "optimal": not asked.certify,
+            "min_accuracy": wanted.min_accuracy,
+            "max_latency_s": wanted.max_latency_s,
+            "latency": meant.name.lower(),
+            "meets": met,
+            "ways_out": [{"give_up": list(way.given_up), **plan_and_estimate(way.plan)} for way in ways],
+        },
     }
     if out:
         from offramp.files import write_plan
@@ -174,10 +192,12 @@ def plan(
 
         print_json(document)
     else:
-        print_answer(planner, wanted, shown, members, ways, met=answer.best is not None, took_s=took_s)
+        print_answer(
+            planner, wanted, shown, members, ways, met=met, took_s=took_s, spread=spread, certificate=certificate
+        )
         if plot:
             print_picture(planner, members, shown, wanted)
-    if answer.best is None:
+    if not met:
         raise typer.Exit(1)
 
 
@@ -205,20 +225,31 @@ def estimate(
     Example: offramp estimate resnet20-digits --topology mobile --plan "1-3@smartwatch 4-10@smartphone T=0.40"
     """
     from offramp.core.planner import Options
-    from offramp.files import read_plan
+    from offramp.core.spread import spread_s
+    from offramp.files import read_plan, read_profile
 
-    planner = _planner(profile, topology, exit_model, compute, None, Options())
+    measured = read_profile(profile)
+    planner = _planner(measured, topology, exit_model, compute, None, Options())
     priced = planner.price(read_plan(plan))
+    spread = spread_s(priced, profile=measured, topology=planner.topology)
     if json:
         from offramp.cli.output import print_json
 
-        print_json(estimate_document(priced))
+        print_json(plan_and_estimate(priced, spread))
     else:
-        print_plan(planner, priced)
+        print_plan(planner, priced, spread)
+
+
+def _certificate(planner: Planner, wanted: Requirement, asked: Requirements, seed: int) -> Certificate | None:
+    if asked.confidence is None:
+        return None
+    from offramp.core.certify import audit, certify
+
+    return (certify if asked.certify else audit)(planner, wanted, confidence=asked.confidence, seed=seed)
 
 
 def _planner(
-    profile: str,
+    profile: Profile,
     topology: str,
     exit_model: ExitModelOption | None,
     compute: ComputeOption | None,
@@ -228,10 +259,10 @@ def _planner(
     from offramp.core.exits import ExitModelName
     from offramp.core.latency import ComputeSource
     from offramp.core.planner import Planner
-    from offramp.files import read_profile, read_topology
+    from offramp.files import read_topology
 
     return Planner.of(
-        read_profile(profile),
+        profile,
         read_topology(topology),
         exits=None if exit_model is None else ExitModelName(exit_model.value),
         compute=None if compute is None else ComputeSource(compute.value),

@@ -7,37 +7,47 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from offramp.core.certify import Certificate
     from offramp.core.conflicts import WayOut
     from offramp.core.estimate import PricedPlan
     from offramp.core.planner import Planner, Requirement
 
 
-def estimate_document(priced: PricedPlan) -> dict[str, Any]:
+def plan_and_estimate(
+    priced: PricedPlan, spread_s: float | None = None, certificate: Certificate | None = None
+) -> dict[str, Any]:
     """The `plan` and `estimate` objects that every command prints alike."""
     from offramp.files import plan_document
 
     predicted = priced.estimate
-    percentiles = None
-    if min(predicted.exit_rates) >= 0:
-        percentiles = {f"p{percent}": predicted.percentile_s(percent) for percent in (50, 95, 99)}
-    return {
-        "plan": plan_document(priced.plan),
-        "estimate": {
-            "accuracy": predicted.accuracy,
-            "latency_s": predicted.latency_s,
-            "exit_rates": list(predicted.exit_rates),
-            "stay_rates": list(predicted.stay_rates),
-            "compute_s": predicted.compute_s,
-            "propagation_s": predicted.propagation_s,
-            "transmission_s": predicted.transmission_s,
-            "serialization_s": predicted.serialization_s,
-            "exit_latency_s": list(predicted.exit_latency_s),
-            "percentiles_s": percentiles,
-        },
+    document: dict[str, Any] = {
+        "accuracy": predicted.accuracy,
+        "latency_s": predicted.latency_s,
+        "exit_rates": list(predicted.exit_rates),
+        "stay_rates": list(predicted.stay_rates),
+        "compute_s": predicted.compute_s,
+        "propagation_s": predicted.propagation_s,
+        "transmission_s": predicted.transmission_s,
+        "serialization_s": predicted.serialization_s,
+        "exit_latency_s": list(predicted.exit_latency_s),
     }
+    if min(predicted.exit_rates) >= 0:
+        document["percentiles_s"] = {f"p{percent}": predicted.percentile_s(percent) for percent in (50, 95, 99)}
+    if spread_s is not None:
+        document["spread_s"] = spread_s
+    if certificate is not None:
+        document["held_back"] = {
+            "accuracy": certificate.checked.accuracy,
+            "bound": certificate.bound,
+            "confidence": certificate.confidence,
+            "floor": certificate.floor,
+            "samples": certificate.certifying_samples,
+            "plans_tested": certificate.tested,
+        }
+    return {"plan": plan_document(priced.plan), "estimate": document}
 
 
-def print_plan(planner: Planner, priced: PricedPlan) -> None:
+def print_plan(planner: Planner, priced: PricedPlan, spread_s: float | None = None) -> None:
     """Show a plan and its estimate, term by term and partition by partition."""
     from rich.console import Console
     from rich.table import Table
@@ -55,7 +65,8 @@ def print_plan(planner: Planner, priced: PricedPlan) -> None:
     )
     if min(predicted.exit_rates) >= 0:
         tail = "   ".join(f"p{q} {seconds(predicted.percentile_s(q))}" for q in (50, 95, 99))
-        console.print(f"{tail}   ({planner.exits.name.value} exit model)", highlight=False, style="dim")
+        spread = "" if spread_s is None else f"   +- {seconds(spread_s)} from run to run"
+        console.print(f"{tail}{spread}   ({planner.exits.name.value} exit model)", highlight=False, style="dim")
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading, justify in (
         ("blocks", "left"),
@@ -88,6 +99,8 @@ def print_answer(
     *,
     met: bool,
     took_s: float,
+    spread: float | None,
+    certificate: Certificate | None,
 ) -> None:
     """Show what was asked, the plan found, how sure that is, and the frontier around it."""
     from rich.console import Console
@@ -112,10 +125,19 @@ def print_answer(
             got = f"{percent(way.plan.estimate.accuracy)}, {seconds(wanted.latency.of(way.plan.estimate))}"
             console.print(f"  Give up {given_up}: {got}  {way.plan.plan}", highlight=False, soft_wrap=True)
         console.print("The nearest:")
-    print_plan(planner, shown)
-    console.print(
-        f"{'Optimal' if met else 'Proven'} among {planner.plans:,} plans, in {seconds(took_s)}.", highlight=False
-    )
+    print_plan(planner, shown, spread)
+    proof = f"{'Optimal' if met else 'Proven'} among {planner.plans:,} plans, in {seconds(took_s)}."
+    if certificate is not None:
+        bound, sure = percent(certificate.bound), f"with confidence {certificate.confidence:g}"
+        held_back = f"{certificate.certifying_samples} held-back samples"
+        if certificate.floor is not None:
+            proof = f"The fastest of {certificate.tested} plans whose floor was tested on {held_back}, "
+            proof += "the most accurate first."
+        console.print(
+            f"On {held_back}: {percent(certificate.checked.accuracy)}; on new ones at least {bound} {sure}.",
+            highlight=False,
+        )
+    console.print(proof, highlight=False)
     if members:
         rows = _thinned(members, shown)
         hidden = len(members) - len(rows)

@@ -24,12 +24,14 @@ class Requirements:
 
     requirement: the floor or the limit; None where neither is stated.
     options: which plans are allowed.
-    confidence: of the floor on accuracy, where it is to hold for samples not seen; None for the measured ones alone.
+    confidence: of the bound on accuracy for samples that had no say in the choice; None where no bound is asked for.
+    certify: whether the floor on accuracy is to hold for that bound.
     """
 
     requirement: Requirement | None
     options: Options
     confidence: float | None
+    certify: bool
 
 
 class PricesDocument(Document):
@@ -45,7 +47,10 @@ class RequirementsDocument(Document):
     min_accuracy: float | None = Field(None, description="a share of samples, 0 to 1", examples=[0.92])
     max_latency: Time | None = Field(None, description="a time", examples=[TIME.example])
     latency: Literal["mean", "p50", "p95", "p99"] = Field("mean", description="which latency is meant")
-    confidence: float | None = Field(None, description="how sure the floor is to hold, 0 to 1", examples=[0.95])
+    confidence: float | None = Field(
+        None, description="how sure the bound on accuracy for samples not seen is to be, 0.5 to 1", examples=[0.95]
+    )
+    certify: bool = Field(False, description="whether that bound is to keep to min_accuracy, not the accuracy measured")
     exits_per_tier: int = Field(1, description="the most exits on a tier", examples=[1])
     threshold_per_exit: bool = Field(False, description="whether each exit has a threshold of its own")
     keep: int | None = Field(None, description="how many of the first blocks stay on the source tier", examples=[2])
@@ -90,8 +95,8 @@ def _core(document: RequirementsDocument, faults: list[Fault]) -> Requirements |
         faults.append(Fault("latency", "is of no use alone", "give min_accuracy or max_latency, too"))
     if document.confidence is not None and not 0.5 <= document.confidence < 1:
         faults.append(Fault("confidence", f"{document.confidence} is not from 0.5 to below 1", "give e.g. 0.95"))
-    if document.confidence is not None and document.min_accuracy is None:
-        faults.append(Fault("confidence", "has no floor to hold for", "give min_accuracy, too"))
+    if document.certify and document.min_accuracy is None:
+        faults.append(Fault("certify", "has no floor to certify", "give min_accuracy, too"))
     prices = None
     if document.prices is not None:
         prices = attempt(faults, "prices", Prices, tier_s=document.prices.tiers, bit=document.prices.bit)
@@ -110,4 +115,7 @@ def _core(document: RequirementsDocument, faults: list[Fault]) -> Requirements |
     if constraints is None:
         return None
     options = attempt(faults, "", Options, document.exits_per_tier, document.threshold_per_exit, constraints)
-    return None if options is None else Requirements(requirement, options, document.confidence)
+    if options is None:
+        return None
+    confidence = 0.95 if document.certify and document.confidence is None else document.confidence
+    return Requirements(requirement, options, confidence, document.certify)
