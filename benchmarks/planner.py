@@ -19,6 +19,7 @@ from instances import problem
 from rich.console import Console
 from rich.table import Table
 
+from offramp.core.estimate import Latency
 from offramp.core.exits import Additive, ExitModelName
 from offramp.core.pareto import nondominated
 from offramp.core.planner import Planner, Requirement
@@ -81,7 +82,7 @@ def measure(profile: Profile, topology: Topology, exits: ExitModelName, *, repea
     before_mb = peak_mb()
     frontier_s, members = timed(planner.frontier, repeats=repeats)
     grown_mb = peak_mb() - before_mb
-    search_s, _ = timed(lambda: planner._rows(0, -np.inf, np.inf), repeats=repeats)
+    search_s, _ = timed(lambda: planner._rows(0, Latency.MEAN, -np.inf, np.inf), repeats=repeats)
     floor = Requirement(min_accuracy=members[len(members) // 2].estimate.accuracy)
     one_s, _ = timed(lambda: planner.best(floor), repeats=repeats)
     line = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from offramp.nn import runs
 
 EPOCHS = 6
-SEPARATE_EPOCHS = 3
+SEPARATE_EPOCHS = 2
 BATCH_SIZE = 16
 LEARNING_RATE = 0.1
 
