@@ -4,26 +4,35 @@ BIN := .venv/bin
 
 .PHONY: demo test check benchmark clean
 
+# Python compiles what it imports when it first does; compiling all of PyTorch beforehand would take longer.
+PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
+
 .venv/installed: pyproject.toml constraints.txt
+	@echo "Setting up .venv: a minute or so, most of it PyTorch"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train]' --group dev
-	touch $@
+	$(PIP) --upgrade pip
+	$(PIP) --editable '.[train]'
+	@touch $@
+
+.venv/development: .venv/installed
+	$(PIP) --editable '.[train]' --group dev
+	@touch $@
 
 demo: .venv/installed  ## Train, profile and plan ResNet-20 on handwritten digits, from nothing
 	rm -rf runs/demo
 	$(BIN)/offramp auto --backbone resnet20 --data digits --topology mobile --out runs/demo
 
-test: .venv/installed  ## Every test
+test: .venv/development  ## Every test
 	$(BIN)/python -m pytest
 
-check: .venv/installed  ## Style and types
+check: .venv/development  ## Style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmark: .venv/installed  ## How long planning takes
+benchmark: .venv/development  ## How long planning takes
 	$(BIN)/python benchmarks/planner.py
+	$(BIN)/python benchmarks/replanning.py
 
 clean:
 	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
