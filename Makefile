@@ -10,11 +10,11 @@ PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraint
 .venv/installed: pyproject.toml constraints.txt
 	@echo "Setting up .venv: a minute or so, most of it PyTorch"
 	$(PYTHON) -m venv .venv
-	$(PIP) --upgrade pip
 	$(PIP) --editable '.[train]'
 	@touch $@
 
 .venv/development: .venv/installed
+	$(PIP) --upgrade pip
 	$(PIP) --editable '.[train]' --group dev
 	@touch $@
 

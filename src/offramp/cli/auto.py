@@ -15,6 +15,12 @@ def auto(
     topology: planning.TopologyOption = "mobile",
     min_accuracy: planning.MinAccuracyOption = None,
     max_latency: planning.MaxLatencyOption = None,
+    epochs: Annotated[int, typer.Option(help="Of the network with all branches.")] = training.EPOCHS,
+    separate_epochs: Annotated[int, typer.Option(help="Of each network with one branch.")] = training.SEPARATE_EPOCHS,
+    separate: Annotated[
+        bool, typer.Option("--separate/--no-separate", help="Train a network for each branch alone, too.")
+    ] = True,
+    repeats: Annotated[int, typer.Option(help="How often to time each block.")] = 200,
     seed: Annotated[int, typer.Option(help="Of the splits, the first weights and the order of the images.")] = 0,
 ) -> None:
     """Train a network with exits, profile it on this machine and find its best plan.
@@ -24,8 +30,9 @@ def auto(
     Example: offramp auto --backbone resnet20 --data digits --topology mobile --out runs/digits
     """
     run, profile = out / "networks", out / "profile.json"
-    training.train(run, backbone=backbone, data=data, seed=seed)
-    training.profile(run, out=profile)
+    learning = {"epochs": epochs, "separate_epochs": separate_epochs, "separate": separate, "seed": seed}
+    training.train(run, backbone=backbone, data=data, **learning)
+    training.profile(run, out=profile, repeats=repeats)
     planning.plan(
         str(profile),
         topology=topology,

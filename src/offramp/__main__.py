@@ -1,0 +1,5 @@
+"""`python -m offramp` is the `offramp` command."""
+
+from offramp.cli.app import main
+
+main()

@@ -1,0 +1,148 @@
+"""The commands as a person runs them: real processes, the shipped files, exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import offramp
+from offramp import Planner, Requirement, read_plan, read_profile, read_topology
+from offramp.core.exits import ExitModelName
+
+PROFILE = "resnet20-digits"
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "offramp", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def run_json(*arguments: object) -> dict:
+    done = run(*arguments, "--json")
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["auto", "train", "profile", "plan", "compare", "sweep", "estimate", "topology", "schema"],
+)
+def test_help_has_an_example(command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert f"Example: offramp {command}" in " ".join(done.stdout.split()).replace("Examples:", "Example:")
+
+
+def test_plan_is_the_planners_answer() -> None:
+    planner = Planner.of(read_profile(PROFILE), read_topology("mobile"))
+    floor = planner.frontier()[-1].estimate.accuracy - 0.02
+    found = run_json("plan", PROFILE, "--topology", "mobile", "--min-accuracy", floor)
+    best = planner.best(Requirement(min_accuracy=floor)).best
+    assert best is not None
+    assert set(found) == {"plan", "estimate", "frontier", "search"}
+    assert found["plan"]["text"] == str(best.plan)
+    assert found["plan"]["ends"] == list(best.plan.ends)
+    assert found["plan"]["placement"] == list(best.plan.placement)
+    assert found["plan"]["thresholds"] == list(best.plan.thresholds)
+    assert found["estimate"]["accuracy"] == best.estimate.accuracy
+    assert found["estimate"]["latency_s"] == best.estimate.latency_s
+    assert [each["text"] for each in found["frontier"]] == [str(each.plan) for each in planner.frontier()]
+    assert found["search"]["plans"] == 170_000
+    assert found["search"]["optimal"] is True
+
+
+def test_estimate_prints_the_same_objects_as_plan() -> None:
+    found = run_json("plan", PROFILE, "--max-latency", "1s", "--no-frontier")
+    again = run_json("estimate", PROFILE, "--plan", found["plan"]["text"])
+    assert found["frontier"] == []
+    assert again == {"plan": found["plan"], "estimate": found["estimate"]}
+
+
+@pytest.mark.parametrize("model", [each.value for each in ExitModelName])
+def test_every_exit_model_plans(model: str) -> None:
+    found = run_json("plan", PROFILE, "--exit-model", model, "--no-frontier")
+    assert 0 < found["estimate"]["accuracy"] <= 1
+
+
+def test_a_written_plan_reads_back(tmp_path: Path) -> None:
+    out, figure = tmp_path / "plan.json", tmp_path / "frontier.png"
+    done = run("plan", PROFILE, "--out", out, "--figure", figure, "--plot")
+    assert done.returncode == 0, done.stderr
+    assert str(read_plan(out)) in done.stdout
+    assert "Optimal among 170,000 plans" in done.stdout
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    again = run_json("estimate", PROFILE, "--plan", out)
+    assert again["plan"]["text"] == str(read_plan(out))
+
+
+def test_an_impossible_requirement_says_what_to_give_up() -> None:
+    done = run("plan", PROFILE, "--min-accuracy", 1.0, "--max-latency", "1us")
+    assert done.returncode == 1
+    assert "No plan has accuracy of at least 100.00 % and latency of at most 1 us." in done.stdout
+    assert "Give up min accuracy" in done.stdout
+    found = run_json("plan", PROFILE, "--min-accuracy", 1.0)
+    assert found["search"]["meets"] is False
+    assert found["search"]["ways_out"][0]["give_up"] == ["min_accuracy"]
+
+
+def test_a_certified_floor_is_held_on_samples_that_had_no_say() -> None:
+    found = run_json("plan", PROFILE, "--min-accuracy", 0.9, "--certify", "--no-frontier")
+    assert found["estimate"]["held_back"]["bound"] >= 0.9
+    assert found["estimate"]["held_back"]["confidence"] == 0.95
+    assert found["search"]["optimal"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "nothing.json"], "there is no file 'nothing.json'"),
+        (["plan", PROFILE, "--topology", "mobil"], "did you mean mobile?"),
+        (["plan", PROFILE, "--min-accuracy", "92"], "outside [0, 1]"),
+        (["plan", PROFILE, "--max-latency", "300"], "has no unit"),
+        (["plan", PROFILE, "--thresholds", "0.4,0.2"], "0.2 comes after 0.4"),
+        (["plan", PROFILE, "--memory", "2MB"], "write TIER=VALUE"),
+        (["plan", PROFILE, "--forbid", "moon"], "has no tier 'moon'"),
+        (["plan", PROFILE, "--figure", "x.txt"], "neither .png nor .svg nor .pdf"),
+        (["estimate", PROFILE, "--plan", "1-3@smartwatch 5@cloud T=0.4"], "start it at block 4"),
+        (["estimate", PROFILE, "--plan", "1-30@smartwatch"], "block 30 of a backbone with 10"),
+        (["topology", "nowhere"], "one of the shipped topologies: iot, mobile"),
+        (["profile", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_names_the_place_and_the_remedy(arguments: list[str], message: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2, done.stdout
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_planning_needs_neither_torch_nor_numba_nor_matplotlib() -> None:
+    code = (
+        "import sys; sys.argv = ['offramp', 'plan', 'resnet20-digits']\n"
+        "from offramp.cli.app import app\n"
+        "app(standalone_mode=False)\n"
+        "print(sorted({'torch', 'numba', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_auto_goes_from_nothing_to_a_plan(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    done = run("auto", "--out", folder, "--epochs", 1, "--no-separate", "--repeats", 8, "--topology", "iot")
+    assert done.returncode == 0, done.stderr
+    assert "Optimal among 170,000 plans" in done.stdout
+    profile = read_profile(folder / "profile.json")
+    assert len(profile.backbone.blocks) == 10
+    assert profile.exit_table is not None
+    priced = Planner.of(profile, read_topology("iot")).price(read_plan(folder / "plan.json"))
+    written = json.loads((folder / "plan.json").read_text())
+    assert written["estimate"]["latency_s"] == priced.estimate.latency_s
+    assert (folder / "frontier.png").exists()
+
+
+def test_the_version_is_the_packages() -> None:
+    assert run("--version").stdout.startswith("offramp 0.")
+    assert offramp.Planner is Planner
