@@ -1,0 +1,52 @@
+"""The paper's four cases: the shipped profile answers them, and each effect is there or is demonstrated."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from offramp import Planner, read_profile, read_topology
+
+SCRIPT = Path(__file__).parents[1] / "examples" / "edgesys22_cases.py"
+
+
+@pytest.fixture(scope="module")
+def cases() -> dict:
+    return runpy.run_path(str(SCRIPT))
+
+
+@pytest.mark.parametrize("number", range(4), ids=["I", "II", "III", "IV"])
+def test_the_effect_is_shown(cases: dict, number: int) -> None:
+    case, profile = cases["CASES"][number], read_profile("resnet20-digits")
+    assert cases["answer"](case, profile)
+    found = cases["demonstrate"](case, profile)
+    assert found is not None
+    planner = Planner.of(profile, read_topology(case.topology))
+    changed = planner.on(cases["scaled"](planner.topology, devices=found.devices, links=found.links))
+    assert case.effect(changed, found.plans)
+    # The plans shown are what planning afresh on the changed topology answers.
+    fresh = Planner.of(profile, changed.topology, compiled=True)
+    assert case.ask(fresh) == found.plans
+
+
+def test_the_effects_are_what_they_say(cases: dict) -> None:
+    planner = Planner.of(read_profile("resnet20-digits"), read_topology("iot"))
+    names = [tier.name for tier in planner.topology.tiers]
+
+    def priced(text: str) -> tuple:
+        from offramp import Plan
+
+        return (planner.price(Plan.parse(text)),)
+
+    assert cases["goes_back"](planner, priced(f"1-3@{names[2]} 4-9@{names[1]} T=0.40"))
+    assert not cases["goes_back"](planner, priced(f"1-3@{names[1]} 4-9@{names[2]} T=0.40"))
+    assert cases["is_trimmed"](planner, priced(f"1-9@{names[0]}"))
+    assert not cases["is_trimmed"](planner, priced(f"1-10@{names[0]}"))
+    assert not cases["has_three_exits_in_use"](planner, priced(f"1-3@{names[0]} 4-9@{names[1]} T=0.40"))
+
+
+def test_the_script_runs() -> None:
+    done = subprocess.run([sys.executable, str(SCRIPT)], capture_output=True, text=True, check=True, timeout=300)
+    assert done.stdout.count("the paper's effect is there") == 4
