@@ -1,7 +1,7 @@
 """Made-up planning problems of any size, the same for the same seed.
 
-They have the shapes of real ones: deeper branches are more accurate and surer, activations shrink in three stages, tiers
-get faster towards the cloud, links are between 0.3 Mb/s and 1 Gb/s.
+They have the shapes of real ones: deeper branches are more accurate and surer, activations shrink in three stages,
+tiers get faster towards the cloud, links are between 0.3 Mb/s and 1 Gb/s.
 """
 
 import numpy as np

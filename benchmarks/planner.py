@@ -22,7 +22,7 @@ from rich.table import Table
 from offramp.core.estimate import Latency
 from offramp.core.exits import Additive, ExitModelName
 from offramp.core.pareto import nondominated
-from offramp.core.planner import Planner, Requirement
+from offramp.core.planner import Budget, Planner, Requirement
 from offramp.core.profile import Profile
 from offramp.core.topology import Topology
 
@@ -82,7 +82,7 @@ def measure(profile: Profile, topology: Topology, exits: ExitModelName, *, repea
     before_mb = peak_mb()
     frontier_s, members = timed(planner.frontier, repeats=repeats)
     grown_mb = peak_mb() - before_mb
-    search_s, _ = timed(lambda: planner._rows(0, Latency.MEAN, -np.inf, np.inf), repeats=repeats)
+    search_s, _ = timed(lambda: planner._rows(0, Latency.MEAN, -np.inf, np.inf, Budget()), repeats=repeats)
     floor = Requirement(min_accuracy=members[len(members) // 2].estimate.accuracy)
     one_s, _ = timed(lambda: planner.best(floor), repeats=repeats)
     line = {
@@ -102,9 +102,8 @@ def measure(profile: Profile, topology: Topology, exits: ExitModelName, *, repea
         line["enumeration_s"], (latency, accuracy) = timed(lambda: every_plan(planner), repeats=1)
         found = np.array([(each.estimate.latency_s, each.estimate.accuracy) for each in members])
         # Both add up in orders of their own: plans that differ by rounding alone may or may not be members.
-        assert all(
-            np.any((found[:, 0] <= t * (1 + 1e-9)) & (found[:, 1] >= a - 1e-9)) for t, a in zip(latency, accuracy)
-        )
+        for t, a in zip(latency, accuracy, strict=True):
+            assert np.any((found[:, 0] <= t * (1 + 1e-9)) & (found[:, 1] >= a - 1e-9))
     return line
 
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from offramp.core.counting import space_size
 from offramp.core.exits import ExitModelName
 from offramp.core.plan import Plan
-from offramp.core.planner import Planner, Requirement, choose, space_size
+from offramp.core.planner import Planner, Requirement, choose
 from offramp.core.topology import Topology
 from offramp.errors import InputError
 

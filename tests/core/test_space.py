@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offramp.core.constraints import Constraints, Prices
+from offramp.core.counting import space_size
 from offramp.core.estimate import Latency
 from offramp.core.exits import Additive, exit_model
-from offramp.core.planner import Options, Planner, Requirement, choose, space_size
+from offramp.core.planner import Budget, Options, Planner, Requirement, choose
 from offramp.errors import InputError
 
 from . import oracle
@@ -222,3 +225,46 @@ def test_the_oracle_of_percentiles_looks_at_samples() -> None:
     assert oracle.percentile([0.5, 0.5], [1.0, 3.0], 50) == 1.0
     assert oracle.percentile([0.5, 0.5], [1.0, 3.0], 95) == 3.0
     assert oracle.percentile([0.125, 0.875], [9.0, 3.0], 50) == np.percentile([9, *[3] * 7], 50, method="inverted_cdf")
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=cases(), compiled=st.booleans())
+def test_a_search_that_is_ended_proves_what_it_left(case: tuple[World, Options, Latency], compiled: bool) -> None:
+    world, options, latency = case
+    planner = Planner.of(world.profile, world.topology, options=options, compiled=compiled)
+    whole, open_end = planner.frontier_within(Budget(), latency)
+    assert open_end is None
+    found, gap = planner.frontier_within(Budget(stop=np.ones(1, np.bool_)), latency)
+    if gap is None:
+        assert found == whole
+        return
+    for member in whole:
+        value, accuracy = latency.of(member.estimate), member.estimate.accuracy
+        covered = any(latency.of(f.estimate) <= value and f.estimate.accuracy >= accuracy for f in found)
+        assert covered or (value >= gap.latency_s and accuracy <= gap.accuracy)
+    # What is found is real: none of it is better than the whole frontier.
+    for member in found:
+        assert any(
+            latency.of(w.estimate) <= latency.of(member.estimate) and w.estimate.accuracy >= member.estimate.accuracy
+            for w in whole
+        )
+
+
+def test_a_memory_limit_ends_a_search_with_a_gap() -> None:
+    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+    from instances import problem
+
+    profile, topology = problem(blocks=152, tiers=6, thresholds=5, seed=2)
+    planner = Planner.of(profile, topology, compiled=True)
+    members, gap = planner.frontier_within(Budget(memory_bytes=1e5))
+    assert gap is not None
+    whole = planner.frontier()
+    for member in whole:
+        at_least_as_good = [
+            m
+            for m in members
+            if m.estimate.latency_s <= member.estimate.latency_s and m.estimate.accuracy >= member.estimate.accuracy
+        ]
+        assert at_least_as_good or member.estimate.latency_s >= gap.latency_s * (1 - 1e-9)
+    with pytest.raises(InputError, match="too few to search in"):
+        Budget(memory_bytes=10)

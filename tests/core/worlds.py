@@ -95,7 +95,7 @@ def worlds(draw: st.DrawFn, *, most_blocks: int = 4, most_tiers: int = 4) -> Wor
         name="small",
         dataset="none",
         input_bits=draw(bits),
-        result_bits=draw(st.sampled_from([1, 8])),
+        result_bits=draw(st.sampled_from([1, 8, 64])),
         blocks=tuple(Block(f"b{i}", draw(bits), draw(weights)) for i in range(1, n + 1)),
     )
     measured = {device: draw(timings(blocks=n)) for device in ("one", "two")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,11 +13,11 @@ import typer
 from offramp.cli.showing import plan_and_estimate, print_answer, print_picture, print_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from offramp.core.certify import Certificate
     from offramp.core.estimate import PricedPlan
-    from offramp.core.planner import Options, Planner, Requirement
+    from offramp.core.planner import Budget, Options, Planner, Requirement
     from offramp.core.profile import Profile
     from offramp.files import Requirements
 
@@ -104,6 +105,12 @@ def plan(
     thresholds: Annotated[
         str | None, typer.Option(help="Thresholds to try, e.g. 0.1,0.2,0.4. [default: those of the profile]")
     ] = None,
+    time_limit: Annotated[
+        str | None, typer.Option(help="End the search after so long, e.g. 10s, with the best so far and its gap.")
+    ] = None,
+    memory_limit: Annotated[
+        str | None, typer.Option(help="End it where it would keep more, e.g. 500MB. [default: 4 GB]")
+    ] = None,
     frontier: Annotated[bool, typer.Option(help="Find the whole frontier, not only the one plan.")] = True,
     plot: Annotated[bool, typer.Option("--plot", help="Draw the frontier in the terminal.")] = False,
     figure: Annotated[Path | None, typer.Option(help="Draw the frontier into this PNG, SVG or PDF.")] = None,
@@ -145,14 +152,18 @@ def plan(
     meant = Latency.MEAN if wanted is None else wanted.latency
     began = time.perf_counter()
     members: tuple[PricedPlan, ...] = ()
-    if frontier or wanted is None or plot or figure:
-        members = planner.frontier(meant)
-        wanted = wanted or _default_requirement(members)
-        answer = choose(members, wanted)
-    else:
-        answer = planner.best(wanted)
+    with _budget(time_limit, memory_limit) as budget:
+        if frontier or wanted is None or plot or figure:
+            members, gap = planner.frontier_within(budget, meant)
+            wanted = wanted or _default_requirement(members)
+            answer = choose(members, wanted)
+        else:
+            answer = planner.best(wanted, budget)
+            gap = answer.gap
     took_s = time.perf_counter() - began
-    ways = () if answer.best else ways_out(planner, wanted)
+    if gap is not None and not (answer.best or answer.nearest):
+        fail("--time-limit", "the search ended before it found a plan", "give it more")
+    ways = () if answer.best or gap else ways_out(planner, wanted)
     shown = answer.best or answer.nearest or (ways[0].plan if ways else None)
     if shown is None:
         fail("requirements", "no plan is allowed at all", "allow some tier to hold the first block")
@@ -171,7 +182,8 @@ def plan(
         "search": {
             "plans": planner.plans,
             "seconds": took_s,
-            "optimal": not asked.certify,
+            "optimal": not asked.certify and gap is None,
+            "gap": None if gap is None else {"latency_s": gap.latency_s, "accuracy": gap.accuracy},
             "min_accuracy": wanted.min_accuracy,
             "max_latency_s": wanted.max_latency_s,
             "latency": meant.name.lower(),
@@ -193,7 +205,16 @@ def plan(
         print_json(document)
     else:
         print_answer(
-            planner, wanted, shown, members, ways, met=met, took_s=took_s, spread=spread, certificate=certificate
+            planner,
+            wanted,
+            shown,
+            members,
+            ways,
+            met=met,
+            took_s=took_s,
+            spread=spread,
+            certificate=certificate,
+            gap=gap,
         )
         if plot:
             print_picture(planner, members, shown, wanted)
@@ -238,6 +259,24 @@ def estimate(
         print_json(plan_and_estimate(priced, spread))
     else:
         print_plan(planner, priced, spread)
+
+
+@contextmanager
+def _budget(time_limit: str | None, memory_limit: str | None) -> Iterator[Budget]:
+    """A budget whose time runs while the block does."""
+    from threading import Timer
+
+    from offramp.core.planner import Budget
+    from offramp.files.quantities import SIZE, TIME
+
+    budget = Budget(memory_bytes=SIZE.parse(memory_limit or "4 GB") / 8)
+    timer = Timer(3e6 if time_limit is None else TIME.parse(time_limit), budget.stop.fill, [True])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield budget
+    finally:
+        timer.cancel()
 
 
 def _certificate(planner: Planner, wanted: Requirement, asked: Requirements, seed: int) -> Certificate | None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from offramp.core.certify import Certificate
     from offramp.core.conflicts import WayOut
     from offramp.core.estimate import PricedPlan
-    from offramp.core.planner import Planner, Requirement
+    from offramp.core.planner import Gap, Planner, Requirement
 
 
 def plan_and_estimate(
@@ -101,6 +101,7 @@ def print_answer(
     took_s: float,
     spread: float | None,
     certificate: Certificate | None,
+    gap: Gap | None,
 ) -> None:
     """Show what was asked, the plan found, how sure that is, and the frontier around it."""
     from rich.console import Console
@@ -127,6 +128,9 @@ def print_answer(
         console.print("The nearest:")
     print_plan(planner, shown, spread)
     proof = f"{'Optimal' if met else 'Proven'} among {planner.plans:,} plans, in {seconds(took_s)}."
+    if gap is not None:
+        proof = f"The search ended early, after {seconds(took_s)}: the best so far. Of the plans not looked at none is "
+        proof += f"faster than {seconds(gap.latency_s)} or more accurate than {percent(gap.accuracy)}."
     if certificate is not None:
         bound, sure = percent(certificate.bound), f"with confidence {certificate.confidence:g}"
         held_back = f"{certificate.certifying_samples} held-back samples"

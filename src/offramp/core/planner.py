@@ -10,9 +10,10 @@ import numpy as np
 
 from offramp.core import checks, search_additive, search_replay
 from offramp.core.backbone import Backbone
-from offramp.core.checks import IntArray
+from offramp.core.checks import BoolArray, IntArray
 from offramp.core.compiling import compile_kernels
 from offramp.core.constraints import Constraints, Space, space
+from offramp.core.counting import space_size
 from offramp.core.estimate import Latency, PricedPlan, estimate
 from offramp.core.exits import Additive, ExitModel, ExitModelName, Replay, exit_model
 from offramp.core.latency import ComputeSource, Costs, Work
@@ -67,6 +68,34 @@ class Requirement:
         return priced.estimate.accuracy >= self.floor and self.latency.of(priced.estimate) <= self.limit
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Budget:
+    """When to end a search that takes too long, with the best plans so far and the proof of what is left.
+
+    stop: [1] whoever sets it to true, from another thread, ends the search.
+    memory_bytes: most that the search may keep; a search over exit tables needs next to none.
+    """
+
+    stop: BoolArray = field(default_factory=lambda: np.zeros(1, np.bool_))
+    memory_bytes: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not self.memory_bytes >= 1e5:
+            fail("memory_limit", f"{self.memory_bytes:g} bytes are too few to search in", "give at least 100 kB")
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What a search that was ended early has not looked at.
+
+    latency_s: no such plan is faster.
+    accuracy: no such plan is more accurate.
+    """
+
+    latency_s: float
+    accuracy: float
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a search found.
@@ -74,10 +103,12 @@ class Answer:
     best: the optimal plan; None where no plan meets the requirement.
     nearest: where none does, the plan that comes nearest: the most accurate one if the floor is out of reach, else
         the fastest that keeps to the floor. None where not even the constraints can be met.
+    gap: where the search was ended early, what is proven all the same; None where the answer is final.
     """
 
     best: PricedPlan | None
     nearest: PricedPlan | None = None
+    gap: Gap | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,32 +126,6 @@ class Options:
 
     def __post_init__(self) -> None:
         refuse(checks.positive("exits_per_tier", self.exits_per_tier, "allow at least one exit on a tier"))
-
-
-def space_size(*, blocks: int, tiers: int, thresholds: int, exits_per_tier: int = 1, per_exit: bool = False) -> int:
-    """How many plans (T, P, A) there are without constraints.
-
-    With one threshold and one exit per tier K times the sum over L of C(N, L) M! / (M-L)!, as EdgeSys'22 counts them.
-    A plan of L partitions on V tiers in a row has as many ways to share them out as there are compositions of L into
-    V parts of at most `exits_per_tier`; with a threshold per exit it counts K^(L-1) times instead of K.
-    """
-    total = 0
-    for parts in range(1, min(blocks, tiers * exits_per_tier) + 1):
-        placements = sum(
-            math.perm(tiers, visited) * _compositions(parts, visited, exits_per_tier)
-            for visited in range(1, min(parts, tiers) + 1)
-        )
-        total += math.comb(blocks, parts) * placements * thresholds ** (parts - 1 if per_exit else 1)
-    return total
-
-
-def _compositions(total: int, parts: int, most: int) -> int:
-    """In how many ways `total` is a sum of `parts` numbers from 1 to `most` in a row."""
-    return sum(
-        (-1) ** k * math.comb(parts, k) * math.comb(total - k * most - 1, parts - 1)
-        for k in range(parts + 1)
-        if total - k * most >= parts
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,30 +206,42 @@ class Planner:
 
     def frontier(self, latency: Latency = Latency.MEAN) -> tuple[PricedPlan, ...]:
         """Every plan that no other beats in both accuracy and latency, fastest first; empty if none is allowed."""
-        return self._search(FRONTIER, latency, -math.inf, math.inf)
+        return self.frontier_within(Budget(), latency)[0]
 
-    def best(self, requirement: Requirement) -> Answer:
+    def frontier_within(
+        self, budget: Budget, latency: Latency = Latency.MEAN
+    ) -> tuple[tuple[PricedPlan, ...], Gap | None]:
+        """The frontier, or where the budget ends first that of the plans looked at, and what is proven of the rest."""
+        return self._search(FRONTIER, latency, -math.inf, math.inf, budget)
+
+    def best(self, requirement: Requirement, budget: Budget | None = None) -> Answer:
         """The fastest plan that is accurate enough, or the most accurate that is fast enough."""
-        latency = requirement.latency
+        latency, budget = requirement.latency, budget or Budget()
         goal = MOST_ACCURACY if requirement.min_accuracy is None else LEAST_LATENCY
-        found = self._search(goal, latency, requirement.floor, requirement.limit)
-        if found:
-            return Answer(best=found[0])
-        nearest = self._search(LEAST_LATENCY, latency, requirement.floor, math.inf)
-        nearest = nearest or self._search(MOST_ACCURACY, latency, -math.inf, math.inf)
-        return Answer(best=None, nearest=nearest[0] if nearest else None)
+        found, gap = self._search(goal, latency, requirement.floor, requirement.limit, budget)
+        if found or gap:
+            return Answer(best=found[0] if found else None, gap=gap)
+        nearest, gap = self._search(LEAST_LATENCY, latency, requirement.floor, math.inf, budget)
+        if not nearest and not gap:
+            nearest, gap = self._search(MOST_ACCURACY, latency, -math.inf, math.inf, budget)
+        return Answer(best=None, nearest=nearest[0] if nearest else None, gap=gap)
 
-    def _search(self, goal: int, latency: Latency, floor: float, limit: float) -> tuple[PricedPlan, ...]:
-        rows = self._rows(goal, latency, floor, limit)
+    def _search(
+        self, goal: int, latency: Latency, floor: float, limit: float, budget: Budget
+    ) -> tuple[tuple[PricedPlan, ...], Gap | None]:
+        rows, fastest_s, surest = self._rows(goal, latency, floor, limit, budget)
+        gap = None if fastest_s == math.inf else Gap(float(fastest_s), float(surest))
         priced = [self.price(self._plan(row)) for row in rows.tolist()]
         if len(priced) == 1:
-            return tuple(priced)
+            return tuple(priced), gap
         # The search adds up in another order than the estimate: what ties here may not have tied there.
         latencies = np.array([latency.of(each.estimate) for each in priced])
         keep = nondominated(latencies, np.array([each.estimate.accuracy for each in priced]))
-        return tuple(each for each, kept in zip(priced, keep, strict=True) if kept)
+        return tuple(each for each, kept in zip(priced, keep, strict=True) if kept), gap
 
-    def _rows(self, goal: int, latency: Latency, floor: float, limit: float) -> IntArray:
+    def _rows(
+        self, goal: int, latency: Latency, floor: float, limit: float, budget: Budget
+    ) -> tuple[IntArray, float, float]:
         allowed, source, destination = self.allowed, self.costs.source, self.costs.destination
         limits = allowed.limits.copy()
         limits[0] = limit
@@ -237,20 +254,22 @@ class Planner:
             allowed.required,
             self.options.exits_per_tier,
         )
-        stop = np.zeros(1, np.bool_)
         if isinstance(self.exits, Additive):
             if latency is not Latency.MEAN:
                 fail("latency", f"the {self.exits.name.value} model knows the mean alone", "use the replay model")
+            # While its arrays grow there are two of them, the new one twice as large.
+            label_bytes = 3 * 8 * (len(limits) + 9)
+            most_labels = int(min(budget.memory_bytes / label_bytes, 2**62))
             search = _additive(compiled=self.compiled)
-            exits = (self.exits.left, self.exits.branch_accuracy)
-            found = search(*exits, *arrays, allowed.fits_more_than_first, floor, limits, goal, stop)
+            rates = (self.exits.left, self.exits.branch_accuracy)
+            found = search(*rates, *arrays, allowed.fits_more_than_first, floor, limits, goal, budget.stop, most_labels)
         else:
             assert isinstance(self.exits, Replay)
             search = _replay(compiled=self.compiled)
-            sets, one_threshold = self.exits.bit_sets(), not self.options.threshold_per_exit
-            found = search(*sets, one_threshold, *arrays, float(latency.value), floor, limits, goal, stop)
-        rows: IntArray = found[1]
-        return rows
+            samples = (*self.exits.bit_sets(), not self.options.threshold_per_exit)
+            found = search(*samples, *arrays, float(latency.value), floor, limits, goal, budget.stop)
+        _, rows, fastest_s, surest = found
+        return rows, fastest_s, surest
 
     def _plan(self, row: list[int]) -> Plan:
         most_parts = (len(row) - 1) // 3

@@ -141,6 +141,7 @@ def search_additive(
     limits: FloatArray,
     goal: int,
     stop: BoolArray,
+    most_labels: int,
 ) -> tuple[FloatArray, IntArray, float, float]:
     """Find the plans that `goal` asks for among those at least as accurate as `floor` and within `limits`.
 
@@ -156,6 +157,7 @@ def search_additive(
     same_runs: whether `fits` depends on more than the tier and block p+1.
     limits: [R] most of each resource.
     stop: [1] ends the search early where it becomes true.
+    most_labels: ends it where it would need more labels than that, which take 8 (R + 9) bytes each.
     Returns points [n, 2] and rows [n, 3P+1] as in `offramp.core.pareto`, and for a search that was ended the least
     latency and the most accuracy that a plan not looked at could have (else infinity and minus infinity).
     """
@@ -166,6 +168,7 @@ def search_additive(
     costs, links = np.zeros((1024, resources + 1)), np.zeros((1024, _COLUMNS), np.int64)
     there, run, total = np.zeros(resources), np.zeros(resources), np.zeros(resources)
     links[0, _PARENT], links[0, _TIER] = -1, -1
+    overflow = False
     for level in range(levels):
         gone = left[level]
         arrived, departing, gain = bounds(gone, accuracy, compute, send, result, fits, exits_per_tier)
@@ -174,10 +177,6 @@ def search_additive(
         while begin < labels:
             layer_end = labels
             for i in range(begin, layer_end):
-                if stop[0]:
-                    travel = (compute, send, result, start, fits, exits_per_tier)
-                    fastest, surest = unexplored(costs, links, i, labels, level, left, accuracy, travel)
-                    return points[:count], rows[:count], fastest, surest
                 if links[i, _DEAD]:
                     continue
                 p, a, used = links[i, _END], links[i, _TIER], links[i, _USED]
@@ -228,6 +227,9 @@ def search_additive(
                             points, count, total[0] + departing[0, q, b], right + gain[q], goal
                         ):
                             continue
+                        if labels == most_labels:
+                            overflow = True
+                            continue
                         if labels == len(links):
                             costs, links = np.concatenate((costs, costs)), np.concatenate((links, links))
                         costs[labels, :resources], costs[labels, resources] = total, right
@@ -238,6 +240,10 @@ def search_additive(
                         if not settle(costs, links, labels, required, same_runs):
                             newest[q, b] = labels
                             labels += 1
+                if overflow or stop[0]:
+                    travel = (compute, send, result, start, fits, exits_per_tier)
+                    fastest, surest = unexplored(costs, links, i, labels, level, left, accuracy, travel)
+                    return points[:count], rows[:count], fastest, surest
             begin = layer_end
     return points[:count], rows[:count], np.inf, -np.inf
 

@@ -148,15 +148,27 @@ def place(
     return float(best)
 
 
-def finish(compute: FloatArray, result: FloatArray, fits: BoolArray) -> FloatArray:
-    """[N+1, M] least latency of one sample that has block p's output on tier b, about to run block p+1 there."""
+def finish(
+    compute: FloatArray, send: FloatArray, result: FloatArray, fits: BoolArray, exits_per_tier: int
+) -> FloatArray:
+    """[N+1, M] least latency of one sample that has block p's output on tier b, about to run block p+1 there.
+
+    It may leave there or go on to other tiers, used freely: where results are large and activations small, the way
+    home over another tier can be the cheaper one.
+    """
     m, n = compute.shape[1], compute.shape[2] - 1
     least = np.full((n + 1, m), np.inf)
-    for p in range(n):
+    home = np.full((n + 1, m), np.inf)  # from having run block q on tier b
+    for p in range(n - 1, -1, -1):
+        for b in range(m):
+            home[p + 1, b] = result[0, b]
+            for c in range(m):
+                if c != b or exits_per_tier > 1:
+                    home[p + 1, b] = min(home[p + 1, b], send[0, b, c, p + 1] + least[p + 1, c])
         for b in range(m):
             for q in range(p + 1, n + 1):
                 if fits[b, p, q]:
-                    least[p, b] = min(least[p, b], compute[0, b, p, q] + result[0, b])
+                    least[p, b] = min(least[p, b], compute[0, b, p, q] + home[q, b])
     return least
 
 
@@ -195,7 +207,7 @@ def search_replay(
     # Members differ in accuracy, and accuracy is a count of samples.
     points, rows, count = np.empty((samples + 2, 2)), np.zeros((samples + 2, 3 * most_parts + 1), np.int64), 0
     row = np.zeros(3 * most_parts + 1, np.int64)
-    least = finish(compute, result, fits)
+    least = finish(compute, send, result, fits, exits_per_tier)
 
     # One entry per depth of the walk, that is, per exit chosen so far.
     here = np.zeros((most_parts + 1, len(everyone)), np.uint64)  # the samples that got past those exits,
