@@ -22,6 +22,7 @@ def compare(
     max_latency: Annotated[
         str | None, typer.Option(help="Limit on mean latency, e.g. 300ms: the most accurate plan wins.")
     ] = None,
+    exits_per_tier: Annotated[int, typer.Option(min=1, help="Most exits on a tier, for Offramp.")] = 1,
     exit_model: ExitsOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -33,13 +34,13 @@ def compare(
     """
     from offramp.core import baselines
     from offramp.core.exits import ExitModelName
-    from offramp.core.planner import Planner, Requirement
+    from offramp.core.planner import Options, Planner, Requirement
     from offramp.files import read_profile, read_topology
     from offramp.files.quantities import TIME
 
     measured = read_profile(profile)
     name = None if exit_model is None else ExitModelName(exit_model.value)
-    planner = Planner.of(measured, read_topology(topology), exits=name)
+    planner = Planner.of(measured, read_topology(topology), exits=name, options=Options(exits_per_tier))
     if min_accuracy is None and max_latency is None:
         min_accuracy = max(0.0, planner.frontier()[-1].estimate.accuracy - 0.01)
     wanted = Requirement(min_accuracy, None if max_latency is None else TIME.parse(max_latency))
