@@ -67,8 +67,3 @@ def test_arrays_are_copies_that_nobody_can_write_to() -> None:
     assert timing.block_s[0] == 1.0
     with pytest.raises(ValueError, match="read-only"):
         timing.block_s[0] = 5
-
-
-def test_links_between_are_the_same_both_ways() -> None:
-    assert LINE.links_between(0, 2) == LINE.links_between(2, 0) == LINE.links
-    assert LINE.links_between(1, 1) == ()

@@ -90,14 +90,6 @@ class Topology:
         names = ", ".join(tier.name for tier in self.tiers)
         fail("placement", f"topology {self.name} has no tier {tier_name!r}", f"use one of {names}")
 
-    def links_between(self, a: int, b: int) -> tuple[Link, ...]:
-        """The links crossed from tier `a` to tier `b`, in either direction: min(a,b) .. max(a,b)-1.
-
-        EdgeSys'22 prints its sums up to the tier itself (j = A_k .. A_{k+1}); a line of M tiers has M-1 links,
-        and this is what the sum means.
-        """
-        return self.links[min(a, b) : max(a, b)]
-
 
 def relation_faults(*, tier_names: list[str], links: int, source: str, destination: str) -> Iterator[Fault]:
     """What is wrong between the parts of a topology, even where some of the parts are wrong themselves."""
