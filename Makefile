@@ -33,6 +33,7 @@ check: .venv/development  ## Style and types
 benchmark: .venv/development  ## How long planning takes
 	$(BIN)/python benchmarks/planner.py
 	$(BIN)/python benchmarks/replanning.py
+	$(BIN)/python benchmarks/alternatives.py
 
 clean:
 	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
