@@ -30,7 +30,8 @@ check: .venv/development  ## Style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmark: .venv/development  ## How long planning takes
+benchmark: .venv/development  ## How long planning takes, and what the alternatives take
+	$(PIP) --group benchmark
 	$(BIN)/python benchmarks/planner.py
 	$(BIN)/python benchmarks/replanning.py
 	$(BIN)/python benchmarks/alternatives.py

@@ -9,6 +9,8 @@ import argparse
 import itertools
 import json
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,14 +24,14 @@ from rich.table import Table
 from offramp.core.estimate import Latency
 from offramp.core.exits import Additive, ExitModelName
 from offramp.core.pareto import nondominated
-from offramp.core.planner import Budget, Planner, Requirement
-from offramp.core.profile import Profile
-from offramp.core.topology import Topology
+from offramp.core.planner import Budget, Options, Planner, Requirement
 
 SIZES = ((10, 4, 20), (18, 4, 20), (55, 3, 10), (55, 4, 100), (152, 6, 20), (152, 8, 20))
 REPLAY_SIZES = ((10, 4, 20), (18, 4, 20), (55, 3, 20), (55, 4, 20))
+PER_EXIT_SIZES = ((10, 4, 20), (55, 3, 20))
 SAMPLES = 5000
 MOST_ENUMERATED = 20_000_000
+PUBLISHED, REPLAY, PER_EXIT = "published", "replay", "replay, threshold per exit"
 
 
 def timed(function: Callable[[], Any], *, repeats: int) -> tuple[float, Any]:
@@ -76,29 +78,41 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
-def measure(profile: Profile, topology: Topology, exits: ExitModelName, *, repeats: int) -> dict[str, Any]:
+def planner_for(size: tuple[int, int, int], kind: str) -> Planner:
+    """The planner of the made-up problem of that size; `kind` is a heading of the table's."""
+    blocks, tiers, thresholds = size
+    exits = ExitModelName.PUBLISHED if kind == PUBLISHED else ExitModelName.REPLAY
+    samples = 0 if kind == PUBLISHED else SAMPLES
+    profile, topology = problem(blocks=blocks, tiers=tiers, thresholds=thresholds, samples=samples)
+    options = Options(threshold_per_exit=kind == PER_EXIT)
+    return Planner.of(profile, topology, exits=exits, options=options, compiled=True)
+
+
+def memory_mb(size: tuple[int, int, int], kind: str) -> float:
+    """By how much a search of its own process raises its peak memory."""
+    command = [sys.executable, __file__, "--memory-of", kind, *map(str, size)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def measure(size: tuple[int, int, int], kind: str, *, repeats: int) -> dict[str, Any]:
     """One line of the table."""
-    planner = Planner.of(profile, topology, exits=exits, compiled=True)
-    before_mb = peak_mb()
+    planner = planner_for(size, kind)
     frontier_s, members = timed(planner.frontier, repeats=repeats)
-    grown_mb = peak_mb() - before_mb
     search_s, _ = timed(lambda: planner._rows(0, Latency.MEAN, -np.inf, np.inf, Budget()), repeats=repeats)
     floor = Requirement(min_accuracy=members[len(members) // 2].estimate.accuracy)
     one_s, _ = timed(lambda: planner.best(floor), repeats=repeats)
     line = {
-        "exit model": exits.value,
-        "blocks": len(profile.backbone.blocks),
-        "tiers": len(topology.tiers),
-        "thresholds": len(planner.exits.thresholds),
+        "kind": kind,
+        "size": size,
         "plans": planner.plans,
         "members": len(members),
         "frontier_s": frontier_s,
         "search_s": search_s,
         "one_plan_s": one_s,
-        "memory_mb": grown_mb,
+        "memory_mb": memory_mb(size, kind),
         "enumeration_s": None,
     }
-    if exits is not ExitModelName.REPLAY and planner.plans <= MOST_ENUMERATED:
+    if kind == PUBLISHED and planner.plans <= MOST_ENUMERATED:
         line["enumeration_s"], (latency, accuracy) = timed(lambda: every_plan(planner), repeats=1)
         found = np.array([(each.estimate.latency_s, each.estimate.accuracy) for each in members])
         # Both add up in orders of their own: plans that differ by rounding alone may or may not be members.
@@ -111,21 +125,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--memory-of", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    warm = problem(blocks=4, tiers=2, thresholds=2, samples=64)
-    for exits in (ExitModelName.PUBLISHED, ExitModelName.REPLAY):
-        Planner.of(*warm, exits=exits, compiled=True).frontier()
-    lines = []
-    for exits, sizes, samples in (
-        (ExitModelName.PUBLISHED, SIZES, 0),
-        (ExitModelName.REPLAY, REPLAY_SIZES, SAMPLES),
-    ):
-        for blocks, tiers, thresholds in sizes:
-            profile, topology = problem(blocks=blocks, tiers=tiers, thresholds=thresholds, samples=samples)
-            lines.append(measure(profile, topology, exits, repeats=options.repeats))
+    for kind in (PUBLISHED, REPLAY):
+        planner_for((4, 2, 2), kind).frontier()  # compile, or read what was compiled before
+    if options.memory_of:
+        kind, blocks, tiers, thresholds = options.memory_of
+        planner = planner_for((int(blocks), int(tiers), int(thresholds)), kind)
+        before_mb = peak_mb()
+        planner.frontier()
+        print(peak_mb() - before_mb)
+        return
+    lines = [
+        measure(size, kind, repeats=options.repeats)
+        for kind, sizes in ((PUBLISHED, SIZES), (REPLAY, REPLAY_SIZES), (PER_EXIT, PER_EXIT_SIZES))
+        for size in sizes
+    ]
     table = Table(title=f"Exact frontier, one core, median of {options.repeats}; replay on {SAMPLES:,} samples")
     headings = (
-        "exit model", "blocks x tiers x thresholds", "plans", "members", "frontier", "search alone", "one plan",
+        "exits", "blocks x tiers x thresholds", "plans", "members", "frontier", "search alone", "one plan",
         "memory", "trying every plan", "ratio",
     )  # fmt: skip
     for heading in headings:
@@ -133,8 +151,8 @@ def main() -> None:
     for line in lines:
         tried = line["enumeration_s"]
         table.add_row(
-            line["exit model"],
-            f"{line['blocks']} x {line['tiers']} x {line['thresholds']}",
+            line["kind"],
+            " x ".join(map(str, line["size"])),
             f"{line['plans']:.3g}",
             str(line["members"]),
             f"{1e3 * line['frontier_s']:.2f} ms",

@@ -21,6 +21,7 @@ OURS = {
     "nn": {"core"},
     "cli": {"core", "files", "fleet", "grid", "nn", "plot", "regimes"},
     "__init__": set(),
+    "__main__": {"cli"},
 }
 OTHERS = {"errors": set(), "core": {"numpy", "numba", "scipy"}, "__init__": {"lazy_loader"}}
 

@@ -5,16 +5,16 @@ from typing import Annotated
 
 import typer
 
-from offramp.cli import planning, training
+from offramp.cli import options, planning, training
 
 
 def auto(
     out: Annotated[Path, typer.Option(help="Folder for everything; what is in it already is not done again.")],
     backbone: Annotated[str, typer.Option(help="resnet20, or another ResNet of depth 6n+2.")] = "resnet20",
     data: Annotated[str, typer.Option(help="digits.")] = "digits",
-    topology: planning.TopologyOption = "mobile",
-    min_accuracy: planning.MinAccuracyOption = None,
-    max_latency: planning.MaxLatencyOption = None,
+    topology: options.TopologyOption = "mobile",
+    min_accuracy: options.MinAccuracyOption = None,
+    max_latency: options.MaxLatencyOption = None,
     epochs: Annotated[int, typer.Option(help="Of the network with all branches.")] = training.EPOCHS,
     separate_epochs: Annotated[int, typer.Option(help="Of each network with one branch.")] = training.SEPARATE_EPOCHS,
     separate: Annotated[

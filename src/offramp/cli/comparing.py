@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from offramp.cli.planning import ExitsOption, JsonOption, ProfileArgument, TopologyOption
+from offramp.cli.options import ExitsOption, JsonOption, ProfileArgument, TopologyOption
 
 if TYPE_CHECKING:
     from offramp.core.baselines import Row

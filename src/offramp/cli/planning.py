@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from offramp.cli.options import (
+    ComputesOption,
+    ExitsOption,
+    JsonOption,
+    MaxLatencyOption,
+    MinAccuracyOption,
+    ProfileArgument,
+    TopologyOption,
+    planner_of,
+)
 from offramp.cli.showing import plan_and_estimate, print_answer, print_picture, print_plan
 
 if TYPE_CHECKING:
@@ -17,47 +26,8 @@ if TYPE_CHECKING:
 
     from offramp.core.certify import Certificate
     from offramp.core.estimate import PricedPlan
-    from offramp.core.planner import Budget, Options, Planner, Requirement
-    from offramp.core.profile import Profile
+    from offramp.core.planner import Budget, Planner, Requirement
     from offramp.files import Requirements
-
-
-class ExitModelOption(StrEnum):
-    """Names of the exit models."""
-
-    published = "published"
-    marginal = "marginal"
-    replay = "replay"
-
-
-class ComputeOption(StrEnum):
-    """Names of the sources of compute times."""
-
-    blocks = "blocks"
-    partitions = "partitions"
-
-
-ProfileArgument = Annotated[
-    str, typer.Argument(metavar="PROFILE", help="A profile: a JSON file, or the name of a shipped one.")
-]
-TopologyOption = Annotated[
-    str, typer.Option("--topology", "-t", help="A topology: a YAML file, or a shipped one: mobile, iot.")
-]
-MinAccuracyOption = Annotated[
-    float | None, typer.Option(help="Floor on accuracy, 0 to 1: find the fastest plan above it.")
-]
-MaxLatencyOption = Annotated[
-    str | None, typer.Option(help="Limit on mean latency, e.g. 300ms: find the most accurate plan below it.")
-]
-ExitsOption = Annotated[
-    ExitModelOption | None,
-    typer.Option("--exit-model", help="How exit rates are modeled. [default: replay where there is an exit table]"),
-]
-ComputesOption = Annotated[
-    ComputeOption | None,
-    typer.Option("--compute", help="Which times to add up. [default: whole partitions where they were measured]"),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 def plan(
@@ -147,7 +117,7 @@ def plan(
     }
     asked = read_requirements(requirements, {key: value for key, value in stated.items() if value is not None})
     measured = read_profile(profile)
-    planner = _planner(measured, topology, exit_model, compute, thresholds, asked.options)
+    planner = planner_of(measured, topology, exit_model, compute, thresholds, asked.options)
     wanted = asked.requirement
     meant = Latency.MEAN if wanted is None else wanted.latency
     began = time.perf_counter()
@@ -250,7 +220,7 @@ def estimate(
     from offramp.files import read_plan, read_profile
 
     measured = read_profile(profile)
-    planner = _planner(measured, topology, exit_model, compute, None, Options())
+    planner = planner_of(measured, topology, exit_model, compute, None, Options())
     priced = planner.price(read_plan(plan))
     spread = spread_s(priced, profile=measured, topology=planner.topology)
     if json:
@@ -285,38 +255,6 @@ def _certificate(planner: Planner, wanted: Requirement, asked: Requirements, see
     from offramp.core.certify import audit, certify
 
     return (certify if asked.certify else audit)(planner, wanted, confidence=asked.confidence, seed=seed)
-
-
-def _planner(
-    profile: Profile,
-    topology: str,
-    exit_model: ExitModelOption | None,
-    compute: ComputeOption | None,
-    thresholds: str | None,
-    options: Options,
-) -> Planner:
-    from offramp.core.exits import ExitModelName
-    from offramp.core.latency import ComputeSource
-    from offramp.core.planner import Planner
-    from offramp.files import read_topology
-
-    return Planner.of(
-        profile,
-        read_topology(topology),
-        exits=None if exit_model is None else ExitModelName(exit_model.value),
-        compute=None if compute is None else ComputeSource(compute.value),
-        thresholds=None if thresholds is None else _numbers("--thresholds", thresholds),
-        options=options,
-    )
-
-
-def _numbers(option: str, text: str) -> list[float]:
-    from offramp.errors import fail
-
-    try:
-        return [float(number) for number in text.split(",")]
-    except ValueError:
-        fail(option, f"{text!r} is not a list of numbers", "write e.g. 0.1,0.2,0.4")
 
 
 def _default_requirement(members: Sequence[PricedPlan]) -> Requirement:

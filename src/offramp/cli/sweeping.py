@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from offramp.cli.planning import ComputesOption, ExitsOption, JsonOption, ProfileArgument, TopologyOption
+from offramp.cli.options import ComputesOption, ExitsOption, JsonOption, ProfileArgument, TopologyOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
