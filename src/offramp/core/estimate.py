@@ -102,20 +102,21 @@ def estimate(plan: Plan, *, topology: Topology, costs: Costs, exits: ExitModel) 
 def terms(ends: tuple[int, ...], tiers: list[int], leaving: Leaving, costs: Costs) -> Estimate:
     """The estimate of partitions that end at blocks `ends` [L] and run on `tiers` [L], where samples leave as given."""
     stay = leaving.stay_rates
-    arrive = (1.0, *stay[:-1])  # S_k + E_k, the share that gets to partition k
     result = costs.compute_s.shape[1]
 
     # (share of samples, from, to, object) of everything that is sent
     sends = [(1.0, costs.source, tiers[0], 0)]
     sends += [(stay[k], a, b, ends[k]) for k, (a, b) in enumerate(itertools.pairwise(tiers))]
     sends += [(rate, tier, costs.destination, result) for rate, tier in zip(leaving.exit_rates, tiers, strict=True)]
-    firsts = (0, *ends[:-1])
-    computes = [float(costs.compute_s[tier, p, q]) for tier, p, q in zip(tiers, firsts, ends, strict=True)]
+    computes = [costs.compute_s.item(tier, p, q) for tier, p, q in zip(tiers, (0, *ends[:-1]), ends, strict=True)]
 
-    compute = sum(share * seconds for share, seconds in zip(arrive, computes, strict=True))
-    propagation = sum(share * float(costs.propagation_s[a, b]) for share, a, b, _ in sends)
-    transmission = sum(share * float(costs.transmission_s[a, b, item]) for share, a, b, item in sends)
-    serialization = sum(share * float(costs.serialization_s[a, b, item]) for share, a, b, item in sends)
+    compute = propagation = transmission = serialization = 0.0
+    for share, seconds in zip((1.0, *stay[:-1]), computes, strict=True):  # S_k + E_k get to partition k
+        compute += share * seconds
+    for share, a, b, item in sends:
+        propagation += share * costs.propagation_s.item(a, b)
+        transmission += share * costs.transmission_s.item(a, b, item)
+        serialization += share * costs.serialization_s.item(a, b, item)
     return Estimate(
         accuracy=leaving.accuracy,
         latency_s=compute + propagation + transmission + serialization,
@@ -133,11 +134,11 @@ def _exit_latency_s(ends: tuple[int, ...], tiers: list[int], computes: list[floa
     """[L] latency of one sample that leaves at partition k: its way there, then its result's way home."""
     send_s = costs.send_s
     result = costs.compute_s.shape[1]
-    elapsed = float(send_s[costs.source, tiers[0], 0])
+    elapsed: float = send_s.item(costs.source, tiers[0], 0)
     latencies = []
     for k, tier in enumerate(tiers):
         if k:
-            elapsed += float(send_s[tiers[k - 1], tier, ends[k - 1]])
+            elapsed += send_s.item(tiers[k - 1], tier, ends[k - 1])
         elapsed += computes[k]
-        latencies.append(elapsed + float(send_s[tier, costs.destination, result]))
+        latencies.append(elapsed + send_s.item(tier, costs.destination, result))
     return tuple(latencies)
