@@ -94,6 +94,36 @@ def test_a_certified_floor_is_held_on_samples_that_had_no_say() -> None:
     assert found["search"]["optimal"] is False
 
 
+def test_constraints_bind() -> None:
+    free = run_json("plan", PROFILE, "--max-latency", "4s", "--no-frontier")
+    tiers = set(free["plan"]["placement"])
+    forbidden = [word for tier in tiers for word in ("--forbid", tier)]
+    bound = run_json("plan", PROFILE, "--max-latency", "4s", "--no-frontier", *forbidden)
+    assert not tiers & set(bound["plan"]["placement"])
+    kept = run_json("plan", PROFILE, "--max-latency", "4s", "--no-frontier", "--keep", 1)
+    assert kept["plan"]["placement"][0] == "smartwatch"
+    # What the free plan computes costs money, and there is none.
+    prices = [word for tier in tiers for word in ("--price", f"{tier}=1")]
+    poor = run_json("plan", PROFILE, "--max-latency", "4s", "--no-frontier", *prices, "--budget", 0)
+    assert not tiers & set(poor["plan"]["placement"])
+
+
+@pytest.mark.parametrize("limit", ["1us", "20ms", "100s"])
+def test_a_search_that_runs_out_of_time_says_how_far_it_got(limit: str) -> None:
+    wide = ["--exits-per-tier", 5, "--threshold-per-exit", "--min-accuracy", 0.5]
+    done = run("plan", PROFILE, *wide, "--time-limit", limit, "--json")
+    if done.returncode == 2:  # how far it gets in so little time is the machine's to say
+        assert limit != "100s"
+        assert "the search ended before it found a plan; give it more" in done.stderr
+        return
+    found = json.loads(done.stdout)
+    assert found["search"]["optimal"] == (found["search"]["gap"] is None)
+    if limit == "100s":
+        assert found["search"]["optimal"]
+    else:
+        assert found["search"]["gap"] is None or found["search"]["gap"]["latency_s"] <= found["estimate"]["latency_s"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -104,6 +134,9 @@ def test_a_certified_floor_is_held_on_samples_that_had_no_say() -> None:
         (["plan", PROFILE, "--thresholds", "0.4,0.2"], "0.2 comes after 0.4"),
         (["plan", PROFILE, "--memory", "2MB"], "write TIER=VALUE"),
         (["plan", PROFILE, "--forbid", "moon"], "has no tier 'moon'"),
+        (["plan", PROFILE, "--price", "cloud=cheap"], "prices.tiers.cloud: 'cheap' is not a number"),
+        (["plan", PROFILE, "--budget", "3"], "goes with prices"),
+        (["plan", PROFILE, "--time-limit", "5"], "has no unit"),
         (["plan", PROFILE, "--figure", "x.txt"], "neither .png nor .svg nor .pdf"),
         (["estimate", PROFILE, "--plan", "1-3@smartwatch 5@cloud T=0.4"], "start it at block 4"),
         (["estimate", PROFILE, "--plan", "1-30@smartwatch"], "block 30 of a backbone with 10"),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -67,8 +67,13 @@ def plan(
     max_upload: Annotated[
         str | None, typer.Option(help="Most the source tier may send per sample on average, e.g. 20kB.")
     ] = None,
+    price: Annotated[
+        list[str] | None, typer.Option(help="What a second of computing on a tier costs, e.g. cloud=0.02.")
+    ] = None,
+    price_bit: Annotated[float | None, typer.Option(help="What sending a bit over a link costs.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Most a sample may cost on average.")] = None,
     requirements: Annotated[
-        str | None, typer.Option(help="A YAML file of requirements, prices among them; options take precedence.")
+        str | None, typer.Option(help="A YAML file of requirements; options take precedence.")
     ] = None,
     exit_model: ExitsOption = None,
     compute: ComputesOption = None,
@@ -114,23 +119,25 @@ def plan(
         "forbid": forbid,
         "require": require,
         "max_upload": max_upload,
+        "prices": _prices(price, price_bit),
+        "budget": budget,
     }
     asked = read_requirements(requirements, {key: value for key, value in stated.items() if value is not None})
     measured = read_profile(profile)
     planner = planner_of(measured, topology, exit_model, compute, thresholds, asked.options)
     wanted = asked.requirement
     meant = Latency.MEAN if wanted is None else wanted.latency
-    began = time.perf_counter()
     members: tuple[PricedPlan, ...] = ()
-    with _budget(time_limit, memory_limit) as budget:
+    with _limits(planner, time_limit, memory_limit) as limits:
+        began = time.perf_counter()
         if frontier or wanted is None or plot or figure:
-            members, gap = planner.frontier_within(budget, meant)
+            members, gap = planner.frontier_within(limits, meant)
             wanted = wanted or _default_requirement(members)
             answer = choose(members, wanted)
         else:
-            answer = planner.best(wanted, budget)
+            answer = planner.best(wanted, limits)
             gap = answer.gap
-    took_s = time.perf_counter() - began
+        took_s = time.perf_counter() - began
     if gap is not None and not (answer.best or answer.nearest):
         fail("--time-limit", "the search ended before it found a plan", "give it more")
     ways = () if answer.best or gap else ways_out(planner, wanted)
@@ -192,6 +199,12 @@ def plan(
         raise typer.Exit(1)
 
 
+def _prices(price: list[str] | None, price_bit: float | None) -> dict[str, Any] | None:
+    if price is None and price_bit is None:
+        return None
+    return {"tiers": dict(_pair("--price", each) for each in price or ()), "bit": price_bit or 0.0}
+
+
 def _pair(option: str, text: str) -> tuple[str, str]:
     from offramp.errors import fail
 
@@ -232,21 +245,36 @@ def estimate(
 
 
 @contextmanager
-def _budget(time_limit: str | None, memory_limit: str | None) -> Iterator[Budget]:
-    """A budget whose time runs while the block does."""
+def _limits(planner: Planner, time_limit: str | None, memory_limit: str | None) -> Iterator[Budget]:
+    """A budget whose time runs while the block does; someone who waits at a terminal is told what for."""
+    import sys
+    from contextlib import nullcontext
     from threading import Timer
+
+    import numpy as np
 
     from offramp.core.planner import Budget
     from offramp.files.quantities import SIZE, TIME
 
     budget = Budget(memory_bytes=SIZE.parse(memory_limit or "4 GB") / 8)
-    timer = Timer(3e6 if time_limit is None else TIME.parse(time_limit), budget.stop.fill, [True])
-    timer.daemon = True
-    timer.start()
+    timer = None
+    if time_limit is not None:
+        # Compiling, at first use on a machine, is not searching: have it done by a search that ends at once.
+        planner.frontier_within(Budget(stop=np.ones(1, np.bool_)))
+        timer = Timer(TIME.parse(time_limit), budget.stop.fill, [True])
+        timer.daemon = True
+        timer.start()
+    waiting: AbstractContextManager[object] = nullcontext()
+    if sys.stderr.isatty():
+        from rich.console import Console
+
+        waiting = Console(stderr=True).status("searching")
     try:
-        yield budget
+        with waiting:
+            yield budget
     finally:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
 
 
 def _certificate(planner: Planner, wanted: Requirement, asked: Requirements, seed: int) -> Certificate | None:
