@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from offramp.core.backbone import Backbone, Block
 from offramp.core.constraints import Constraints, Prices
 from offramp.core.counting import space_size
 from offramp.core.estimate import Latency
 from offramp.core.exits import Additive, exit_model
 from offramp.core.planner import Budget, Options, Planner, Requirement, choose
+from offramp.core.profile import ExitTable, Profile, Timing
+from offramp.core.topology import Link, Tier, Topology
 from offramp.errors import InputError
 
 from . import oracle
@@ -268,3 +271,27 @@ def test_a_memory_limit_ends_a_search_with_a_gap() -> None:
         assert at_least_as_good or member.estimate.latency_s >= gap.latency_s * (1 - 1e-9)
     with pytest.raises(InputError, match="too few to search in"):
         Budget(memory_bytes=10)
+
+
+def test_where_results_are_large_the_way_home_may_lead_over_another_tier() -> None:
+    """Block 3 is slow on all tiers but the middle one, whose results would cost more than what it hands on.
+
+    A bound that sends results home from where the next block runs would prune the best plan, after a worse one that
+    begins with a smaller block was found.
+    """
+    outputs = [5, 1, 1, 1]
+    backbone = Backbone(
+        "large-results", "none", 1000, 64, tuple(Block(f"b{i}", bits) for i, bits in enumerate(outputs))
+    )
+    still = np.zeros(4)
+    timing = Timing(np.array([0.0, 0.0, 4.0, 0.0]), still, None, np.zeros(6), np.zeros(6))
+    table = ExitTable(np.full((4, 2), 0.9), np.array([[False] * 2] * 3 + [[True] * 2]), np.zeros(2, np.int64))
+    topology = Topology(
+        "line", "near", "far", (Tier("near", 8), Tier("middle", 1), Tier("far", 8)), (Link(1.0, 0.0), Link(1.0, 0.0))
+    )
+    profile = Profile(backbone, {"one": timing}, "one", exit_table=table)
+    for compiled in (False, True):
+        planner = Planner.of(profile, topology, thresholds=[0.5], compiled=compiled)
+        best = planner.frontier()[-1]
+        assert str(best.plan) == "1-2@near 3@middle 4@far T=0.50"
+        assert best.estimate.latency_s == 1 + 4 + 1
