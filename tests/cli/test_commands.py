@@ -110,18 +110,12 @@ def test_constraints_bind() -> None:
 
 @pytest.mark.parametrize("limit", ["1us", "20ms", "100s"])
 def test_a_search_that_runs_out_of_time_says_how_far_it_got(limit: str) -> None:
-    wide = ["--exits-per-tier", 5, "--threshold-per-exit", "--min-accuracy", 0.5]
-    done = run("plan", PROFILE, *wide, "--time-limit", limit, "--json")
-    if done.returncode == 2:  # how far it gets in so little time is the machine's to say
-        assert limit != "100s"
-        assert "the search ended before it found a plan; give it more" in done.stderr
-        return
-    found = json.loads(done.stdout)
-    assert found["search"]["optimal"] == (found["search"]["gap"] is None)
+    wide = ["--exits-per-tier", 5, "--threshold-per-exit", "--min-accuracy", 0.2]
+    search = run_json("plan", PROFILE, *wide, "--time-limit", limit)["search"]
+    assert search["meets"]
+    assert search["optimal"] == (search["gap"] is None)
     if limit == "100s":
-        assert found["search"]["optimal"]
-    else:
-        assert found["search"]["gap"] is None or found["search"]["gap"]["latency_s"] <= found["estimate"]["latency_s"]
+        assert search["optimal"]
 
 
 @pytest.mark.parametrize(

@@ -230,7 +230,8 @@ def search_replay(
         depth = 0
         end[1], level[0], last[0] = 0, 0, 0
         while depth >= 0:
-            if stop[0]:
+            # Without a floor the very first end gives a plan to hand back.
+            if stop[0] and (count > 0 or floor > -np.inf or end[1] > 1):
                 return points[:count], rows[:count], np.min(start[0] + least[0]), most[0]
             if level[depth] == last[depth]:  # the next end; first let all survivors leave there
                 end[depth + 1] += 1
