@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from offramp.cli.options import ExitsOption, JsonOption, ProfileArgument, TopologyOption
+from offramp.cli.options import ExitsOption, JsonOption, ProfileArgument, TopologyOption, default_requirement
+from offramp.cli.output import requirement_words
 
 if TYPE_CHECKING:
     from offramp.core.baselines import Row
@@ -42,8 +43,9 @@ def compare(
     name = None if exit_model is None else ExitModelName(exit_model.value)
     planner = Planner.of(measured, read_topology(topology), exits=name, options=Options(exits_per_tier))
     if min_accuracy is None and max_latency is None:
-        min_accuracy = max(0.0, planner.frontier()[-1].estimate.accuracy - 0.01)
-    wanted = Requirement(min_accuracy, None if max_latency is None else TIME.parse(max_latency))
+        wanted = default_requirement(planner.frontier())
+    else:
+        wanted = Requirement(min_accuracy, None if max_latency is None else TIME.parse(max_latency))
     rows = baselines.compare(measured, planner, wanted)
     if json:
         from offramp.cli.output import print_json
@@ -56,7 +58,7 @@ def compare(
             }
         )
     else:
-        _print_rows(rows, asked=_asked(wanted.min_accuracy, wanted.max_latency_s), judge=planner.exits.name.value)
+        _print_rows(rows, asked=requirement_words(wanted, latency="latency"), judge=planner.exits.name.value)
 
 
 def row_document(row: Row) -> dict[str, Any]:
@@ -71,17 +73,6 @@ def row_document(row: Row) -> dict[str, Any]:
         "ignores": row.ignores,
         "note": row.note,
     }
-
-
-def _asked(min_accuracy: float | None, max_latency_s: float | None) -> str:
-    from offramp.cli.output import percent, seconds
-
-    asked = []
-    if min_accuracy is not None:
-        asked.append(f"accuracy of at least {percent(min_accuracy)}")
-    if max_latency_s is not None:
-        asked.append(f"latency of at most {seconds(max_latency_s)}")
-    return " and ".join(asked)
 
 
 def _print_rows(rows: Sequence[Row], *, asked: str, judge: str) -> None:

@@ -1,7 +1,12 @@
 """How numbers and objects are shown."""
 
+from __future__ import annotations
+
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from offramp.core.planner import Requirement
 
 
 def seconds(value: float) -> str:
@@ -22,6 +27,19 @@ def rate(value: float) -> str:
 def percent(value: float) -> str:
     """A share as people read it: `93.42 %`."""
     return f"{100 * value:.2f} %"
+
+
+def requirement_words(requirement: Requirement, *, latency: str) -> str:
+    """What is asked, in words: `accuracy of at least 92.00 % and latency of at most 300 ms`.
+
+    latency: what to call the latency that is meant.
+    """
+    asked = []
+    if requirement.min_accuracy is not None:
+        asked.append(f"accuracy of at least {percent(requirement.min_accuracy)}")
+    if requirement.max_latency_s is not None:
+        asked.append(f"{latency} of at most {seconds(requirement.max_latency_s)}")
+    return " and ".join(asked)
 
 
 def print_json(document: Any) -> None:

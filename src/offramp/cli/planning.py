@@ -17,12 +17,13 @@ from offramp.cli.options import (
     MinAccuracyOption,
     ProfileArgument,
     TopologyOption,
+    default_requirement,
     planner_of,
 )
 from offramp.cli.showing import plan_and_estimate, print_answer, print_picture, print_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from offramp.core.certify import Certificate
     from offramp.core.estimate import PricedPlan
@@ -132,7 +133,7 @@ def plan(
         began = time.perf_counter()
         if frontier or wanted is None or plot or figure:
             members, gap = planner.frontier_within(limits, meant)
-            wanted = wanted or _default_requirement(members)
+            wanted = wanted or default_requirement(members)
             answer = choose(members, wanted)
         else:
             answer = planner.best(wanted, limits)
@@ -283,12 +284,3 @@ def _certificate(planner: Planner, wanted: Requirement, asked: Requirements, see
     from offramp.core.certify import audit, certify
 
     return (certify if asked.certify else audit)(planner, wanted, confidence=asked.confidence, seed=seed)
-
-
-def _default_requirement(members: Sequence[PricedPlan]) -> Requirement:
-    from offramp.core.planner import Requirement
-    from offramp.errors import fail
-
-    if not members:
-        fail("requirements", "no plan is allowed at all", "allow some tier to hold the first block")
-    return Requirement(min_accuracy=max(0.0, members[-1].estimate.accuracy - 0.01))

@@ -107,20 +107,16 @@ def print_answer(
     from rich.console import Console
     from rich.table import Table
 
-    from offramp.cli.output import percent, seconds
+    from offramp.cli.output import percent, requirement_words, seconds
 
     console = Console()
-    asked = []
-    if wanted.min_accuracy is not None:
-        asked.append(f"accuracy of at least {percent(wanted.min_accuracy)}")
-    if wanted.max_latency_s is not None:
-        asked.append(f"{_latency_name(wanted)} of at most {seconds(wanted.max_latency_s)}")
+    asked = requirement_words(wanted, latency=_latency_name(wanted))
     aim = "most accurate" if wanted.min_accuracy is None else "fastest"
     if met:
-        console.print(f"The {aim} plan with {' and '.join(asked)}:", highlight=False)
+        console.print(f"The {aim} plan with {asked}:", highlight=False)
     else:
         under = " under the constraints" if planner.options.constraints.stated else ""
-        console.print(f"[bold red]No plan has {' and '.join(asked)}{under}.[/]", highlight=False)
+        console.print(f"[bold red]No plan has {asked}{under}.[/]", highlight=False)
         for way in ways:
             given_up = " and ".join(name.replace("_", " ") for name in way.given_up)
             got = f"{percent(way.plan.estimate.accuracy)}, {seconds(wanted.latency.of(way.plan.estimate))}"

@@ -128,15 +128,11 @@ def _kept(rows: Iterable[Row], found: list[Row]) -> Iterator[Row]:
 
 
 def _aim(requirement: Requirement) -> str:
-    from offramp.cli.output import percent, seconds
+    from offramp.cli.output import requirement_words
 
-    asked = []
-    if requirement.min_accuracy is not None:
-        asked.append(f"accuracy of at least {percent(requirement.min_accuracy)}")
-    if requirement.max_latency_s is not None:
-        asked.append(f"{requirement.latency.name.lower()} latency of at most {seconds(requirement.max_latency_s)}")
+    asked = requirement_words(requirement, latency=f"{requirement.latency.name.lower()} latency")
     aim = "most accurate" if requirement.min_accuracy is None else "fastest"
-    return f"the {aim} plan with {' and '.join(asked)}"
+    return f"the {aim} plan with {asked}"
 
 
 def _document(picture: RegimeMap, rows: list[Row]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from offramp.core.checks import BoolArray, IntArray
 from offramp.core.compiling import compile_kernels
 from offramp.core.constraints import Constraints, Space, space
 from offramp.core.counting import space_size
-from offramp.core.estimate import Latency, PricedPlan, estimate
+from offramp.core.estimate import Estimate, Latency, PricedPlan, estimate
 from offramp.core.exits import Additive, ExitModel, ExitModelName, Replay, exit_model
 from offramp.core.latency import ComputeSource, Costs, Work
 from offramp.core.pareto import FRONTIER, LEAST_LATENCY, MOST_ACCURACY, nondominated
@@ -63,9 +63,9 @@ class Requirement:
         """The greatest latency that meets the requirement, in seconds; infinity where there is no limit."""
         return math.inf if self.max_latency_s is None else self.max_latency_s * (1 + TOLERANCE)
 
-    def met_by(self, priced: PricedPlan) -> bool:
-        """Whether that plan meets the requirement."""
-        return priced.estimate.accuracy >= self.floor and self.latency.of(priced.estimate) <= self.limit
+    def met_by(self, predicted: Estimate) -> bool:
+        """Whether a plan with that estimate meets the requirement."""
+        return predicted.accuracy >= self.floor and self.latency.of(predicted) <= self.limit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -283,7 +283,7 @@ class Planner:
 
 def choose(frontier: Sequence[PricedPlan], requirement: Requirement) -> Answer:
     """What `Planner.best` answers, read off the whole frontier of the requirement's latency (fastest first)."""
-    meeting = [priced for priced in frontier if requirement.met_by(priced)]
+    meeting = [priced for priced in frontier if requirement.met_by(priced.estimate)]
     if meeting:
         return Answer(best=meeting[-1] if requirement.min_accuracy is None else meeting[0])
     accurate = [priced for priced in frontier if priced.estimate.accuracy >= requirement.floor]

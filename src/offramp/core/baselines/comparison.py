@@ -80,7 +80,7 @@ def _row(system: str, plan: str, estimate: Estimate, requirement: Requirement, f
         plan=plan,
         estimate=estimate,
         latency_s=latency_s,
-        meets=estimate.accuracy >= requirement.floor and latency_s <= requirement.limit,
+        meets=requirement.met_by(estimate),
         gain=None if least is None or latency_s <= 0 else 1 - least / latency_s,
     )
 
