@@ -49,6 +49,19 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TierTimes:
+    """What the tiers of a topology spend themselves, in seconds; M tiers and N blocks, counted as in `Costs`.
+
+    compute_s: [M, N+1, N+1] as in `Costs`.
+    serialize_s, deserialize_s: [M, N+2] turning an object into bytes there, and back.
+    """
+
+    compute_s: FloatArray
+    serialize_s: FloatArray
+    deserialize_s: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Work:
     """What a profile says of time, ready to be priced on any number of topologies. N is the number of blocks.
 
@@ -84,20 +97,27 @@ class Work:
 
         Raises `InputError` where a tier's device was not measured, or not in the way that was asked for.
         """
-        devices = [self._device(tier) for tier in topology.tiers]
-        factors = np.array([1.0 if tier.slowdown is None else tier.slowdown for tier in topology.tiers])
-        outgoing = factors[:, None] * np.array([self.timings[device].serialize_s for device in devices])
-        incoming = factors[:, None] * np.array([self.timings[device].deserialize_s for device in devices])
-        serialization = outgoing[:, None] + incoming[None]
-        tiers = np.arange(len(devices))
-        serialization[tiers, tiers] = 0.0
+        tiers = self.tier_times(topology)
+        serialization = tiers.serialize_s[:, None] + tiers.deserialize_s[None]
+        here = np.arange(len(topology.tiers))
+        serialization[here, here] = 0.0
         return Costs(
             source=topology.index(topology.source),
             destination=topology.index(topology.destination),
-            compute_s=factors[:, None, None] * np.array([self._table(j, device) for j, device in enumerate(devices)]),
+            compute_s=tiers.compute_s,
             propagation_s=propagation_s(topology),
             transmission_s=transmission_s(topology, self.bits),
             serialization_s=serialization,
+        )
+
+    def tier_times(self, topology: Topology) -> TierTimes:
+        """What the tiers spend themselves, slowdowns counted. Raises `InputError` as `on` does."""
+        devices = [self._device(tier) for tier in topology.tiers]
+        factors = np.array([1.0 if tier.slowdown is None else tier.slowdown for tier in topology.tiers])
+        return TierTimes(
+            compute_s=factors[:, None, None] * np.array([self._table(j, device) for j, device in enumerate(devices)]),
+            serialize_s=factors[:, None] * np.array([self.timings[device].serialize_s for device in devices]),
+            deserialize_s=factors[:, None] * np.array([self.timings[device].deserialize_s for device in devices]),
         )
 
     def _device(self, tier: Tier) -> str:
