@@ -18,21 +18,9 @@ def plan_and_estimate(
 ) -> dict[str, Any]:
     """The `plan` and `estimate` objects that every command prints alike."""
     from offramp.files import plan_document
+    from offramp.files.results import estimate_document
 
-    predicted = priced.estimate
-    document: dict[str, Any] = {
-        "accuracy": predicted.accuracy,
-        "latency_s": predicted.latency_s,
-        "exit_rates": list(predicted.exit_rates),
-        "stay_rates": list(predicted.stay_rates),
-        "compute_s": predicted.compute_s,
-        "propagation_s": predicted.propagation_s,
-        "transmission_s": predicted.transmission_s,
-        "serialization_s": predicted.serialization_s,
-        "exit_latency_s": list(predicted.exit_latency_s),
-    }
-    if min(predicted.exit_rates) >= 0:
-        document["percentiles_s"] = {f"p{percent}": predicted.percentile_s(percent) for percent in (50, 95, 99)}
+    document = estimate_document(priced.estimate)
     if spread_s is not None:
         document["spread_s"] = spread_s
     if certificate is not None:

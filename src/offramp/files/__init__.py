@@ -7,6 +7,7 @@ the structure and the units of the files, the core knows what the values must ob
 from offramp.files.plan import plan_document, read_plan, write_plan
 from offramp.files.profile import read_profile, write_profile
 from offramp.files.requirements import Requirements, read_requirements
+from offramp.files.results import read_result, write_run_result, write_validation
 from offramp.files.schema import schema
 from offramp.files.sources import shipped
 from offramp.files.topology import read_topology, write_topology
@@ -17,10 +18,13 @@ __all__ = [
     "read_plan",
     "read_profile",
     "read_requirements",
+    "read_result",
     "read_topology",
     "schema",
     "shipped",
     "write_plan",
     "write_profile",
+    "write_run_result",
     "write_topology",
+    "write_validation",
 ]

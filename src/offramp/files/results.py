@@ -1,0 +1,277 @@
+"""What plans achieved when they ran: `run.json` of one plan, `validation.json` of many, read and written.
+
+What follows from other entries (means, percentiles, slopes) is written for whoever reads the file, and worked out
+again when it is read back.
+"""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from offramp.core.estimate import Estimate
+from offramp.core.plan import Plan
+from offramp.core.result import Achieved, RunResult, ServedRequest, ValidatedPlan, Validation
+from offramp.errors import Fault, InputError, fail
+from offramp.files.checking import Document, attempt, check, untold
+from offramp.files.parsing import parse_json
+from offramp.files.plan import PlanEntry, plan_document
+from offramp.files.sources import locate, naming, read_text
+from offramp.files.writing import json_text, replace_files
+
+RUN_FORMAT = "run-result/1"
+VALIDATION_FORMAT = "validation/1"
+MOST_BYTES = 1 << 27
+MOST_REQUESTS = 1_000_000
+MOST_PLANS = 10_000
+
+_SECONDS = "seconds"
+_SHARES = "a share of samples per partition"
+_TIMES = "seconds per partition"
+Shares = list[Annotated[float, Field(description="a share of samples", examples=[0.4])]]
+Times = list[Annotated[float, Field(description=_SECONDS, examples=[0.1])]]
+
+
+class EstimateEntry(Document):
+    """An estimate as `offramp plan --json` prints it."""
+
+    accuracy: float = Field(description="a share of samples", examples=[0.93])
+    latency_s: float = Field(description="mean seconds per sample", examples=[0.3])
+    exit_rates: Shares = Field(description=_SHARES)
+    stay_rates: Shares = Field(description=_SHARES)
+    compute_s: float = Field(description=_SECONDS, examples=[0.1])
+    propagation_s: float = Field(description=_SECONDS, examples=[0.1])
+    transmission_s: float = Field(description=_SECONDS, examples=[0.1])
+    serialization_s: float = Field(description=_SECONDS, examples=[0.01])
+    exit_latency_s: Times = Field(description=_TIMES)
+    percentiles_s: dict[str, Any] | None = Field(None, description="percentiles of latency; not read back")
+    spread_s: float | None = Field(None, description="how far the mean strays between runs; not read back")
+    held_back: dict[str, Any] | None = Field(None, description="what held-back samples showed; not read back")
+
+    def core(self) -> Estimate:
+        """The core's estimate."""
+        return Estimate(
+            accuracy=self.accuracy,
+            latency_s=self.latency_s,
+            exit_rates=tuple(self.exit_rates),
+            stay_rates=tuple(self.stay_rates),
+            compute_s=self.compute_s,
+            propagation_s=self.propagation_s,
+            transmission_s=self.transmission_s,
+            serialization_s=self.serialization_s,
+            exit_latency_s=tuple(self.exit_latency_s),
+        )
+
+
+PricedEntry = Annotated[EstimateEntry, AfterValidator(EstimateEntry.core)]
+
+
+class TopologyName(Document):
+    """Which topology a plan ran on."""
+
+    name: str = Field(description="the name of a topology", examples=["mobile"])
+
+
+class MeasuredEntry(Document):
+    """What a run achieved; only what the requests don't tell is read back."""
+
+    accuracy: float | None = Field(None, description="a share of samples; not read back")
+    latency_s: float | None = Field(None, description="mean seconds; not read back")
+    p50_s: float | None = Field(None, description="seconds; not read back")
+    p95_s: float | None = Field(None, description="seconds; not read back")
+    p99_s: float | None = Field(None, description="seconds; not read back")
+    exit_rates: list[Any] | None = Field(None, description="shares; not read back")
+    exit_latency_s: list[Any] | None = Field(None, description="seconds; not read back")
+    compute_s: float | None = Field(None, description="mean seconds per sample that tiers computed")
+    communication_s: float | None = Field(None, description="mean seconds per sample that all else took")
+
+
+class RequestEntry(Document):
+    """How one sample fared."""
+
+    id: int = Field(le=2**63 - 1, description="the number of the request", examples=[0])
+    exit: int | None = Field(
+        None, le=2**53, description="the partition where the sample left, from 0; null without an answer", examples=[0]
+    )
+    latency_s: float | None = Field(None, description="seconds; null without an answer", examples=[0.1])
+    correct: bool | None = Field(None, description="whether the answer was right; null where that is not known")
+    degraded: bool = Field(False, description="whether it was answered early because the way on was broken")
+
+    def core(self) -> ServedRequest:
+        """The core's request; raises `InputError`."""
+        return ServedRequest(
+            id=self.id, exit=self.exit, latency_s=self.latency_s, correct=self.correct, degraded=self.degraded
+        )
+
+
+class RunDocument(Document):
+    """What one plan achieved when it ran."""
+
+    offramp: Literal["run-result/1"] = Field(description="the format and its version")
+    plan: Annotated[PlanEntry, AfterValidator(PlanEntry.core)] = Field(description="the plan that ran")
+    topology: TopologyName = Field(description="the topology it ran on")
+    samples: int = Field(le=2**53, description="how many samples were sent", examples=[500])
+    predicted: PricedEntry = Field(description="what was predicted from the validation split")
+    replayed: PricedEntry | None = Field(None, description="what is predicted from the samples of this run")
+    measured: MeasuredEntry | None = Field(None, description="what was achieved")
+    outcomes: dict[str, Any] | None = Field(None, description="how many requests ended how; not read back")
+    requests: list[Annotated[RequestEntry, AfterValidator(RequestEntry.core)]] = Field(
+        max_length=MOST_REQUESTS, description="every request, in the order they were sent"
+    )
+
+
+class AchievedEntry(Document):
+    """The figures of a plan that a validation compares."""
+
+    accuracy: float = Field(description="a share of samples", examples=[0.93])
+    latency_s: float = Field(description="mean seconds per sample", examples=[0.3])
+    exit_rates: Shares = Field(description=_SHARES)
+
+    def core(self) -> Achieved:
+        """The core's figures; raises `InputError`."""
+        return Achieved(accuracy=self.accuracy, latency_s=self.latency_s, exit_rates=tuple(self.exit_rates))
+
+
+AchievedFigures = Annotated[AchievedEntry, AfterValidator(AchievedEntry.core)]
+
+
+def _plan_in(text: str) -> Plan:
+    try:
+        return PlanEntry(text=text).core()
+    except InputError as error:
+        raise InputError(replace(fault, place="") for fault in error.faults) from None
+
+
+class ValidatedPlanEntry(Document):
+    """One plan of a validation."""
+
+    topology: str = Field(description="the name of the topology it ran on", examples=["mobile"])
+    plan: Annotated[str, AfterValidator(_plan_in)] = Field(
+        description="the plan in one line", examples=["1-3@smartwatch 4-10@cloud T=0.40"]
+    )
+    samples: int = Field(le=2**53, description="how many samples were answered", examples=[500])
+    predicted: AchievedFigures = Field(description="what was predicted")
+    measured: AchievedFigures = Field(description="what was achieved")
+
+    def core(self) -> ValidatedPlan:
+        """The core's value; raises `InputError`."""
+        return ValidatedPlan(
+            topology=self.topology,
+            plan=self.plan,
+            samples=self.samples,
+            predicted=self.predicted,
+            measured=self.measured,
+        )
+
+
+class ValidationDocument(Document):
+    """What many plans achieved when they ran."""
+
+    offramp: Literal["validation/1"] = Field(description="the format and its version")
+    plans: list[Annotated[ValidatedPlanEntry, AfterValidator(ValidatedPlanEntry.core)]] = Field(
+        max_length=MOST_PLANS, description="the plans that ran"
+    )
+    latency: dict[str, Any] | None = Field(None, description="how well latencies agree; not read back")
+    accuracy_worst_points: float | None = Field(None, description="the worst difference; not read back")
+    exit_rate_worst_points: float | None = Field(None, description="the worst difference; not read back")
+
+
+def read_result(source: str | Path) -> RunResult | Validation:
+    """The run or the validation in a JSON file, whichever its first entry says it is.
+
+    Raises `InputError` with every fault.
+    """
+    with naming(source):
+        raw, faults = parse_json(read_text(locate(source), most=MOST_BYTES))
+        kind = raw.get("offramp") if isinstance(raw, dict) else None
+        if kind not in (RUN_FORMAT, VALIDATION_FORMAT):
+            fail(
+                "offramp",
+                "the file holds neither a run nor a validation",
+                "give what offramp run --out or offramp validate --out wrote",
+            )
+        return _run(raw, faults) if kind == RUN_FORMAT else _validation(raw, faults)
+
+
+def _run(raw: Any, faults: list[Fault]) -> RunResult:
+    document, more = check(RunDocument, raw, strict=True)
+    faults = untold(faults, more)
+    if document is None or faults:
+        raise InputError(faults)
+    if document.samples != len(document.requests):
+        problem = f"{document.samples} samples and {len(document.requests)} requests"
+        faults.append(Fault("samples", problem, "give as many as there are requests"))
+    measured = document.measured
+    found = attempt(
+        faults,
+        "",
+        RunResult,
+        plan=document.plan,
+        topology=document.topology.name,
+        predicted=document.predicted,
+        replayed=document.replayed,
+        requests=tuple(document.requests),
+        compute_s=None if measured is None else measured.compute_s,
+        communication_s=None if measured is None else measured.communication_s,
+    )
+    if found is None or faults:
+        raise InputError(faults)
+    return found
+
+
+def _validation(raw: Any, faults: list[Fault]) -> Validation:
+    document, more = check(ValidationDocument, raw, strict=True)
+    faults = untold(faults, more)
+    if document is None or faults:
+        raise InputError(faults)
+    return Validation(tuple(document.plans))
+
+
+def estimate_document(predicted: Estimate) -> dict[str, Any]:
+    """An estimate as every command prints it under "estimate"."""
+    document = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(predicted).items()}
+    if min(predicted.exit_rates) >= 0:
+        document["percentiles_s"] = {f"p{percent}": predicted.percentile_s(percent) for percent in (50, 95, 99)}
+    return document
+
+
+def run_document(result: RunResult) -> dict[str, Any]:
+    """The run as `run.json` holds it."""
+    measured = result.measured
+    return {
+        "offramp": RUN_FORMAT,
+        "plan": plan_document(result.plan),
+        "topology": {"name": result.topology},
+        "samples": len(result.requests),
+        "predicted": estimate_document(result.predicted),
+        "replayed": None if result.replayed is None else estimate_document(result.replayed),
+        "measured": {
+            **({} if measured is None else asdict(measured)),
+            "compute_s": result.compute_s,
+            "communication_s": result.communication_s,
+        },
+        "outcomes": asdict(result.outcomes),
+        "requests": [asdict(request) for request in result.requests],
+    }
+
+
+def validation_document(validation: Validation) -> dict[str, Any]:
+    """The validation as `validation.json` holds it."""
+    return {
+        "offramp": VALIDATION_FORMAT,
+        "plans": [{**asdict(each), "plan": str(each.plan)} for each in validation.plans],
+        "latency": asdict(validation.latency),
+        "accuracy_worst_points": validation.accuracy_worst_points,
+        "exit_rate_worst_points": validation.exit_rate_worst_points,
+    }
+
+
+def write_run_result(result: RunResult, path: str | Path) -> None:
+    """Write `run.json` so that `read_result` reads it back. Raises `InputError` where it can't be written."""
+    replace_files({Path(path): json_text(run_document(result)).encode()})
+
+
+def write_validation(validation: Validation, path: str | Path) -> None:
+    """Write `validation.json` so that `read_result` reads it back. Raises `InputError` where it can't be written."""
+    replace_files({Path(path): json_text(validation_document(validation)).encode()})
