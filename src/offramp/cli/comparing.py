@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from offramp.cli.options import ExitsOption, JsonOption, ProfileArgument, TopologyOption, default_requirement
-from offramp.cli.output import requirement_words
+from offramp.cli.options import ExitsOption, JsonOption, ProfileArgument, TopologyOption
+from offramp.words import requirement_words
 
 if TYPE_CHECKING:
     from offramp.core.baselines import Row
@@ -38,6 +38,7 @@ def compare(
     from offramp.core.planner import Options, Planner, Requirement
     from offramp.files import read_profile, read_topology
     from offramp.files.quantities import TIME
+    from offramp.finding import default_requirement
 
     measured = read_profile(profile)
     name = None if exit_model is None else ExitModelName(exit_model.value)
@@ -58,7 +59,7 @@ def compare(
             }
         )
     else:
-        _print_rows(rows, asked=requirement_words(wanted, latency="latency"), judge=planner.exits.name.value)
+        _print_rows(rows, asked=requirement_words(wanted), judge=planner.exits.name.value)
 
 
 def row_document(row: Row) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def _print_rows(rows: Sequence[Row], *, asked: str, judge: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from offramp.cli.output import percent, seconds
+    from offramp.words import percent, seconds
 
     console = Console()
     console.print(

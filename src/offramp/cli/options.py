@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from offramp.core.estimate import PricedPlan
-    from offramp.core.planner import Options, Planner, Requirement
+    from offramp.core.planner import Options, Planner
     from offramp.core.profile import Profile
 
 
@@ -84,13 +81,3 @@ def _numbers(option: str, text: str) -> list[float]:
         return [float(number) for number in text.split(",")]
     except ValueError:
         fail(option, f"{text!r} is not a list of numbers", "write e.g. 0.1,0.2,0.4")
-
-
-def default_requirement(members: Sequence[PricedPlan]) -> Requirement:
-    """Where nothing is asked: within a point of the best accuracy on the frontier, `members`."""
-    from offramp.core.planner import Requirement
-    from offramp.errors import fail
-
-    if not members:
-        fail("requirements", "no plan is allowed at all", "allow some tier to hold the first block")
-    return Requirement(min_accuracy=max(0.0, members[-1].estimate.accuracy - 0.01))

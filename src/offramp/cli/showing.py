@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from offramp.core.certify import Certificate
-    from offramp.core.conflicts import WayOut
     from offramp.core.estimate import PricedPlan
-    from offramp.core.planner import Gap, Planner, Requirement
+    from offramp.core.planner import Planner
+    from offramp.finding import Found
 
 
 def plan_and_estimate(
@@ -40,7 +40,7 @@ def print_plan(planner: Planner, priced: PricedPlan, spread_s: float | None = No
     from rich.console import Console
     from rich.table import Table
 
-    from offramp.cli.output import percent, seconds
+    from offramp.words import percent, seconds
 
     console = Console()
     predicted = priced.estimate
@@ -78,61 +78,34 @@ def print_plan(planner: Planner, priced: PricedPlan, spread_s: float | None = No
     console.print(table)
 
 
-def print_answer(
-    planner: Planner,
-    wanted: Requirement,
-    shown: PricedPlan,
-    members: Sequence[PricedPlan],
-    ways: Sequence[WayOut],
-    *,
-    met: bool,
-    took_s: float,
-    spread: float | None,
-    certificate: Certificate | None,
-    gap: Gap | None,
-) -> None:
+def print_answer(planner: Planner, found: Found, spread: float | None) -> None:
     """Show what was asked, the plan found, how sure that is, and the frontier around it."""
     from rich.console import Console
     from rich.table import Table
 
-    from offramp.cli.output import percent, requirement_words, seconds
+    from offramp.words import headline, latency_name, percent, proof, seconds
 
     console = Console()
-    asked = requirement_words(wanted, latency=_latency_name(wanted))
-    aim = "most accurate" if wanted.min_accuracy is None else "fastest"
-    if met:
-        console.print(f"The {aim} plan with {asked}:", highlight=False)
+    wanted, shown, members = found.wanted, found.shown, found.members
+    if found.met:
+        console.print(f"{headline(planner, found)}:", highlight=False)
     else:
-        under = " under the constraints" if planner.options.constraints.stated else ""
-        console.print(f"[bold red]No plan has {asked}{under}.[/]", highlight=False)
-        for way in ways:
+        console.print(f"[bold red]{headline(planner, found)}.[/]", highlight=False)
+        for way in found.ways:
             given_up = " and ".join(name.replace("_", " ") for name in way.given_up)
             got = f"{percent(way.plan.estimate.accuracy)}, {seconds(wanted.latency.of(way.plan.estimate))}"
             console.print(f"  Give up {given_up}: {got}  {way.plan.plan}", highlight=False, soft_wrap=True)
         console.print("The nearest:")
     print_plan(planner, shown, spread)
-    proof = f"{'Optimal' if met else 'Proven'} among {planner.plans:,} plans, in {seconds(took_s)}."
-    if gap is not None:
-        proof = f"The search ended early, after {seconds(took_s)}: the best so far. Of the plans not looked at none is "
-        proof += f"faster than {seconds(gap.latency_s)} or more accurate than {percent(gap.accuracy)}."
-    if certificate is not None:
-        bound, sure = percent(certificate.bound), f"with confidence {certificate.confidence:g}"
-        held_back = f"{certificate.certifying_samples} held-back samples"
-        if certificate.floor is not None:
-            proof = f"The fastest of {certificate.tested} plans whose floor was tested on {held_back}, "
-            proof += "the most accurate first."
-        console.print(
-            f"On {held_back}: {percent(certificate.checked.accuracy)}; on new ones at least {bound} {sure}.",
-            highlight=False,
-        )
-    console.print(proof, highlight=False)
+    for sentence in proof(planner, found):
+        console.print(sentence, highlight=False)
     if members:
         rows = _thinned(members, shown)
         hidden = len(members) - len(rows)
         more = f"; {hidden} of them not shown here, --json has all" if hidden else ""
         console.print(f"\nThe frontier: {len(members)} plans that no other beats in both{more}", highlight=False)
         table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column(_latency_name(wanted), justify="right")
+        table.add_column(latency_name(wanted), justify="right")
         table.add_column("accuracy", justify="right")
         table.add_column("plan")
         for each in rows:
@@ -141,22 +114,18 @@ def print_answer(
         console.print(table)
 
 
-def _latency_name(wanted: Requirement) -> str:
-    return "latency" if wanted.latency.value == 0 else f"{wanted.latency.name.lower()} latency"
-
-
 def _thinned(members: Sequence[PricedPlan], shown: PricedPlan) -> list[PricedPlan]:
     """Some twenty members at most, evenly along the frontier, its ends and `shown` among them."""
     picked = {round(i * (len(members) - 1) / 19) for i in range(20)}
     return [each for i, each in enumerate(members) if i in picked or each == shown]
 
 
-def print_picture(planner: Planner, members: Sequence[PricedPlan], shown: PricedPlan, wanted: Requirement) -> None:
+def print_picture(planner: Planner, found: Found) -> None:
     """Draw the frontier in the terminal."""
     from rich.console import Console
 
     from offramp.plot import FrontierPicture, draw_in_terminal
 
     console = Console()
-    picture = FrontierPicture.of(planner, members, shown, wanted)
+    picture = FrontierPicture.of(planner, found.members, found.shown, found.wanted)
     print(draw_in_terminal(picture, width=min(console.width, 100), color=console.is_terminal))

@@ -128,9 +128,9 @@ def _kept(rows: Iterable[Row], found: list[Row]) -> Iterator[Row]:
 
 
 def _aim(requirement: Requirement) -> str:
-    from offramp.cli.output import requirement_words
+    from offramp.words import requirement_words
 
-    asked = requirement_words(requirement, latency=f"{requirement.latency.name.lower()} latency")
+    asked = requirement_words(requirement)
     aim = "most accurate" if requirement.min_accuracy is None else "fastest"
     return f"the {aim} plan with {asked}"
 
@@ -198,6 +198,6 @@ def _style(cell: int) -> str:
 
 
 def _value(axis: Axis, value: float) -> str:
-    from offramp.cli.output import rate, seconds
+    from offramp.words import rate, seconds
 
     return {"b/s": rate, "s": seconds, "": lambda number: f"{number:.4g}"}[axis.unit](value)

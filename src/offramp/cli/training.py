@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from offramp.cli.output import percent, print_json
+from offramp.cli.output import print_json
 from offramp.errors import MissingExtraError, fail
+from offramp.words import percent
 
 if TYPE_CHECKING:
     from offramp.core.backbone import Backbone

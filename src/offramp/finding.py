@@ -1,0 +1,87 @@
+"""From what is asked to the plan: the search, what stands in where nothing is asked, and how sure the answer is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from offramp.core.conflicts import WayOut, ways_out
+from offramp.core.estimate import Latency, PricedPlan
+from offramp.core.planner import Budget, Gap, Planner, Requirement, choose
+from offramp.errors import fail
+
+if TYPE_CHECKING:
+    from offramp.core.certify import Certificate
+    from offramp.files import Requirements
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What planning came to.
+
+    wanted: what was asked, or stands in where nothing was.
+    shown: the best plan, or where there is none what comes nearest.
+    met: whether it is what was asked for.
+    members: the frontier, fastest first; empty where it was not wanted.
+    ways: what could be given up where no plan meets it all.
+    certificate: what held-back samples say of `shown`, where that was asked.
+    gap: what is proven where the search was ended early.
+    took_s: how long the search took.
+    """
+
+    wanted: Requirement
+    shown: PricedPlan
+    met: bool
+    members: tuple[PricedPlan, ...]
+    ways: tuple[WayOut, ...]
+    certificate: Certificate | None
+    gap: Gap | None
+    took_s: float
+
+
+def find(planner: Planner, asked: Requirements, limits: Budget, *, frontier: bool, seed: int) -> Found:
+    """The plan that is asked for; without a requirement, the fastest within a point of the best accuracy.
+
+    frontier: whether the whole frontier is wanted.
+    seed: of the halves of the exit table.
+    Raises `InputError` where no plan is allowed at all, or the limits ended the search before there was one.
+    """
+    wanted = asked.requirement
+    members: tuple[PricedPlan, ...] = ()
+    began = time.perf_counter()
+    if frontier or wanted is None:
+        members, gap = planner.frontier_within(limits, Latency.MEAN if wanted is None else wanted.latency)
+        wanted = wanted or default_requirement(members)
+        answer = choose(members, wanted)
+    else:
+        answer = planner.best(wanted, limits)
+        gap = answer.gap
+    took_s = time.perf_counter() - began
+    if gap is not None and not (answer.best or answer.nearest):
+        fail("--time-limit", "the search ended before it found a plan", "give it more")
+    ways = () if answer.best or gap else ways_out(planner, wanted)
+    shown = answer.best or answer.nearest or (ways[0].plan if ways else None)
+    if shown is None:
+        fail("requirements", "no plan is allowed at all", "allow some tier to hold the first block")
+    certificate = _certificate(planner, wanted, asked, seed)
+    if certificate is not None:
+        shown = planner.price(certificate.plan)
+    met = answer.best is not None and (certificate is None or not asked.certify or certificate.certified)
+    return Found(wanted, shown, met, members, ways, certificate, gap, took_s)
+
+
+def _certificate(planner: Planner, wanted: Requirement, asked: Requirements, seed: int) -> Certificate | None:
+    if asked.confidence is None:
+        return None
+    from offramp.core.certify import audit, certify  # needs scipy, which takes a moment
+
+    return (certify if asked.certify else audit)(planner, wanted, confidence=asked.confidence, seed=seed)
+
+
+def default_requirement(members: Sequence[PricedPlan]) -> Requirement:
+    """Where nothing is asked: within a point of the best accuracy on the frontier, `members`."""
+    if not members:
+        fail("requirements", "no plan is allowed at all", "allow some tier to hold the first block")
+    return Requirement(min_accuracy=max(0.0, members[-1].estimate.accuracy - 0.01))
