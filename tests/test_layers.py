@@ -21,7 +21,8 @@ OURS = {
     "regimes": {"core", "fleet", "grid"},
     "plot": {"core", "regimes"},
     "nn": {"core"},
-    "cli": {"core", "files", "finding", "fleet", "grid", "nn", "plot", "regimes", "words"},
+    "runtime": {"core", "files", "bundle"},
+    "cli": {"core", "files", "finding", "fleet", "grid", "nn", "plot", "regimes", "runtime", "words"},
     "__init__": set(),
     "__main__": {"cli"},
 }
