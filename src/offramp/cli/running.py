@@ -1,0 +1,159 @@
+"""`offramp run`: a bundle at work on this machine, predicted beside measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from offramp.cli.options import JsonOption
+from offramp.cli.serving import DeadlineOption, WindowOption, require_runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from offramp.bundle import Manifest
+    from offramp.core.result import RunResult
+    from offramp.runtime.client import Answer
+
+SamplesOption = Annotated[
+    Path | None,
+    typer.Option(help="An npz of images and labels, or a folder of images. [default: the data set's held-out ones]"),
+]
+
+
+def run(
+    bundle: Annotated[Path, typer.Argument(help="The folder that `offramp build` wrote.")],
+    samples: SamplesOption = None,
+    count: Annotated[int, typer.Option(min=2, help="How many samples to send at most.")] = 100,
+    window: WindowOption = 1,
+    deadline: DeadlineOption = "60s",
+    emulate: Annotated[
+        bool, typer.Option("--emulate/--full-speed", help="Play the tiers' slowdowns; links are always emulated.")
+    ] = True,
+    out: Annotated[Path | None, typer.Option(help="Write what was predicted and measured to this JSON file.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Run a bundle on this machine: every tier a process, every link emulated. Shows predicted beside measured.
+
+    With one request in flight latencies are the model's; with more they hold the waiting too, which it leaves out.
+
+    Example: offramp run bundle --count 100
+    """
+    require_runtime()
+    from offramp.bundle import read_bundle
+    from offramp.files import read_profile, write_run_result
+    from offramp.files.quantities import TIME
+    from offramp.runtime.deployment import LocalDeployment
+    from offramp.runtime.measuring import run_result
+    from offramp.runtime.replaying import estimate_of, leaving, load
+
+    manifest = read_bundle(bundle)
+    images, labels = _samples(manifest, samples, count)
+    profile_path = bundle / "profile.json"
+    profile = read_profile(profile_path)
+    plan = manifest.plans[0]
+    replayed = None
+    if labels is not None:
+        found = leaving(load(bundle, manifest), plan, images, labels)
+        replayed = estimate_of(plan, found, profile=profile, topology=manifest.topology)
+    local = LocalDeployment(bundle, emulate=profile_path if emulate else None)
+    with local as deployment, deployment.client() as client:
+        answers = client.ask_all(images, deadline_s=TIME.parse(deadline), window=window)
+        finished = list(with_progress(answers, total=len(images), wanted=not json))
+    result = run_result(
+        finished,
+        labels,
+        plan=plan,
+        topology=manifest.topology.name,
+        predicted=manifest.estimate,
+        replayed=replayed,
+    )
+    if out:
+        write_run_result(result, out)
+    if json:
+        from offramp.cli.output import print_json
+        from offramp.files.results import run_document
+
+        print_json(run_document(result))
+    else:
+        _print_result(result, finished, emulated=emulate)
+
+
+def with_progress(answers: Iterable[Answer], *, total: int | None, wanted: bool) -> Iterator[Answer]:
+    """The answers, with a bar on stderr that goes on with them."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("samples"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not wanted) as bar:
+        task = bar.add_task("", total=total)
+        for answer in answers:
+            bar.update(task, advance=1)
+            yield answer
+
+
+def _samples(manifest: Manifest, source: Path | None, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+    """[S, C, H, W] samples and [S] labels, if they are known."""
+    from offramp.files.samples import read_samples
+
+    if source is not None:
+        return read_samples(source, shape=manifest.input_shape, most=count)[1:]
+    from offramp.cli.training import require_torch
+
+    require_torch()
+    from offramp.nn import catalog
+
+    held_out = catalog.dataset(manifest.dataset, seed=int(manifest.provenance["seed"])).test
+    return held_out.images[:count], held_out.labels[:count]
+
+
+def _print_result(result: RunResult, answers: list[Answer], *, emulated: bool) -> None:
+    """Predicted, replayed and measured side by side."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from offramp.cli.output import percent, seconds
+
+    console, measured, outcomes = Console(), result.measured, result.outcomes
+    console.print(f"[bold]{result.plan}[/bold]", highlight=False)
+    ended = f"{outcomes.answered} answered, {outcomes.degraded} degraded, {outcomes.failed} failed"
+    console.print(f"{len(result.requests)} samples: {ended}", highlight=False)
+    if measured is None:
+        console.print(f"[red]No answer at all. The first error: {answers[0].error}[/]", highlight=False)
+        raise typer.Exit(1)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("")
+    columns = [("predicted", result.predicted), ("on these samples", result.replayed)]
+    shown = [(heading, each) for heading, each in columns if each is not None]
+    for heading in (*(heading for heading, _ in shown), "measured", "off by"):
+        table.add_column(heading, justify="right")
+    nearest = shown[-1][1]
+    right = "-" if measured.accuracy is None else percent(measured.accuracy)
+    off = "-" if measured.accuracy is None else f"{100 * (measured.accuracy - nearest.accuracy):+.2f} points"
+    table.add_row("accuracy", *(percent(each.accuracy) for _, each in shown), right, off)
+    for name, predicted_s, measured_s in (
+        ("mean latency", [each.latency_s for _, each in shown], measured.latency_s),
+        ("p50", [each.percentile_s(50) for _, each in shown], measured.p50_s),
+        ("p95", [each.percentile_s(95) for _, each in shown], measured.p95_s),
+        ("p99", [each.percentile_s(99) for _, each in shown], measured.p99_s),
+    ):
+        off = f"{100 * (measured_s - predicted_s[-1]) / predicted_s[-1]:+.2f} %"
+        table.add_row(name, *map(seconds, predicted_s), seconds(measured_s), off)
+    for k, ((first, last), tier) in enumerate(zip(result.plan.blocks, result.plan.placement, strict=True)):
+        off = f"{100 * (measured.exit_rates[k] - nearest.exit_rates[k]):+.2f} points"
+        shares = (percent(each.exit_rates[k]) for _, each in shown)
+        table.add_row(f"leave {first}-{last}@{tier}", *shares, percent(measured.exit_rates[k]), off)
+    console.print(table)
+    if emulated:
+        real_s = sum((s.computed_ns - s.started_ns) / 1e9 for answer in answers for s in answer.trace)
+        console.print(
+            f"Stages were stretched to their tiers' predicted speed; the partitions themselves ran for "
+            f"{seconds(real_s / len(answers))} a sample here.",
+            highlight=False,
+            style="dim",
+        )

@@ -1,0 +1,214 @@
+"""`offramp worker` and `offramp infer`: the two ends of a deployment on real hosts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from offramp.cli.options import JsonOption
+from offramp.cli.output import percent, print_json, seconds
+from offramp.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from offramp.runtime.client import Answer
+
+CertsOption = Annotated[
+    Path | None, typer.Option(help="The folder with one's certificates from `offramp certs`. [default: no TLS]")
+]
+DeadlineOption = Annotated[str, typer.Option(help="Of each request, from the moment it is sent.")]
+WindowOption = Annotated[int, typer.Option(min=1, max=256, help="Requests in flight at once.")]
+
+
+def require_runtime() -> None:
+    """Raise `MissingExtraError` where the packages that run bundles are not installed."""
+    from importlib.util import find_spec
+
+    if any(find_spec(package) is None for package in ("zenoh", "onnxruntime", "msgspec", "cryptography")):
+        raise MissingExtraError("running bundles needs more packages: pip install 'offramp[run]'")
+
+
+def worker(
+    tier: Annotated[Path, typer.Argument(help="The tier's folder in a bundle: bundle/tiers/NAME.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen.")] = 7447,
+    host: Annotated[str | None, typer.Option(help="The address to listen at. [default: all of this machine]")] = None,
+    toward_cloud: Annotated[
+        str | None, typer.Option("--next", metavar="HOST:PORT", help="The next tier toward the cloud, if there is one.")
+    ] = None,
+    certs: CertsOption = None,
+    emulate: Annotated[
+        Path | None, typer.Option(help="A profile: take as long as it says that this tier takes, no less.")
+    ] = None,
+    queue: Annotated[int, typer.Option(min=1, max=65536, help="Tasks that may wait for their turn.")] = 32,
+    window: Annotated[int, typer.Option(min=1, max=256, help="Samples being handed to other tiers at once.")] = 4,
+    attached: Annotated[bool, typer.Option("--attached", help="End when standard input does.")] = False,
+) -> None:
+    """Run one tier of a bundle on this machine, until interrupted.
+
+    Start the tiers in any order: they find each other, also again after one was away.
+
+    Example: offramp worker bundle/tiers/smartphone --next base-station.local:7447
+    """
+    require_runtime()
+    import logging
+    import signal
+    import threading
+
+    from offramp.files import read_profile
+    from offramp.runtime.serving import Place, at_work
+    from offramp.runtime.worker import Limits
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    place = Place(port=port, host=host, toward_cloud=toward_cloud, certificates=certs)
+    profile = None if emulate is None else read_profile(emulate)
+    with at_work(tier, place, emulate=profile, limits=Limits(queue=queue, window=window)):
+        print(f"{tier.name} listens on port {port}", file=sys.stderr)
+        if attached:
+            threading.Thread(target=lambda: (sys.stdin.buffer.read(), stop.set()), daemon=True).start()
+        stop.wait()
+
+
+def infer(
+    bundle: Annotated[Path, typer.Argument(help="The bundle that the deployment runs.")],
+    samples: Annotated[Path, typer.Argument(help="A folder of images, or an npz of images and perhaps labels.")],
+    source: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the source tier listens.")],
+    destination: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where the destination listens. [default: as the source]")
+    ] = None,
+    certs: CertsOption = None,
+    count: Annotated[int | None, typer.Option(min=1, help="How many samples to send at most. [default: all]")] = None,
+    window: WindowOption = 4,
+    deadline: DeadlineOption = "10s",
+    out: Annotated[Path | None, typer.Option(help="Write the answers to this CSV file.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Send samples to a running deployment, print its answers, and measure.
+
+    Exit code 1 says that some samples got no answer.
+
+    Example: offramp infer bundle photos/ --source watch.local:7447
+    """
+    require_runtime()
+    from offramp.bundle import read_bundle
+    from offramp.cli.running import with_progress
+    from offramp.files.quantities import TIME
+    from offramp.files.samples import read_samples
+    from offramp.runtime.client import Client
+    from offramp.runtime.security import tls_config
+
+    manifest = read_bundle(bundle)
+    names, images, labels = read_samples(samples, shape=manifest.input_shape, most=count)
+    security = None if certs is None else tls_config(certs, [manifest.topology.source, manifest.topology.destination])
+    with Client(manifest, source=source, destination=destination or source, security=security) as client:
+        asked = client.ask_all(images, deadline_s=TIME.parse(deadline), window=window)
+        answers = list(with_progress(asked, total=len(images), wanted=not json))
+    rows = [answer_document(answer, names[answer.number], labels) for answer in answers]
+    if out:
+        _write_csv(rows, out)
+    summary = _summary(answers, labels)
+    if json:
+        print_json({"answers": rows, **summary})
+    else:
+        _print_answers(rows, summary)
+    if summary["failed"]:
+        raise typer.Exit(1)
+
+
+def switch(
+    bundle: Annotated[Path, typer.Argument(help="The bundle that the deployment runs.")],
+    plan: Annotated[str, typer.Option(help="One of the bundle's plans, in one line; its thresholds are free.")],
+    source: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the source tier listens.")],
+    certs: CertsOption = None,
+) -> None:
+    """Have the samples that arise from now on go by another plan; those in flight end by theirs.
+
+    Example: offramp switch bundle --source watch.local:7447 --plan "1-3@watch 4-10@phone T=0.30"
+    """
+    require_runtime()
+    from offramp.bundle import read_bundle
+    from offramp.files import read_plan
+    from offramp.runtime.client import Client
+    from offramp.runtime.security import tls_config
+
+    manifest = read_bundle(bundle)
+    security = None if certs is None else tls_config(certs, [manifest.topology.source])
+    with Client(manifest, source=source, destination=source, security=security) as client:
+        before = client.current_plan()
+        client.switch(read_plan(plan))
+        print(f"{before}  ->  {client.current_plan()}")
+
+
+def answer_document(answer: Answer, name: str, labels: NDArray[np.int64] | None) -> dict[str, Any]:
+    """One answer for machines."""
+    return {
+        "sample": name,
+        "class": answer.label,
+        "label": None if labels is None else int(labels[answer.number]),
+        "probability": None if answer.label is None else float(answer.probabilities.max()),
+        "exit": answer.exit,
+        "degraded": answer.degraded,
+        "known_accuracy": answer.accuracy if answer.label is not None else None,
+        "latency_s": answer.latency_s,
+        "error": answer.error or None,
+    }
+
+
+def _summary(answers: list[Answer], labels: NDArray[np.int64] | None) -> dict[str, Any]:
+    import numpy as np
+
+    answered = [answer for answer in answers if answer.label is not None]
+    times = np.array([answer.latency_s for answer in answered])
+    right = [answer.label == labels[answer.number] for answer in answered] if labels is not None else []
+    return {
+        "answered": len(answered),
+        "degraded": sum(answer.degraded for answer in answered),
+        "failed": len(answers) - len(answered),
+        "accuracy": float(np.mean(right)) if right else None,
+        "latency_s": float(times.mean()) if len(times) else None,
+        **{f"p{q}_s": float(np.percentile(times, q)) if len(times) else None for q in (50, 95, 99)},
+    }
+
+
+def _print_answers(rows: list[dict[str, Any]], summary: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading, justify in (("sample", "left"), ("class", "right"), ("sure", "right"), ("left at", "right")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    table.add_column("latency", justify="right")
+    table.add_column("")
+    for row in rows:
+        if row["error"]:
+            table.add_row(row["sample"], "-", "-", "-", seconds(row["latency_s"]), f"[red]{row['error']}[/]")
+            continue
+        known = f"degraded: such answers are right in {percent(row['known_accuracy'])}" if row["degraded"] else ""
+        left_at = f"partition {row['exit'] + 1}"
+        sure = percent(row["probability"])
+        table.add_row(row["sample"], str(row["class"]), sure, left_at, seconds(row["latency_s"]), known)
+    console.print(table)
+    counts = ", ".join(f"{summary[key]} {key}" for key in ("answered", "degraded", "failed"))
+    console.print(f"{len(rows)} samples: {counts}", highlight=False)
+    if summary["accuracy"] is not None:
+        console.print(f"accuracy {percent(summary['accuracy'])}", highlight=False)
+    if summary["latency_s"] is not None:
+        tail = "   ".join(f"p{q} {seconds(summary[f'p{q}_s'])}" for q in (50, 95, 99))
+        console.print(f"latency {seconds(summary['latency_s'])} on average   {tail}", highlight=False)
+
+
+def _write_csv(rows: list[dict[str, Any]], path: Path) -> None:
+    import csv
+
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*rows[0]])
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,141 @@
+"""What travels between tiers: a small versioned header and the raw bytes of one tensor.
+
+::
+
+    "OFR" | version, 1 byte | length of the header, 2 bytes | header, msgpack | tensor
+
+Everything that arrives is untrusted: a message is taken apart only if it is no longer than its reader says, nothing
+is allocated by a length that it claims, and the header's fields are checked against their types and bounds. The
+tensor's shape is never sent: it is the reader's own bundle that knows it.
+"""
+
+import struct
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+from offramp.core.topology import MOST_TIERS
+
+VERSION = 1
+MOST_HEADER_BYTES = 8192
+
+_PREFIX = struct.Struct("<3sBH")
+_MAGIC = b"OFR"
+_MOST_STAGES = 64
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1024)]
+Nanoseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=2048)]
+RequestId: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class MessageError(ValueError):
+    """These bytes are not a message of this version, or not one that may arrive here."""
+
+
+class Stage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What one partition did to a sample, by the clock of its tier: nanoseconds since 1970.
+
+    tier: its place on the line, device 0.
+    partition: counted from 0.
+    arrived_ns, started_ns, computed_ns, done_ns: the message was there; its turn had come; the branch had answered;
+        the result or the output was ready to travel.
+    """
+
+    tier: Annotated[int, msgspec.Meta(ge=0, lt=MOST_TIERS)]
+    partition: Count
+    arrived_ns: Nanoseconds
+    started_ns: Nanoseconds
+    computed_ns: Nanoseconds
+    done_ns: Nanoseconds
+
+
+Trace: TypeAlias = Annotated[tuple[Stage, ...], msgspec.Meta(max_length=_MOST_STAGES)]
+
+
+class Task(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="task"):
+    """A sample on its way: its tensor is the input of `partition` (the raw input where that is 0).
+
+    deployment: id of the bundle that it is for.
+    request: id, the same on every try.
+    client: whom the destination hands the answer to.
+    plan: in one line; every request carries its own, so that a new plan never disturbs what is in flight.
+        Empty where the source tier is to use its current one.
+    left_s: seconds until the deadline.
+    born_ns: when the sample arose at the source, by the source's clock; 0 before the source has it.
+    """
+
+    deployment: Text
+    request: RequestId
+    client: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{1,32}$")]
+    plan: Text
+    partition: Count
+    left_s: Annotated[float, msgspec.Meta(gt=0, le=86400)]
+    born_ns: Nanoseconds = 0
+    trace: Trace = ()
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="outcome"):
+    """How a request ended: its tensor is the branch's probabilities, empty where there is an error.
+
+    partition: at whose branch the sample left, counted from 0.
+    degraded: it should have gone on, but could not be passed on.
+    accuracy: what this branch is known to reach on samples like this one, on the validation split.
+    error: why there is no answer; empty where there is one.
+    arrived_ns: when the destination had it, by the destination's clock; 0 before.
+    """
+
+    deployment: Text
+    request: RequestId
+    client: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{1,32}$")]
+    plan: Text
+    partition: Count
+    left_s: Annotated[float, msgspec.Meta(gt=0, le=86400)]
+    born_ns: Nanoseconds
+    degraded: bool = False
+    accuracy: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    error: Text = ""
+    trace: Trace = ()
+    arrived_ns: Nanoseconds = 0
+
+
+Message: TypeAlias = Task | Outcome
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Message)
+
+
+def pack(message: Message, tensor: bytes) -> bytes:
+    """The bytes of a message. Raises `ValueError` for one that no reader would take."""
+    header = _encoder.encode(message)
+    if len(header) > MOST_HEADER_BYTES:
+        raise ValueError(f"a header of {len(header)} bytes is longer than {MOST_HEADER_BYTES}")
+    return _PREFIX.pack(_MAGIC, VERSION, len(header)) + header + tensor
+
+
+def unpack(data: bytes, *, most_tensor_bytes: int) -> tuple[Message, memoryview]:
+    """The message in `data` and its tensor's bytes, which are not copied.
+
+    Raises `MessageError` for anything else than a whole message of this version, with a tensor no longer than
+    `most_tensor_bytes`.
+    """
+    if len(data) > _PREFIX.size + MOST_HEADER_BYTES + most_tensor_bytes:
+        raise MessageError(f"{len(data)} bytes are more than any message for this tier has")
+    if len(data) < _PREFIX.size:
+        raise MessageError(f"{len(data)} bytes are no message")
+    magic, version, length = _PREFIX.unpack_from(data)
+    if magic != _MAGIC:
+        raise MessageError("this is no message of Offramp")
+    if version != VERSION:
+        raise MessageError(f"the message is of version {version}, this program speaks version {VERSION}")
+    body = memoryview(data)[_PREFIX.size :]
+    if length > min(len(body), MOST_HEADER_BYTES):
+        raise MessageError(f"the header claims {length} bytes, there are {len(body)}")
+    try:
+        message: Message = _decoder.decode(body[:length])
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise MessageError(f"the header is not valid: {error}") from error
+    tensor = body[length:]
+    if len(tensor) > most_tensor_bytes:
+        raise MessageError(f"a tensor of {len(tensor)} bytes is more than the {most_tensor_bytes} that may come")
+    return message, tensor

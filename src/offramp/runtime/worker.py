@@ -1,0 +1,310 @@
+"""One tier at work: it takes tasks, runs its partitions, and sends results and outputs where they belong."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import zenoh
+
+from offramp.bundle.manifest import TierManifest
+from offramp.core.latency import propagation_s, transmission_s
+from offramp.engine import Session as Engine
+from offramp.runtime import session as network
+from offramp.runtime.admission import Admission, Job, Seen
+from offramp.runtime.computing import Partitions
+from offramp.runtime.courier import FULL, Courier, Terms, UndeliveredError
+from offramp.runtime.outbox import Outbox
+from offramp.runtime.pace import Pace, wait_until
+from offramp.runtime.shelter import Kept, Shelter
+from offramp.runtime.wire import MessageError, Outcome, Stage, Task, unpack
+
+_LOG = logging.getLogger(__name__)
+_LEAST_PATIENCE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a tier takes on.
+
+    queue: tasks that wait for their turn; more are refused, and wait at the tier that sends them.
+    window: hand-overs to other tiers under way at once.
+    """
+
+    queue: int = 32
+    window: int = 4
+
+
+class Worker:
+    """A tier of a deployment, from its construction until `close`.
+
+    tier: its part of the bundle.
+    engines: its partitions, loaded, by first and last block.
+    session: its place in the network.
+    pace: how slow to play; None to be as fast as this machine.
+    """
+
+    def __init__(
+        self,
+        tier: TierManifest,
+        engines: Mapping[tuple[int, int], Engine],
+        session: zenoh.Session,
+        *,
+        pace: Pace | None = None,
+        limits: Limits = Limits(),
+    ) -> None:
+        topology = tier.topology
+        self._tier, self._pace, self._limits = tier, pace, limits
+        self._names = [each.name for each in topology.tiers]
+        self._here = topology.index(tier.tier)
+        self._destination = topology.index(topology.destination)
+        bits = np.array(tier.object_bits, np.float64)
+        self._travel_s = propagation_s(topology)[:, :, None] + transmission_s(topology, bits)
+        self._result = len(bits) - 1
+
+        self._admission = Admission(tier)
+        self._partitions = Partitions(tier, engines, pace)
+        self._plan = str(tier.plans[0])
+        self._jobs: queue.Queue[Job | None] = queue.Queue(limits.queue)
+        self._accepted, self._concluded = Seen(), Seen()
+        self._courier, self._shelter = Courier(session), Shelter()
+        self._onward = Outbox("onward", window=limits.window)
+        self._homeward = Outbox("homeward", window=2 * limits.window)
+
+        self._thread = threading.Thread(target=self._work, name="partitions", daemon=True)
+        self._thread.start()
+        self._declared = [
+            session.declare_queryable(network.work_key(self._here), self._on_task),
+            session.declare_queryable(network.result_key(self._here), self._on_outcome),
+            session.declare_queryable(network.plan_key(self._here), self._on_plan),
+            session.liveliness().declare_subscriber(network.alive_key("*"), self._on_sign_of_life),
+            # Last: who sees it finds the rest in place.
+            session.liveliness().declare_token(network.alive_key(self._here)),
+        ]
+
+    def close(self) -> None:
+        """Take nothing more, finish what has its turn, and leave the network."""
+        for each in reversed(self._declared):
+            each.undeclare()
+        self._jobs.put(None)
+        self._thread.join()
+        self._onward.close()
+        self._homeward.close()
+
+    # What arrives. These run in Zenoh's threads: they check, put aside and acknowledge.
+
+    def _on_task(self, query: zenoh.Query) -> None:
+        arrived_ns = time.time_ns()
+        with query:
+            try:
+                message, tensor = self._unpack(query)
+                if not isinstance(message, Task):
+                    raise MessageError("an outcome where tasks are taken")
+                job = self._admission.job(message, tensor, current=self._plan, arrived_ns=arrived_ns)
+                self._accept(job)
+            except (MessageError, queue.Full) as error:
+                refuse(query, error)
+            else:
+                query.reply(query.key_expr, b"")
+
+    def _accept(self, job: Job) -> None:
+        """Put the job into the queue, unless it is a second try of one that is there. Raises `queue.Full`."""
+        key = (job.task.request, job.task.partition)
+        if not self._accepted.add(key):
+            return
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            self._accepted.discard(key)
+            raise
+
+    def _on_outcome(self, query: zenoh.Query) -> None:
+        arrived_ns = time.time_ns()
+        with query:
+            try:
+                message, tensor = self._unpack(query)
+                if not isinstance(message, Outcome):
+                    raise MessageError("a task where outcomes are taken")
+                self._admission.same_deployment(message.deployment)
+                if self._here != self._destination:
+                    raise MessageError(f"{self._tier.tier} is not the destination")
+                self._conclude(message, bytes(tensor), arrived_ns=arrived_ns, wait=False)
+            except (MessageError, queue.Full) as error:
+                refuse(query, error)
+            else:
+                query.reply(query.key_expr, b"")
+
+    def _on_plan(self, query: zenoh.Query) -> None:
+        with query:
+            try:
+                if self._tier.tier != self._tier.topology.source:
+                    raise MessageError(f"{self._tier.tier} is not the source")
+                wanted = bytes(query.payload or b"")[:4096].decode(errors="replace")
+                if wanted:
+                    self._plan = str(self._admission.plan(wanted))
+            except MessageError as error:
+                refuse(query, error)
+            else:
+                query.reply(query.key_expr, self._plan.encode())
+
+    def _on_sign_of_life(self, sample: zenoh.Sample) -> None:
+        if sample.kind is not zenoh.SampleKind.DELETE:
+            return
+        tier = int(str(sample.key_expr).split("/")[1])
+        saved = self._shelter.evacuate(tier)
+        if saved:
+            _LOG.warning("%s is gone: answering %d samples from here", self._names[tier], len(saved))
+        for kept in saved:
+            self._end(kept.outcome, kept.tensor, kept.deadline_s)
+
+    def _unpack(self, query: zenoh.Query) -> tuple[Task | Outcome, memoryview]:
+        payload = query.payload
+        if payload is None:
+            raise MessageError("an empty message")
+        return unpack(payload.to_bytes(), most_tensor_bytes=self._admission.most_tensor_bytes)
+
+    # What is done, one job after the other.
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if time.monotonic() > job.deadline_s:
+                continue  # who asked has stopped waiting
+            try:
+                if job.plan.placement[job.task.partition] == self._tier.tier:
+                    self._serve(job)
+                else:
+                    self._forward(job)
+            except Exception as error:  # a worker outlives whatever one sample does to it
+                _LOG.exception("request %d failed", job.task.request)
+                failed = self._outcome(job, job.task.partition, error=f"{self._tier.tier}: {error}")
+                self._end(failed, b"", job.deadline_s)
+
+    def _serve(self, job: Job) -> None:
+        """Run the partitions that are here, and send the sample on or its result home."""
+        done = self._partitions.run(job)
+        outcome = self._outcome(job, done.partition, trace=done.trace, degraded=not done.leaves)
+        if done.leaves:
+            self._end(outcome, done.result, job.deadline_s)
+            return
+        task = msgspec.structs.replace(
+            job.task, plan=str(job.plan), partition=done.partition + 1, born_ns=outcome.born_ns, trace=outcome.trace
+        )
+        taker = self._names.index(job.plan.placement[task.partition])
+        item = job.plan.ends[done.partition]
+        self._onward.put(lambda: self._hand_over(job, task, done.activation, taker, item, (outcome, done.result)))
+
+    def _forward(self, job: Job) -> None:
+        """Send a raw input that arose here to the tier of the first partition."""
+        began_ns = time.monotonic_ns()
+        task = msgspec.structs.replace(job.task, plan=str(job.plan), born_ns=job.task.born_ns or job.arrived_ns)
+        if self._pace is not None:
+            wait_until(began_ns + self._pace.forward_ns(job.plan.codec))
+        taker = self._names.index(job.plan.placement[0])
+        self._onward.put(lambda: self._hand_over(job, task, bytes(job.tensor), taker, 0, None))
+
+    # What is sent. These run in the outboxes' threads.
+
+    def _hand_over(
+        self, job: Job, task: Task, tensor: bytes, taker: int, item: int, own: tuple[Outcome, bytes] | None
+    ) -> None:
+        """Pass a sample on; where that can't be done, answer it from here.
+
+        item: what travels, as `Costs` counts: 0 the input, i the output of block i.
+        own: what the branch here says of the sample; None where there is none.
+        """
+        if own is not None:
+            self._shelter.keep(Kept(*own, taker, job.deadline_s))
+        try:
+            self._courier.deliver(network.work_key(taker), task, tensor, self._terms(job, taker, item))
+        except UndeliveredError as error:
+            self._shelter.release(task.request)
+            _LOG.info("request %d not handed to %s: %s", task.request, self._names[taker], error)
+            if own is None:
+                reason = f"the input can't be passed on to {self._names[taker]}: {error}"
+                own = self._outcome(job, 0, error=reason), b""
+            self._end(*own, job.deadline_s)
+
+    def _terms(self, job: Job, taker: int, item: int) -> Terms:
+        """Time for two tries, and some left for an answer from here."""
+        there_s = float(self._travel_s[self._here, taker, item])
+        home_s = float(self._travel_s[self._here, self._destination, self._result])
+        # Before this message, those of the whole window may be on the way.
+        patience_s = max(_LEAST_PATIENCE_S, 3 * (self._limits.window + 1) * there_s)
+        last_s = job.deadline_s - 3 * home_s - 0.1
+        return Terms(
+            deadline_s=job.deadline_s,
+            give_up_s=min(last_s, time.monotonic() + 2 * patience_s),
+            travel_s=there_s,
+            patience_s=patience_s,
+        )
+
+    def _end(self, outcome: Outcome, tensor: bytes, deadline_s: float) -> None:
+        """Get an outcome to the destination, which may be here."""
+        if self._here == self._destination:
+            self._conclude(outcome, tensor, arrived_ns=time.time_ns(), wait=True)
+        else:
+            key = network.result_key(self._destination)
+            self._homeward.put(lambda: self._send_home(key, outcome, tensor, deadline_s))
+
+    def _conclude(self, outcome: Outcome, tensor: bytes, *, arrived_ns: int, wait: bool) -> None:
+        """At the destination: hand the first outcome of a request to its client, and drop any other.
+
+        wait: until there is room for it; raises `queue.Full` where there is none and this is False.
+        """
+        if not self._concluded.add(outcome.request):
+            return
+        final = msgspec.structs.replace(outcome, arrived_ns=arrived_ns)
+        key, deadline_s = network.client_key(outcome.client), time.monotonic() + outcome.left_s
+
+        def send() -> None:
+            self._send_home(key, final, tensor, deadline_s)
+
+        if wait:
+            self._homeward.put(send)
+        elif not self._homeward.offer(send):
+            self._concluded.discard(outcome.request)
+            raise queue.Full
+
+    def _send_home(self, key: str, outcome: Outcome, tensor: bytes, deadline_s: float) -> None:
+        travel_s = float(self._travel_s[self._here, self._destination, self._result])
+        terms = Terms(
+            deadline_s=deadline_s,
+            give_up_s=deadline_s,
+            travel_s=travel_s,
+            patience_s=max(_LEAST_PATIENCE_S, 10 * travel_s),
+        )
+        try:
+            self._courier.deliver(key, outcome, tensor, terms)
+        except UndeliveredError as error:
+            _LOG.warning("the answer to request %d did not get to %s: %s", outcome.request, key, error)
+
+    def _outcome(
+        self, job: Job, k: int, *, trace: tuple[Stage, ...] = (), degraded: bool = False, error: str = ""
+    ) -> Outcome:
+        task, accuracy = job.task, 0.0
+        if not error:
+            partition = self._admission.partition(job.plan, k)
+            known = partition.staying_accuracy if degraded else None
+            accuracy = partition.accuracy if known is None else known
+        return Outcome(
+            deployment=task.deployment,
+            request=task.request,
+            client=task.client,
+            plan=str(job.plan),
+            partition=k,
+            left_s=max(job.deadline_s - time.monotonic(), 0.001),
+            born_ns=task.born_ns or job.arrived_ns,
+            degraded=degraded,
+            accuracy=accuracy,
+            error=error[:500],
+            trace=trace or task.trace,
+        )
+
+
+def refuse(query: zenoh.Query, error: Exception) -> None:
+    """Answer a query with the reason why what it brought is not taken."""
+    query.reply_err((FULL if isinstance(error, queue.Full) else str(error)).encode())
