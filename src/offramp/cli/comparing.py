@@ -12,6 +12,7 @@ from offramp.words import requirement_words
 
 if TYPE_CHECKING:
     from offramp.core.baselines import Row
+    from offramp.core.planner import Planner, Requirement
 
 
 def compare(
@@ -60,6 +61,7 @@ def compare(
         )
     else:
         _print_rows(rows, asked=requirement_words(wanted), judge=planner.exits.name.value)
+        _print_drawings(planner, wanted)
 
 
 def row_document(row: Row) -> dict[str, Any]:
@@ -109,6 +111,22 @@ def _print_rows(rows: Sequence[Row], *, asked: str, judge: str) -> None:
     console.print(
         '"Offramp is": at an accuracy no lower than the row\'s; "-" where it has no plan so accurate.', style="dim"
     )
+
+
+def _print_drawings(planner: Planner, wanted: Requirement) -> None:
+    from rich.console import Console
+
+    from offramp.cli.drawing import print_frontier, print_placement
+    from offramp.core.planner import choose
+
+    members = planner.frontier(wanted.latency)
+    answer = choose(members, wanted)
+    ours = answer.best or answer.nearest
+    if ours is not None:
+        console = Console()
+        console.print("\nOfframp's plan:", highlight=False)
+        print_placement(console, planner.topology, ours)
+        print_frontier(console, members, ours, wanted, most=6)
 
 
 def _gain(gain: float | None) -> str:

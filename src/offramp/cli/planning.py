@@ -190,8 +190,13 @@ def _limits(planner: Planner, time_limit: str | None, memory_limit: str | None) 
     waiting: AbstractContextManager[object] = nullcontext()
     if sys.stderr.isatty():
         from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        waiting = Console(stderr=True).status("searching")
+        most = "" if time_limit is None else f"of at most {time_limit}"
+        columns = (SpinnerColumn(), TextColumn("searching"), TimeElapsedColumn(), TextColumn(most))
+        bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        bar.add_task("")
+        waiting = bar
     try:
         with waiting:
             yield budget
