@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from offramp.core import admission
 from offramp.core.backbone import Backbone, Block
 from offramp.core.constraints import Constraints, Prices
 from offramp.core.counting import space_size
 from offramp.core.estimate import Latency
 from offramp.core.exits import Additive, exit_model
+from offramp.core.plan import Plan
 from offramp.core.planner import Budget, Options, Planner, Requirement, choose
 from offramp.core.profile import ExitTable, Profile, Timing
 from offramp.core.topology import Link, Tier, Topology
@@ -149,6 +151,26 @@ def test_frontier_of_the_wider_space(case: tuple[World, Options, Latency], compi
         for each in planner.frontier(latency)
     ]
     assert found == frontier_by_trying(world, options, latency, thresholds)
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=cases())
+def test_what_is_allowed_is_what_the_rules_say(case: tuple[World, Options, Latency]) -> None:
+    world, options, _ = case
+    profile, topology = world.profile, world.topology
+    thresholds = [0.25, 0.5] if profile.exit_table is not None else profile.exits.thresholds.tolist()
+    planner = Planner.of(profile, topology, thresholds=thresholds, options=options)
+    # The search space of wider options: some of these plans have more exits on a tier than are allowed.
+    every = oracle.every_wide_plan(
+        len(profile.backbone.blocks), len(topology.tiers), thresholds, exits_per_tier=2,
+        per_exit=profile.exit_table is not None,
+    )  # fmt: skip
+    for ends, places, cuts in every:
+        priced = planner.price(Plan(ends, tuple(topology.tiers[j].name for j in places), cuts))
+        within = max(len(list(run)) for _, run in itertools.groupby(places)) <= options.exits_per_tier
+        uniform = options.threshold_per_exit or len(set(cuts)) <= 1
+        ruled = allowed(world, options.constraints, ends, places, list(priced.estimate.exit_rates))
+        assert admission.allowed(planner, priced) == (within and uniform and ruled), priced.plan
 
 
 @settings(max_examples=100, deadline=None)
