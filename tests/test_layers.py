@@ -20,9 +20,11 @@ OURS = {
     "fleet": {"core", "grid"},
     "regimes": {"core", "fleet", "grid"},
     "plot": {"core", "regimes"},
+    "plot_results": {"core", "plot"},
+    "report": {"core", "diagram", "files", "finding", "plot", "plot_results", "words"},
     "nn": {"core"},
     "runtime": {"core", "files", "bundle"},
-    "cli": {"core", "files", "finding", "fleet", "grid", "nn", "plot", "regimes", "runtime", "words"},
+    "cli": {"core", "files", "finding", "fleet", "grid", "nn", "plot", "regimes", "report", "runtime", "words"},
     "__init__": set(),
     "__main__": {"cli"},
 }

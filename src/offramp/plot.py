@@ -56,32 +56,35 @@ def _point(priced: PricedPlan, requirement: Requirement) -> tuple[float, float]:
 
 
 # Okabe and Ito's palette, which color-blind readers can tell apart; by number of partitions.
-_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442", "#000000")
+COLORS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442", "#000000")
 
 
 def draw_frontier(picture: FrontierPicture, ax: Axes) -> None:
     """Draw on `ax`: the frontier as steps, members colored by number of partitions, the requirement dashed."""
+    from matplotlib import rcParams
+
+    ink = rcParams["text.color"]
     latencies = [latency for latency, _, _ in picture.frontier]
     accuracies = [accuracy for _, accuracy, _ in picture.frontier]
     ax.plot(latencies, accuracies, drawstyle="steps-post", color="0.6", linewidth=1, zorder=1)
     for parts in sorted({count for _, _, count in picture.frontier}):
         points = [(latency, accuracy) for latency, accuracy, count in picture.frontier if count == parts]
         label = "1 partition" if parts == 1 else f"{parts} partitions"
-        color = _COLORS[(parts - 1) % len(_COLORS)]
+        color = COLORS[(parts - 1) % len(COLORS)]
         ax.scatter(*zip(*points, strict=True), s=26, color=color, label=label, zorder=2)
     ax.scatter(
         *picture.chosen,
         s=150,
         facecolors="none",
-        edgecolors="black",
+        edgecolors=ink,
         linewidths=1.6,
         zorder=3,
         label=picture.chosen_text,
     )
     if picture.floor is not None:
-        ax.axhline(picture.floor, color="0.2", linestyle="--", linewidth=1, label="required accuracy")
+        ax.axhline(picture.floor, color=ink, linestyle="--", linewidth=1, label="required accuracy")
     if picture.limit is not None:
-        ax.axvline(picture.limit, color="0.2", linestyle="--", linewidth=1, label="latency limit")
+        ax.axvline(picture.limit, color=ink, linestyle="--", linewidth=1, label="latency limit")
     ax.set(xlabel=f"{picture.latency} (ms)", ylabel="accuracy (%)", title=picture.title)
     if _wants_log(latencies):
         ax.set_xscale("log")

@@ -27,7 +27,7 @@ def run_json(*arguments: object) -> dict:
 
 @pytest.mark.parametrize(
     "command",
-    ["auto", "train", "profile", "plan", "compare", "sweep", "estimate", "topology", "schema"],
+    ["auto", "train", "profile", "plan", "compare", "sweep", "estimate", "report", "topology", "schema"],
 )
 def test_help_has_an_example(command: str) -> None:
     done = run(command, "--help")

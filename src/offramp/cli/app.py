@@ -9,6 +9,7 @@ from offramp.cli.auto import auto
 from offramp.cli.comparing import compare
 from offramp.cli.inspecting import schema, topology
 from offramp.cli.planning import estimate, plan
+from offramp.cli.reporting import report
 from offramp.cli.sweeping import sweep
 from offramp.cli.training import profile, train
 from offramp.errors import OfframpError
@@ -21,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help comes a quarter of a second sooner
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (auto, train, profile, plan, compare, sweep, estimate, topology, schema):
+for command in (auto, train, profile, plan, compare, sweep, estimate, report, topology, schema):
     app.command()(command)
 
 

@@ -1,0 +1,127 @@
+"""What the pictures show is what the library computes; they can be drawn whatever the numbers."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offramp.core.baselines import Row
+from offramp.core.estimate import Estimate
+from offramp.core.plan import Plan
+from offramp.core.result import Achieved, RunResult, ValidatedPlan, Validation
+from offramp.plot_results import AgreementPicture, Curve, DistributionPicture, SystemsPicture, TermsPicture
+from offramp.report import Study
+from offramp.report.blocks import Figure, Picture
+from offramp.report.figures import svg
+
+
+def reached(curve: Curve, percent: float) -> float:
+    """The least latency, in ms, that so many of a hundred samples don't exceed, read off the curve."""
+    return next(time for time, share in zip(curve.latencies, curve.shares, strict=True) if share >= percent - 1e-9)
+
+
+def test_terms_add_up_to_the_latency(study: Study) -> None:
+    estimates = [(str(each.plan), each.estimate) for each in study.found.members]
+    picture = TermsPicture.of(estimates)
+    totals = [sum(values) for values in zip(*(values for _, values in picture.terms), strict=True)]
+    assert totals == pytest.approx([1000 * estimate.latency_s for _, estimate in estimates])
+
+
+def test_the_predicted_curve_has_the_estimates_percentiles(study: Study) -> None:
+    for member in study.found.members:
+        curve = DistributionPicture.predicted("", member.estimate)
+        assert curve.shares[-1] == pytest.approx(100)
+        for percent in (1, 50, 95, 99):
+            assert reached(curve, percent) == pytest.approx(1000 * member.estimate.percentile_s(percent))
+
+
+def test_the_measured_curve_has_the_runs_percentiles(run: RunResult) -> None:
+    curve, measured = DistributionPicture.measured("", run), run.measured
+    assert measured is not None
+    assert len(curve.latencies) == 299
+    assert [reached(curve, percent) for percent in (50, 95, 99)] == pytest.approx(
+        [1000 * measured.p50_s, 1000 * measured.p95_s, 1000 * measured.p99_s]
+    )
+    assert list(curve.latencies) == sorted(curve.latencies)
+
+
+def test_the_scatter_holds_every_plan(validation: Validation) -> None:
+    picture = AgreementPicture.of(validation)
+    ((name, points),) = picture.points
+    assert name == "mobile"
+    predicted, measured = zip(*points, strict=True)
+    assert predicted == tuple(1000 * each.predicted.latency_s for each in validation.plans)
+    assert measured == tuple(1000 * each.measured.latency_s for each in validation.plans)
+
+
+def test_every_system_has_its_row(study: Study) -> None:
+    picture = SystemsPicture.of(study.systems, latency="latency")
+    assert [row[0] for row in picture.rows] == [row.system for row in study.systems]
+    assert picture.rows[-1][1:] == (
+        1000 * study.found.shown.estimate.latency_s, 100 * study.found.shown.estimate.accuracy, True,
+    )  # fmt: skip
+
+
+times = st.sampled_from([0.0, 1e-6, 0.125, 4.0, 3000.0])
+
+
+@st.composite
+def pictures(draw: st.DrawFn) -> Picture:
+    n = draw(st.integers(1, 3))
+
+    def estimate() -> Estimate:
+        terms = [draw(times) for _ in range(4)]
+        latencies = tuple(draw(times) for _ in range(n))
+        return Estimate(0.5, sum(terms), (1 / n,) * n, (1.0,) * n, *terms, latencies)
+
+    kind = draw(st.integers(0, 3))
+    if kind == 0:
+        return TermsPicture.of([(f"plan {i} <&>", estimate()) for i in range(n)])
+    if kind == 1:
+        return DistributionPicture(tuple(DistributionPicture.predicted(f"<{i}>", estimate()) for i in range(n)))
+    if kind == 2:
+        rows = [
+            Row(name, "plan", each := estimate(), each.latency_s, i % 2 == 0, None)
+            for i, name in enumerate(["<b>&", *"xyz"[:n], "Offramp"])
+        ]
+        return SystemsPicture.of(rows, latency="p95 latency")
+
+    def figures(time: float) -> Achieved:
+        return Achieved(accuracy=0.5, latency_s=time, exit_rates=(1.0,))
+
+    return AgreementPicture.of(
+        Validation(
+            tuple(
+                ValidatedPlan(
+                    topology=f"<{i % 2}>", plan=Plan((1,), ("t",), ()), samples=1, predicted=figures(draw(times)),
+                    measured=figures(draw(times.filter(bool))),
+                )
+                for i in range(n)
+            )
+        )
+    )  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(pictures())
+def test_any_numbers_and_names_can_be_drawn(picture: Picture) -> None:
+    drawn = svg(Figure("figure", "what it shows", picture), ink="currentColor")
+    root = ET.fromstring(drawn)
+    assert root.tag.endswith("svg")
+    assert {element.tag.rpartition("}")[2] for element in root.iter()} <= {
+        "svg", "g", "defs", "path", "use", "text", "tspan", "rect", "clipPath", "style", "metadata",
+    }  # fmt: skip
+    assert "currentColor" in drawn
+
+
+def test_the_same_figure_is_the_same_svg_and_another_shares_no_id(study: Study) -> None:
+    terms = TermsPicture.of([("a", study.found.shown.estimate)])
+    drawn = [svg(Figure(name, "", terms), ink="#000") for name in ("one", "one", "two")]
+    assert drawn[0] == drawn[1]
+    clips = [
+        {element.get("id") for element in ET.fromstring(each).iter() if element.tag.endswith("clipPath")}
+        for each in drawn[1:]
+    ]
+    assert clips[0]
+    assert not clips[0] & clips[1]
