@@ -49,7 +49,8 @@ def encode(tensor: NDArray[np.float32], codec: Codec) -> bytes:
         return tensor.astype("<f2").tobytes()
     step = np.float32(largest / _STEPS) or np.float32(1)
     steps = np.clip(np.rint(tensor / step), -_STEPS, _STEPS)
-    return step.astype("<f4").tobytes() + steps.astype(np.int8).tobytes()
+    data: bytes = step.astype("<f4").tobytes() + steps.astype(np.int8).tobytes()
+    return data
 
 
 def decode(data: bytes | memoryview, shape: Sequence[int], codec: Codec) -> NDArray[np.float32]:

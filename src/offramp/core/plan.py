@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from offramp.core import checks
+from offramp.core.codec import Codec
 from offramp.errors import Fault, fail, refuse
 
 _PARTITION = re.compile(r"(?P<first>\d{1,9})(?:-(?P<last>\d{1,9}))?@(?P<tier>[^\s@]+)")
@@ -21,6 +22,7 @@ class Plan:
     placement: [L] A, the name of the tier that runs each partition.
     thresholds: [L-1] normalized entropy at or below which a sample leaves at that partition's branch; at the
         last partition everyone who is left leaves.
+    codec: what activations travel as from tier to tier.
 
     `str(plan)` is one line that `Plan.parse` reads back.
     """
@@ -28,6 +30,7 @@ class Plan:
     ends: tuple[int, ...]
     placement: tuple[str, ...]
     thresholds: tuple[float, ...]
+    codec: Codec = Codec.FP32
 
     def __post_init__(self) -> None:
         refuse(self._faults())
@@ -51,9 +54,13 @@ class Plan:
         """The plan that `text` describes, e.g. `1-3@smartwatch 4-9@smartphone 10@cloud T=0.40`.
 
         `T=0.40,0.25` gives each exit but the last its own threshold; a plan of one partition needs no `T=`.
+        `codec=int8` at the end is for activations that don't travel as they are.
         Raises `InputError` for anything else.
         """
         words = text.split()
+        codec = Codec.FP32
+        if words and words[-1].startswith("codec="):
+            codec = parse_codec("plan", words.pop().removeprefix("codec="))
         thresholds: list[float] | None = None
         if words and words[-1].startswith("T="):
             thresholds = _parse_thresholds(words.pop())
@@ -78,7 +85,7 @@ class Plan:
             thresholds = []
         elif len(thresholds) == 1:
             thresholds *= exits
-        return cls(tuple(ends), tuple(placement), tuple(thresholds))
+        return cls(tuple(ends), tuple(placement), tuple(thresholds), codec)
 
     def __str__(self) -> str:
         parts = [
@@ -88,12 +95,23 @@ class Plan:
         if self.thresholds:
             distinct = self.thresholds[:1] if len(set(self.thresholds)) == 1 else self.thresholds
             parts.append("T=" + ",".join(_threshold_text(threshold) for threshold in distinct))
+        if self.codec is not Codec.FP32:
+            parts.append(f"codec={self.codec.value}")
         return " ".join(parts)
 
     @property
     def blocks(self) -> tuple[tuple[int, int], ...]:
         """[L] first and last block of each partition, 1-based."""
         return tuple((before + 1, end) for before, end in itertools.pairwise((0, *self.ends)))
+
+
+def parse_codec(place: str, name: str) -> Codec:
+    """The codec of that name. Raises `InputError`, at `place`, for another name."""
+    try:
+        return Codec(name)
+    except ValueError:
+        known = ", ".join(codec.value for codec in Codec)
+        fail(place, f"there is no codec {name!r}", f"use one of {known}")
 
 
 def _threshold_text(threshold: float) -> str:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from offramp.core.codec import Codec
 from offramp.core.plan import Plan
 from offramp.errors import Fault, InputError, fail, refuse
 from offramp.files.checking import Document, attempt, check, untold
@@ -41,6 +42,9 @@ class PlanEntry(Document):
         ]
         | None
     ) = Field(None, description="at or below it a sample leaves, one per partition but the last", examples=[[0.4, 0.4]])
+    codec: Literal["fp32", "fp16", "int8"] | None = Field(
+        None, description="what activations travel as; absent for fp32", examples=["int8"]
+    )
 
     def core(self) -> Plan:
         """The core's plan; raises `InputError`."""
@@ -51,11 +55,14 @@ class PlanEntry(Document):
         missing = [key for key, value in lists.items() if value is None]
         listed = None
         if not missing:
-            listed = attempt(faults, "", Plan, *(tuple(value) for value in lists.values()))
+            codec = Codec(self.codec or "fp32")
+            listed = attempt(faults, "", Plan, *(tuple(value) for value in lists.values()), codec)
         elif len(missing) < len(lists):
             faults += [Fault(key, "is missing", "give ends, placement and thresholds together") for key in missing]
         elif self.text is None:
             fail("", "says nothing", f"give its text, e.g. {_EXAMPLE}")
+        if spoken and self.codec not in (None, spoken.codec.value):
+            faults.append(Fault("codec", f"is {self.codec}, the text says {spoken.codec.value}", "correct one of them"))
         if spoken and listed and spoken != listed:
             faults.append(Fault("text", f"says {spoken}, the lists say {listed}", "give one of the two, or correct it"))
         refuse(faults)
@@ -93,6 +100,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "ends": list(plan.ends),
         "placement": list(plan.placement),
         "thresholds": list(plan.thresholds),
+        **({} if plan.codec is Codec.FP32 else {"codec": plan.codec.value}),
     }
 
 
