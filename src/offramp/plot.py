@@ -55,8 +55,8 @@ def _point(priced: PricedPlan, requirement: Requirement) -> tuple[float, float]:
     return 1000 * requirement.latency.of(priced.estimate), 100 * priced.estimate.accuracy
 
 
-# Okabe and Ito's palette, which color-blind readers can tell apart; by number of partitions.
-COLORS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442", "#000000")
+# Okabe and Ito's palette, which color-blind readers can tell apart; its black is the ink of the text.
+COLORS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442")
 
 
 def draw_frontier(picture: FrontierPicture, ax: Axes) -> None:
@@ -70,7 +70,7 @@ def draw_frontier(picture: FrontierPicture, ax: Axes) -> None:
     for parts in sorted({count for _, _, count in picture.frontier}):
         points = [(latency, accuracy) for latency, accuracy, count in picture.frontier if count == parts]
         label = "1 partition" if parts == 1 else f"{parts} partitions"
-        color = COLORS[(parts - 1) % len(COLORS)]
+        color = (*COLORS, ink)[(parts - 1) % (len(COLORS) + 1)]
         ax.scatter(*zip(*points, strict=True), s=26, color=color, label=label, zorder=2)
     ax.scatter(
         *picture.chosen,

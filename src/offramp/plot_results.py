@@ -196,7 +196,8 @@ def draw_agreement(picture: AgreementPicture, ax: Axes) -> None:
     markers = ("o", "s", "^", "D", "v", "P", "X", "*")
     for at, (name, points) in enumerate(picture.points):
         color, marker = COLORS[(5, 0, 2, 3, 4, 1)[at % 6]], markers[at % len(markers)]
-        ax.scatter(*zip(*points, strict=True), s=30, color=color, marker=marker, alpha=0.85, label=name, zorder=3)
+        along, up = zip(*points, strict=True)
+        ax.scatter(along, up, s=30, color=color, marker=marker, alpha=0.85, label=name, zorder=3)
     if ends[0] > 0:
         ax.set(xscale="log", yscale="log")
         _write_out(ax.xaxis)
@@ -209,7 +210,7 @@ def _write_out(axis: Axis) -> None:
     """Write the numbers of a logarithmic axis out, instead of powers of ten."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 

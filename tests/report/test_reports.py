@@ -40,6 +40,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: set[str] = set()
         self.loads: list[str] = []
+        self.ids: list[str] = []
         self.rows: list[list[str]] = []
         self.words: list[str] = []
         self.open: list[str] = []
@@ -50,6 +51,7 @@ class Page(HTMLParser):
         self.tags.add(tag)
         if tag not in _VOID:
             self.open.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
         for name, value in attrs:
             assert not name.startswith("on"), name
             if name in ("src", "href", "xlink:href", "data", "action", "srcset") and not (value or "").startswith("#"):
@@ -87,6 +89,7 @@ def test_the_page_loads_nothing_and_is_small(text: str) -> None:
     page = Page(text)
     assert not page.open
     assert page.loads == []
+    assert len(set(page.ids)) == len(page.ids) > 4
     assert not page.tags & {"script", "link", "img", "iframe", "object", "embed", "base", "form"}
     assert not re.search(r"@import|url\((?!#)", text)
     # What is left of addresses are the names of XML's vocabularies.

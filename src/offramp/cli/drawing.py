@@ -162,7 +162,7 @@ def print_frontier(
     least, best = members[0].estimate.accuracy, members[-1].estimate.accuracy
     table = Table(box=None, pad_edge=False, show_header=False)
     for justify in ("right", "right", "left", "left"):
-        table.add_column(justify=justify, no_wrap=justify == "right")  # type: ignore[arg-type]
+        table.add_column(justify=justify, no_wrap=justify == "right")
     for each in picked:
         accuracy = each.estimate.accuracy
         reach = (accuracy - least) / (best - least) if best > least else 1.0

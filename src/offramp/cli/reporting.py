@@ -107,19 +107,13 @@ def report(
         study = Study.of(measured, planner, found, plans=plans, results=results)
         made = f"Offramp {version('offramp')}, {date.today().isoformat()}"
         write_report(study, out, form=form, command=shlex.join(["offramp", *sys.argv[1:]]), made=made)
-    told = {
-        "out": str(out),
-        "format": form,
-        "bytes": out.stat().st_size,
-        "plans": [str(each.priced.plan) for each in study.candidates],
-        "meets": study.candidates[0].meets,
-    }
+    told, size = [str(each.priced.plan) for each in study.candidates], out.stat().st_size
     if json:
         from offramp.cli.output import print_json
 
-        print_json(told)
+        print_json({"out": str(out), "format": form, "bytes": size, "plans": told, "meets": study.candidates[0].meets})
     else:
-        typer.echo(f"{out}: {told['bytes'] / 1000:,.0f} kB about {', '.join(told['plans'])}")
+        typer.echo(f"{out}: {size / 1000:,.0f} kB about {', '.join(told)}")
 
 
 @contextmanager

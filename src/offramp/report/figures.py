@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
+from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from offramp.plot import FrontierPicture, draw_frontier
@@ -23,7 +26,8 @@ from offramp.report.blocks import Figure
 
 # An ink that nothing else is drawn in, to be told apart in the SVG.
 _INK = "#010203"
-_WIDTH = 7.2
+# Inches; the narrow one is for phones, where the wide one would be too small to read.
+WIDE, NARROW = 7.2, 4.1
 
 _INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color")
 _STYLE = {
@@ -41,33 +45,39 @@ _STYLE = {
 }
 
 
-def svg(figure: Figure, *, ink: str) -> str:
+def svg(figure: Figure, *, ink: str, width: float = WIDE) -> str:
     """The figure as an `<svg>` element that can stand in a page.
 
-    ink: a CSS color, e.g. `currentColor`.
+    ink: a CSS color, e.g. `currentColor`. width: `WIDE` or `NARROW`.
     """
-    with rc_context({**_STYLE, "svg.hashsalt": figure.name, "svg.id": figure.name}):
-        canvas = Canvas(figsize=(_WIDTH, _height(figure)), layout="constrained")
-        _draw(figure, canvas)
+    name = figure.name if width == WIDE else f"{figure.name}-narrow"
+    style: dict[str, Any] = {**_STYLE, "svg.hashsalt": name, "svg.id": name}
+    with rc_context(style):
+        canvas = Canvas(figsize=(width, _height(figure, width)), layout="constrained")
+        ax = canvas.subplots()
+        _draw(figure, ax)
+        if width < WIDE and ax.get_legend():
+            legend_above(ax, columns=1 if isinstance(figure.picture, FrontierPicture) else 2)
         text = io.StringIO()
         canvas.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     drawn = text.getvalue()
-    return drawn[drawn.index("<svg") :].replace(_INK, ink)
+    # matplotlib numbers its groups anew in each figure; nothing refers to them, and a page's ids must differ.
+    drawn = re.sub(r'<g id="[^"]*"', "<g", drawn[drawn.index("<svg") :])
+    return drawn.replace(_INK, ink)
 
 
-def _height(figure: Figure) -> float:
+def _height(figure: Figure, width: float) -> float:
     picture = figure.picture
     if isinstance(picture, TermsPicture):
-        return 1.1 + 0.45 * len(picture.labels)
+        return (1.1 if width == WIDE else 1.3) + 0.45 * len(picture.labels)
     if isinstance(picture, SystemsPicture):
         return 0.7 + 0.29 * len(picture.rows)
     if isinstance(picture, AgreementPicture):
-        return 5.6
+        return min(4.9, 1.1 * width)
     return 4.2
 
 
-def _draw(figure: Figure, canvas: Canvas) -> None:
-    ax = canvas.subplots()
+def _draw(figure: Figure, ax: Axes) -> None:
     match figure.picture:
         case FrontierPicture():
             draw_frontier(figure.picture, ax)

@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from offramp.report.blocks import Block, Content, Figure
-from offramp.report.figures import svg
+from offramp.report.figures import NARROW, WIDE, svg
 
 _LONGEST_WORD = 40
 
@@ -29,9 +29,9 @@ def _kind_of(block: Block) -> str:
     return type(block).__name__
 
 
-def _svg_of(figure: Figure) -> Markup:
+def _svg_of(figure: Figure, narrow: bool) -> Markup:
     # matplotlib escapes the texts that it puts into an SVG.
-    return Markup(svg(figure, ink="currentColor"))
+    return Markup(svg(figure, ink="currentColor", width=NARROW if narrow else WIDE))
 
 
 def _unbroken(text: str) -> Markup:
