@@ -23,9 +23,11 @@ from offramp.core.result import (
     Validation,
 )
 from offramp.errors import InputError
-from offramp.files import read_result, write_run_result, write_validation
+from offramp.files import read_result, schema, write_run_result, write_validation
+from offramp.files.results import run_document, validation_document
 from tests import strategies as own
 from tests.files.test_safety import change
+from tests.files.test_schema import described, fits
 
 fuzzing = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -256,3 +258,22 @@ def test_nothing_answered_means_nothing_measured() -> None:
     )  # fmt: skip
     assert run.measured is None
     assert run.outcomes == Outcomes(answered=0, degraded=0, failed=1)
+
+
+@pytest.mark.parametrize("kind", ["run", "validation"])
+def test_the_schemas_stand_on_their_own_and_their_examples_can_be_read(tmp_path: Path, kind: str) -> None:
+    made = schema(kind)
+    assert kind in made["title"]
+    assert described(made)
+    for example in made["examples"]:
+        assert fits(example, made, made)
+        (tmp_path / kind).write_text(json.dumps(example))
+        read_result(tmp_path / kind)
+
+
+@settings(max_examples=30, deadline=None)
+@given(runs(), validations())
+def test_what_is_written_fits_its_schema(run: RunResult, validation: Validation) -> None:
+    for kind, document in (("run", run_document(run)), ("validation", validation_document(validation))):
+        made = schema(kind)
+        assert fits(json.loads(json.dumps(document)), made, made)

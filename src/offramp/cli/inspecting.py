@@ -38,7 +38,10 @@ def topology(
 
 
 def schema(
-    kind: Annotated[Literal["topology", "profile", "plan", "requirements"], typer.Argument(help="The kind of file.")],
+    kind: Annotated[
+        Literal["topology", "profile", "plan", "requirements", "run", "validation"],
+        typer.Argument(help="The kind of file."),
+    ],
 ) -> None:
     """Print the JSON Schema of a kind of file, for editors and other programs.
 

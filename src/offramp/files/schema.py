@@ -6,9 +6,10 @@ from offramp.files.checking import schema_of
 from offramp.files.measured import ProfileDocument
 from offramp.files.plan import PlanDocument
 from offramp.files.requirements import RequirementsDocument
+from offramp.files.results import RunDocument, ValidationDocument
 from offramp.files.topology import TopologyDocument
 
-Kind = Literal["topology", "profile", "plan", "requirements"]
+Kind = Literal["topology", "profile", "plan", "requirements", "run", "validation"]
 
 _PLAN = {
     "plan": {
@@ -46,11 +47,46 @@ _PROFILE = {
     },
 }
 _REQUIREMENTS = {"min_accuracy": 0.92, "max_latency": "300 ms", "latency": "p95", "keep": 1}
+_FIGURES = {"accuracy": 0.93, "latency_s": 0.2, "exit_rates": [0.75, 0.25]}
+_RUN = {
+    "offramp": "run-result/1",
+    "plan": {"text": "1-3@smartwatch 4-10@cloud T=0.40"},
+    "topology": {"name": "mobile"},
+    "samples": 2,
+    "predicted": {
+        **_FIGURES,
+        "stay_rates": [0.25, 0.0],
+        "compute_s": 0.05,
+        "propagation_s": 0.05,
+        "transmission_s": 0.1,
+        "serialization_s": 0.0,
+        "exit_latency_s": [0.1, 0.5],
+    },
+    "measured": {"compute_s": 0.05, "communication_s": 0.15},
+    "requests": [
+        {"id": 0, "exit": 0, "latency_s": 0.11, "correct": True},
+        {"id": 1, "exit": None, "latency_s": None, "correct": None},
+    ],
+}
+_VALIDATION = {
+    "offramp": "validation/1",
+    "plans": [
+        {
+            "topology": "mobile",
+            "plan": "1-3@smartwatch 4-10@cloud T=0.40",
+            "samples": 500,
+            "predicted": _FIGURES,
+            "measured": _FIGURES,
+        }
+    ],
+}
 _MODELS = {
     "topology": (TopologyDocument, "Offramp topology", _TOPOLOGY),
     "profile": (ProfileDocument, "Offramp profile", _PROFILE),
     "plan": (PlanDocument, "Offramp plan", _PLAN),
     "requirements": (RequirementsDocument, "Offramp requirements", _REQUIREMENTS),
+    "run": (RunDocument, "Offramp run", _RUN),
+    "validation": (ValidationDocument, "Offramp validation", _VALIDATION),
 }
 
 
