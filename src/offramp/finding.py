@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from offramp.core.conflicts import WayOut, ways_out
 from offramp.core.estimate import Latency, PricedPlan
+from offramp.core.pareto import nondominated
 from offramp.core.planner import Budget, Gap, Planner, Requirement, choose
 from offramp.errors import fail
 
@@ -70,6 +73,34 @@ def find(planner: Planner, asked: Requirements, limits: Budget, *, frontier: boo
         shown = planner.price(certificate.plan)
     met = answer.best is not None and (certificate is None or not asked.certify or certificate.certified)
     return Found(wanted, shown, met, members, ways, certificate, gap, took_s)
+
+
+def find_among(
+    planners: Sequence[Planner], asked: Requirements, limits: Budget, *, frontier: bool, seed: int
+) -> tuple[Planner, Found]:
+    """The best of what each of the planners finds, with its planner; the frontier is that of all of them.
+
+    planners: at least one, on one topology, each with a codec of its own; the first sets the requirement where none
+        was stated.
+    """
+    first = find(planners[0], asked, limits, frontier=frontier, seed=seed)
+    stated = replace(asked, requirement=first.wanted)
+    found = [first, *(find(each, stated, limits, frontier=frontier, seed=seed) for each in planners[1:])]
+    wanted, latency = first.wanted, first.wanted.latency
+
+    def merit(k: int) -> tuple[bool, float, float]:
+        shown = found[k].shown.estimate
+        order = latency.of(shown), -shown.accuracy
+        return (not found[k].met, *(order if wanted.min_accuracy is not None else order[::-1]))
+
+    best = min(range(len(found)), key=merit)
+    members = sorted((one for each in found for one in each.members), key=lambda one: latency.of(one.estimate))
+    if members:
+        latencies = np.array([latency.of(each.estimate) for each in members])
+        keep = nondominated(latencies, np.array([each.estimate.accuracy for each in members]))
+        members = [each for each, kept in zip(members, keep, strict=True) if kept]
+    took_s = sum(each.took_s for each in found)
+    return planners[best], replace(found[best], members=tuple(members), took_s=took_s)
 
 
 def _certificate(planner: Planner, wanted: Requirement, asked: Requirements, seed: int) -> Certificate | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from offramp.core.codec import Codec
     from offramp.core.planner import Options, Planner
     from offramp.core.profile import Profile
 
@@ -25,6 +26,15 @@ class ComputeOption(StrEnum):
 
     blocks = "blocks"
     partitions = "partitions"
+
+
+class CodecChoice(StrEnum):
+    """Names of the codecs, and of the choice among them."""
+
+    fp32 = "fp32"
+    fp16 = "fp16"
+    int8 = "int8"
+    any = "any"
 
 
 ProfileArgument = Annotated[
@@ -47,6 +57,9 @@ ComputesOption = Annotated[
     ComputeOption | None,
     typer.Option("--compute", help="Which times to add up. [default: whole partitions where they were measured]"),
 ]
+CodecOption = Annotated[
+    CodecChoice, typer.Option(help="What activations travel as from tier to tier; any: whatever is best.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -57,8 +70,10 @@ def planner_of(
     compute: ComputeOption | None,
     thresholds: str | None,
     options: Options,
+    codec: Codec | None = None,
 ) -> Planner:
     """The planner that the options of a command describe."""
+    from offramp.core.codec import Codec
     from offramp.core.exits import ExitModelName
     from offramp.core.latency import ComputeSource
     from offramp.core.planner import Planner
@@ -71,6 +86,7 @@ def planner_of(
         compute=None if compute is None else ComputeSource(compute.value),
         thresholds=None if thresholds is None else _numbers("--thresholds", thresholds),
         options=options,
+        codec=codec or Codec.FP32,
     )
 
 

@@ -10,6 +10,8 @@ import typer
 
 from offramp.cli import asking
 from offramp.cli.options import (
+    CodecChoice,
+    CodecOption,
     ComputesOption,
     ExitsOption,
     JsonOption,
@@ -50,6 +52,7 @@ def plan(
     exit_model: ExitsOption = None,
     compute: ComputesOption = None,
     thresholds: asking.ThresholdsOption = None,
+    codec: CodecOption = CodecChoice.fp32,
     time_limit: Annotated[
         str | None, typer.Option(help="End the search after so long, e.g. 10s, with the best so far and its gap.")
     ] = None,
@@ -69,9 +72,10 @@ def plan(
 
     Example: offramp plan resnet20-digits --topology mobile --min-accuracy 0.92
     """
+    from offramp.core.codec import Codec
     from offramp.core.spread import spread_s
     from offramp.files import read_profile
-    from offramp.finding import find
+    from offramp.finding import find_among
 
     asked = asking.asked_for(
         requirements,
@@ -92,10 +96,11 @@ def plan(
         budget=budget,
     )
     measured = read_profile(profile)
-    planner = planner_of(measured, topology, exit_model, compute, thresholds, asked.options)
-    with _limits(planner, time_limit, memory_limit) as limits:
+    codecs = (Codec.FP32, *measured.codecs) if codec is CodecChoice.any else (Codec(codec.value),)
+    planners = [planner_of(measured, topology, exit_model, compute, thresholds, asked.options, each) for each in codecs]
+    with _limits(planners[0], time_limit, memory_limit) as limits:
         whole = frontier or plot or figure is not None
-        found = find(planner, asked, limits, frontier=whole, seed=seed)
+        planner, found = find_among(planners, asked, limits, frontier=whole, seed=seed)
     shown, wanted, gap = found.shown, found.wanted, found.gap
     spread = spread_s(shown, profile=measured, topology=planner.topology)
 
@@ -106,7 +111,7 @@ def plan(
             for each in found.members
         ],
         "search": {
-            "plans": planner.plans,
+            "plans": sum(each.plans for each in planners),
             "seconds": found.took_s,
             "optimal": not asked.certify and gap is None,
             "gap": None if gap is None else {"latency_s": gap.latency_s, "accuracy": gap.accuracy},
@@ -156,8 +161,9 @@ def estimate(
     from offramp.files import read_plan, read_profile
 
     measured = read_profile(profile)
-    planner = planner_of(measured, topology, exit_model, compute, None, Options())
-    priced = planner.price(read_plan(plan))
+    given = read_plan(plan)
+    planner = planner_of(measured, topology, exit_model, compute, None, Options(), given.codec)
+    priced = planner.price(given)
     spread = spread_s(priced, profile=measured, topology=planner.topology)
     if json:
         from offramp.cli.output import print_json

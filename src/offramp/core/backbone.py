@@ -1,9 +1,10 @@
 """The network to deploy, as far as planning needs it: a line of blocks and the sizes of what they put out."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from offramp.core import checks
+from offramp.core.codec import Codec, encoded_bits
 from offramp.errors import Fault, refuse
 
 
@@ -51,6 +52,11 @@ class Backbone:
         yield from checks.positive("result_bits", self.result_bits, "give the size of one answer in bits")
         if not self.blocks:
             yield Fault("blocks", "is empty", "give at least one block")
+
+    def encoded(self, codec: Codec) -> "Backbone":
+        """The same backbone with its outputs, which are float32, in that codec."""
+        blocks = (replace(each, output_bits=encoded_bits(each.output_bits // 32, codec)) for each in self.blocks)
+        return replace(self, blocks=tuple(blocks))
 
     @property
     def object_bits(self) -> tuple[int, ...]:

@@ -64,6 +64,14 @@ def length(place: str, found: int, wanted: int, meaning: str) -> Iterator[Fault]
         yield Fault(place, f"has {found} entries", f"give {wanted}: {meaning}")
 
 
+def thresholds(place: str, values: FloatArray) -> Iterator[Fault]:
+    """Thresholds are normalized entropies, each above the one before."""
+    yield from shares(place, values)
+    yield from increasing(place, values, strictly=True)
+    if not len(values):
+        yield Fault(place, "is empty", "give at least one threshold")
+
+
 def _entries(place: str, values: FloatArray, good: BoolArray, kind: str, remedy: str) -> Iterator[Fault]:
     for index in np.argwhere(~good):
         where = "".join(f"[{i}]" for i in index)

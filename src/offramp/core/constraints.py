@@ -104,9 +104,11 @@ class Space:
     limits: FloatArray
 
 
-def space(constraints: Constraints, *, backbone: Backbone, topology: Topology, costs: Costs) -> Space:
+def space(constraints: Constraints, *, backbone: Backbone, topology: Topology, costs: Costs, bits: FloatArray) -> Space:
     """What the constraints leave of all plans.
 
+    backbone: as it is in memory.
+    bits: [N+2] what everything that can travel travels as.
     Raises `InputError` where a constraint names a tier that isn't there, or needs sizes that were not measured.
     """
     known = {tier.name for tier in topology.tiers}
@@ -124,7 +126,7 @@ def space(constraints: Constraints, *, backbone: Backbone, topology: Topology, c
     compute, send, limits = [costs.compute_s], [costs.send_s], [np.inf]
     if constraints.max_upload_bits is not None:
         uploads = np.zeros_like(costs.send_s)
-        uploads[costs.source] = np.array(backbone.object_bits)
+        uploads[costs.source] = bits
         uploads[costs.source, costs.source] = 0
         compute.append(np.zeros_like(costs.compute_s))
         send.append(uploads)
@@ -135,7 +137,7 @@ def space(constraints: Constraints, *, backbone: Backbone, topology: Topology, c
         finite = np.where(np.isfinite(costs.compute_s), costs.compute_s, 0.0)
         compute.append(price_s[:, None, None] * finite)
         hops = np.abs(np.subtract.outer(np.arange(len(known)), np.arange(len(known))))
-        send.append(constraints.prices.bit * hops[:, :, None] * np.array(backbone.object_bits))
+        send.append(constraints.prices.bit * hops[:, :, None] * bits)
         limits.append(constraints.budget)
     return Space(
         fits=_fits(constraints, backbone, topology, costs),

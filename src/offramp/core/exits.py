@@ -14,7 +14,7 @@ import numpy as np
 
 from offramp.core import checks
 from offramp.core.checks import BoolArray, FloatArray, WordArray
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile, threshold_faults
+from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
 from offramp.errors import fail, refuse
 
 # The thresholds a search tries where the profile names none: 20 levels, as in EdgeSys'22.
@@ -205,7 +205,7 @@ def _grid(profile: Profile, thresholds: Sequence[float] | None) -> FloatArray:
     if thresholds is None:
         thresholds = DEFAULT_THRESHOLDS if profile.exits is None else profile.exits.thresholds.tolist()
     grid = np.array(thresholds, np.float64)
-    refuse(threshold_faults("thresholds", grid))
+    refuse(checks.thresholds("thresholds", grid))
     return grid
 
 

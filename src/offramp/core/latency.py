@@ -65,7 +65,7 @@ class TierTimes:
 class Work:
     """What a profile says of time, ready to be priced on any number of topologies. N is the number of blocks.
 
-    bits: [N+2] sizes of everything that can travel, as in `Costs`.
+    bits: [N+2] sizes of everything that can travel, as in `Costs`, with what travels beside them.
     timings, reference_device: those of the profile.
     compute_s: by device, [N+1, N+1] as in `Costs`, without a slowdown; None where `compute` asks for what was not
         measured there.
@@ -85,7 +85,7 @@ class Work:
         compute: which measurements to use; by default whole partitions for the devices that have them, else blocks.
         """
         return cls(
-            bits=np.array(profile.backbone.object_bits, np.float64),
+            bits=np.array(profile.backbone.object_bits, np.float64) + profile.overhead_bits,
             timings=profile.timings,
             reference_device=profile.reference_device,
             compute_s={device: _compute_s(timing, compute) for device, timing in profile.timings.items()},

@@ -11,6 +11,7 @@ import numpy as np
 from offramp.core import checks, search_additive, search_replay
 from offramp.core.backbone import Backbone
 from offramp.core.checks import BoolArray, IntArray
+from offramp.core.codec import Codec
 from offramp.core.compiling import compile_kernels
 from offramp.core.constraints import Constraints, Space, space
 from offramp.core.counting import space_size
@@ -139,6 +140,7 @@ class Planner:
     options: which plans are allowed.
     compiled: whether to compile the search; by default only where that pays for a single answer.
     work: what `costs` come from, on any topology.
+    codec: what activations travel as in all its plans.
     allowed: what the options and the costs leave of all plans.
     """
 
@@ -149,10 +151,17 @@ class Planner:
     options: Options
     compiled: bool
     work: Work
+    codec: Codec = Codec.FP32
     allowed: Space = field(init=False)
 
     def __post_init__(self) -> None:
-        left = space(self.options.constraints, backbone=self.backbone, topology=self.topology, costs=self.costs)
+        left = space(
+            self.options.constraints,
+            backbone=self.backbone,
+            topology=self.topology,
+            costs=self.costs,
+            bits=self.work.bits,
+        )
         object.__setattr__(self, "allowed", left)
 
     @classmethod
@@ -166,13 +175,16 @@ class Planner:
         thresholds: Sequence[float] | None = None,
         options: Options = Options(),
         compiled: bool | None = None,
+        codec: Codec = Codec.FP32,
     ) -> "Planner":
         """A planner for that profile on that topology; the first options are those of `exit_model` and `costs`.
 
+        codec: what activations travel as; the plans say so.
         Raises `InputError` where the profile lacks what the topology, the exit model or the options need.
         """
-        model = exit_model(profile, exits, thresholds=thresholds)
-        work = Work.of(profile, compute=compute)
+        traveling = profile.encoded(codec)
+        model = exit_model(traveling, exits, thresholds=thresholds)
+        work = Work.of(traveling, compute=compute)
         prices = work.on(topology)
         if options.threshold_per_exit and not isinstance(model, Replay):
             fail("threshold_per_exit", f"the {model.name.value} model has one threshold", "use the replay model")
@@ -180,7 +192,7 @@ class Planner:
             steps = len(model.thresholds) * len(profile.backbone.blocks) ** 2 * len(topology.tiers) ** 2
             wider = options.threshold_per_exit or options.exits_per_tier > 1
             compiled = wider or steps > _INTERPRETED_WORK
-        return cls(profile.backbone, topology, model, prices, options, compiled, work)
+        return cls(profile.backbone, topology, model, prices, options, compiled, work, codec)
 
     def on(self, topology: Topology) -> "Planner":
         """The planner of the same profile and options on another topology; only what depends on that is worked out.
@@ -201,7 +213,9 @@ class Planner:
         )
 
     def price(self, plan: Plan) -> PricedPlan:
-        """That plan with its estimate. Raises `InputError` where it doesn't fit."""
+        """That plan with its estimate. Raises `InputError` where it doesn't fit, or travels in another codec."""
+        if plan.codec is not self.codec:
+            fail("plan", f"travels as {plan.codec.value}, not as {self.codec.value}", "ask a planner of that codec")
         return PricedPlan(plan, estimate(plan, topology=self.topology, costs=self.costs, exits=self.exits))
 
     def frontier(self, latency: Latency = Latency.MEAN) -> tuple[PricedPlan, ...]:
@@ -278,6 +292,7 @@ class Planner:
             ends=tuple(ends[:parts]),
             placement=tuple(self.topology.tiers[j].name for j in places[:parts]),
             thresholds=tuple(float(self.exits.thresholds[level]) for level in levels[: parts - 1]),
+            codec=self.codec,
         )
 
 

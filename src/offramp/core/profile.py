@@ -10,7 +10,8 @@ import numpy as np
 from offramp.core import checks
 from offramp.core.backbone import Backbone
 from offramp.core.checks import BoolArray, FloatArray, IntArray
-from offramp.errors import Fault, refuse
+from offramp.core.codec import Codec
+from offramp.errors import Fault, fail, refuse
 
 _VECTORS = ("block_s", "branch_s", "serialize_s", "deserialize_s", "block_spread_s", "branch_spread_s")
 
@@ -114,7 +115,7 @@ class ExitRates:
         refuse(self._faults())
 
     def _faults(self) -> Iterator[Fault]:
-        yield from threshold_faults("thresholds", self.thresholds)
+        yield from checks.thresholds("thresholds", self.thresholds)
         for name in ("exit_rate", "accuracy", "joint_accuracy"):
             if getattr(self, name) is not None:
                 yield from checks.shares(name, getattr(self, name))
@@ -200,12 +201,45 @@ class ExitTable:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """What is different when activations travel in another codec than fp32.
+
+    exit_table: of the network with every activation between blocks encoded and decoded: at least as much is lost as
+        in any plan, which cuts at some of them only.
+    serialize_s, deserialize_s: by device, [N+2] as in `Timing`.
+    """
+
+    exit_table: ExitTable
+    serialize_s: Mapping[str, FloatArray]
+    deserialize_s: Mapping[str, FloatArray]
+
+    def __post_init__(self) -> None:
+        for name in ("serialize_s", "deserialize_s"):
+            given: Mapping[str, FloatArray] = getattr(self, name)
+            frozen = {key: checks.frozen_array(each, np.float64, 1, f"{name}.{key}") for key, each in given.items()}
+            object.__setattr__(self, name, frozen)
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[Fault]:
+        if self.serialize_s.keys() != self.deserialize_s.keys():
+            yield Fault("serialize_s", "names other devices than deserialize_s", "give both for every device")
+        for name in ("serialize_s", "deserialize_s"):
+            for device, values in getattr(self, name).items():
+                place = f"{name}.{device}"
+                yield from checks.times(place, values)
+                objects = self.exit_table.blocks + 2
+                yield from checks.length(place, len(values), objects, "the input, every block's output, the result")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Profile:
     """Everything measured of one backbone: the planner's only source of numbers beside the topology.
 
     timings: by device.
     reference_device: the device that slowdowns refer to; None where every tier must name its device.
     exits, exit_table: at least one of the two.
+    codecs: what is different in other codecs than fp32.
+    overhead_bits: what travels with every object beside its own bits: headers of messages and of the transport.
     provenance: how it was measured, as text; for people, never for the model.
     """
 
@@ -214,6 +248,8 @@ class Profile:
     reference_device: str | None
     exits: ExitRates | None = None
     exit_table: ExitTable | None = None
+    codecs: Mapping[Codec, Encoded] = field(default_factory=dict)
+    overhead_bits: int = 0
     provenance: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -232,18 +268,40 @@ class Profile:
             yield from checks.length("exits.accuracy", self.exits.blocks, n, "one per block of the backbone")
         if self.exit_table is not None:
             yield from checks.length("exit_table", self.exit_table.blocks, n, "one row per block of the backbone")
+        for codec, encoded in self.codecs.items():
+            place = f"codecs.{codec.value}"
+            if codec is Codec.FP32:
+                yield Fault(place, "is what the profile itself is in", "take it out")
+            yield from checks.length(place, encoded.exit_table.blocks, n, "one row per block of the backbone")
+        yield from checks.not_negative("overhead_bits", self.overhead_bits, "give what travels with every object")
 
     def with_timing(self, device: str, timing: Timing) -> "Profile":
         """The same profile with the times of one more device, or with that device's times replaced."""
         return replace(self, timings={**self.timings, device: timing})
 
-
-def threshold_faults(place: str, thresholds: FloatArray) -> Iterator[Fault]:
-    """Thresholds are normalized entropies, each above the one before."""
-    yield from checks.shares(place, thresholds)
-    yield from checks.increasing(place, thresholds, strictly=True)
-    if not len(thresholds):
-        yield Fault(place, "is empty", "give at least one threshold")
+    def encoded(self, codec: Codec) -> "Profile":
+        """The profile as it is when activations travel in that codec; `InputError` where that was not measured."""
+        if codec is Codec.FP32:
+            return self
+        if codec not in self.codecs:
+            known = ", ".join(each.value for each in (Codec.FP32, *self.codecs))
+            fail("codec", f"{codec.value} was not measured", f"use {known}, or profile the run again")
+        found = self.codecs[codec]
+        return replace(
+            self,
+            backbone=self.backbone.encoded(codec),
+            timings={
+                device: replace(
+                    timing, serialize_s=found.serialize_s[device], deserialize_s=found.deserialize_s[device]
+                )
+                for device, timing in self.timings.items()
+                if device in found.serialize_s
+            },
+            # Rates and accuracies by branch were counted in fp32; those in this codec come from its table.
+            exits=None,
+            exit_table=found.exit_table,
+            codecs={},
+        )
 
 
 def normalized_entropy(probabilities: FloatArray) -> FloatArray:

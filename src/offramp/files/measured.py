@@ -151,6 +151,18 @@ class ExitsDocument(Document):
         return rates
 
 
+class EncodedDocument(Document):
+    """What is different when activations travel in a codec."""
+
+    exit_table: str = Field(description="an npz file, its path relative to this one", examples=["exits.fp16.npz"])
+    serialize_s: dict[str, ObjectSeconds] = Field(
+        {}, max_length=MOST_DEVICES, description="by device, seconds as in its timings, with the codec"
+    )
+    deserialize_s: dict[str, ObjectSeconds] = Field(
+        {}, max_length=MOST_DEVICES, description="by device, seconds of the way back"
+    )
+
+
 class ProfileDocument(Document):
     """What was measured of one backbone: times on devices, and how each branch classifies samples."""
 
@@ -173,6 +185,12 @@ class ProfileDocument(Document):
         None,
         description="an npz file, its path relative to this one; may be absent where there are exits",
         examples=["exits.npz"],
+    )
+    codecs: dict[Literal["fp16", "int8"], EncodedDocument] = Field(
+        {}, description="what is different in other codecs than fp32, which all the rest is in"
+    )
+    overhead_bits: Annotated[int, Field(le=2**53, json_schema_extra={"minimum": 0})] = Field(
+        0, description="what travels with every object beside its own bits", examples=[2400]
     )
     provenance: dict[str, Any] = Field({}, description="how it was measured, for people")
 

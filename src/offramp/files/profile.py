@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from offramp.core.backbone import Backbone
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile, Timing
-from offramp.errors import Fault, InputError, fail
+from offramp.core.codec import Codec
+from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile, Timing
+from offramp.errors import Fault, InputError, fail, refuse
 from offramp.files.checking import attempt, check, untold
 from offramp.files.measured import BLANK_BLOCK, MOST_BLOCKS, ProfileDocument, blocks_timed
 from offramp.files.parsing import parse_json
@@ -30,22 +31,39 @@ def read_profile(source: str | Path) -> Profile:
         raw, faults = parse_json(read_text(path, most=MOST_BYTES))
         document, more = check(ProfileDocument, raw, strict=True)
         faults = untold(faults, more)
-        table = attempt(faults, "exit_table", _table, raw, path.parent)
+        table = attempt(faults, "exit_table", _table, raw, raw, path.parent)
+        tables = {
+            name: attempt(faults, f"codecs.{name}.exit_table", _table, entry, raw, path.parent)
+            for name, entry in _codecs(raw).items()
+        }
         if document is None or faults:
             faults = untold(faults, _relation_faults(raw))
             raise InputError(faults)
+        codecs = {
+            name: attempt(faults, f"codecs.{name}", Encoded, tables[name], entry.serialize_s, entry.deserialize_s)
+            for name, entry in document.codecs.items()
+        }
+        refuse(faults)
         return Profile(
             backbone=document.backbone,
             timings=document.timings,
             reference_device=document.reference_device,
             exits=document.exits,
             exit_table=table,
+            codecs={Codec(name): encoded for name, encoded in codecs.items()},
+            overhead_bits=document.overhead_bits,
             provenance=document.provenance,
         )
 
 
-def _table(raw: Any, folder: Path) -> ExitTable | None:
-    name = raw.get("exit_table") if isinstance(raw, dict) else None
+def _codecs(raw: Any) -> dict[str, Any]:
+    codecs = raw.get("codecs") if isinstance(raw, dict) else None
+    return codecs if isinstance(codecs, dict) else {}
+
+
+def _table(entry: Any, raw: Any, folder: Path) -> ExitTable | None:
+    """The exit table that an entry of the document names; None where it names none."""
+    name = entry.get("exit_table") if isinstance(entry, dict) else None
     if not isinstance(name, str):
         return None
     if Path(name).is_absolute() or ".." in Path(name).parts:
@@ -118,7 +136,7 @@ def _size_timed(timing: Any) -> int | None:
 
 
 def write_profile(profile: Profile, path: str | Path) -> None:
-    """Write `x.json`, and with it `x.npz` where there is an exit table, so that `read_profile` reads them back.
+    """Write `x.json` and its exit tables, `x.npz` and `x.fp16.npz`, so that `read_profile` reads them back.
 
     Either file is replaced whole or not at all, the table first. Raises `InputError` where that can't be.
     """
@@ -126,16 +144,18 @@ def write_profile(profile: Profile, path: str | Path) -> None:
     table = path.with_suffix(".npz")
     if table == path:
         fail("path", f"{str(path)!r} is the name of an exit table", "end it with .json")
-    document = _document(profile, table.name)
+    encoded = {codec: path.with_suffix(f".{codec.value}.npz") for codec in profile.codecs}
+    document = _document(profile, table.name, {codec: each.name for codec, each in encoded.items()})
     try:
         text = json_text(document)
     except (TypeError, ValueError) as error:
         fail("provenance", f"can't be written as JSON: {error}", "use text, finite numbers, lists and mappings")
     contents = {} if profile.exit_table is None else {table: table_bytes(profile.exit_table)}
+    contents |= {encoded[codec]: table_bytes(each.exit_table) for codec, each in profile.codecs.items()}
     replace_files({**contents, path: text.encode()})
 
 
-def _document(profile: Profile, table_name: str) -> dict[str, Any]:
+def _document(profile: Profile, table_name: str, encoded_names: dict[Codec, str]) -> dict[str, Any]:
     exits = profile.exits
     document = {
         "offramp": FORMAT,
@@ -156,6 +176,16 @@ def _document(profile: Profile, table_name: str) -> dict[str, Any]:
             joint_accuracy=exits.joint_accuracy,
         ),
         "exit_table": None if profile.exit_table is None else table_name,
+        "codecs": {
+            codec.value: {
+                "exit_table": encoded_names[codec],
+                "serialize_s": {device: values.tolist() for device, values in each.serialize_s.items()},
+                "deserialize_s": {device: values.tolist() for device, values in each.deserialize_s.items()},
+            }
+            for codec, each in profile.codecs.items()
+        }
+        or None,
+        "overhead_bits": profile.overhead_bits or None,
         "provenance": dict(profile.provenance),
     }
     return {key: value for key, value in document.items() if value is not None}
