@@ -179,6 +179,7 @@ def test_bytes_arrive_unchanged_and_one_end_may_close_before_the_other(
     emulated, server = quick_link
     pieces_forth, pieces_back = ([randomness.randbytes(size) for size in sizes] for sizes in (forth, back))
     with connected(emulated) as near, server.accept()[0] as far:
+        far.settimeout(10)
         for piece in pieces_forth:
             near.sendall(piece)
         near.shutdown(socket.SHUT_WR)
