@@ -1,0 +1,15 @@
+"""A plan exported: a folder per tier with what that tier needs, and a manifest of it all."""
+
+from offramp.bundle.folder import checksum, read_bundle, read_model, read_tier, write_bundle
+from offramp.bundle.manifest import Manifest, PartitionFile, TierManifest
+
+__all__ = [
+    "Manifest",
+    "PartitionFile",
+    "TierManifest",
+    "checksum",
+    "read_bundle",
+    "read_model",
+    "read_tier",
+    "write_bundle",
+]

@@ -1,0 +1,133 @@
+"""Bundles as folders: written whole or not at all, looked at before they are believed.
+
+::
+
+    bundle/
+        bundle.json  topology.yaml  README.md
+        tiers/NAME/tier.json  topology.yaml  blocks-1-3.onnx ...
+        deploy/...
+        profile.json and its tables: what the plan was made from, for emulation and planning again
+"""
+
+import hashlib
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from offramp.bundle.documents import BundleDocument, TierDocument, bundle_document, tier_document
+from offramp.bundle.manifest import Manifest, PartitionFile, TierManifest
+from offramp.core.profile import Profile
+from offramp.errors import Fault, InputError, fail
+from offramp.files.checking import Document, check, untold
+from offramp.files.parsing import parse_json
+from offramp.files.profile import write_profile
+from offramp.files.sources import locate, naming, read_text
+from offramp.files.topology import read_topology, topology_text
+from offramp.files.writing import json_text
+
+MOST_BYTES = 1 << 26
+
+D = TypeVar("D", bound=Document)
+
+
+def checksum(data: bytes) -> str:
+    """SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_bundle(
+    bundle: Manifest,
+    models: Mapping[tuple[int, int], bytes],
+    profile: Profile,
+    path: Path,
+    *,
+    extra: Mapping[str, str] | None = None,
+) -> None:
+    """Make `path` a folder with the bundle; a bundle that is there is replaced, anything else is refused.
+
+    models: the partitions' ONNX files by first and last block.
+    extra: more text files, by their place in the folder.
+    Raises `InputError` where it can't be written.
+    """
+    if path.exists() and not (path / "bundle.json").is_file():
+        fail(str(path), "exists and is no bundle", "give another folder")
+    part = path.parent / f".{secrets.token_hex(8)}.part"
+    try:
+        part.mkdir(parents=True)
+        topology = topology_text(bundle.topology)
+        texts = {"bundle.json": json_text(bundle_document(bundle)), "topology.yaml": topology, **(extra or {})}
+        for tier in bundle.topology.tiers:
+            manifest = bundle.tier(tier.name)
+            folder = f"tiers/{tier.name}"
+            texts |= {f"{folder}/tier.json": json_text(tier_document(manifest)), f"{folder}/topology.yaml": topology}
+            for partition in manifest.partitions:
+                _write(part / folder / partition.file, models[partition.blocks])
+        for name, text in texts.items():
+            _write(part / name, text.encode())
+        write_profile(profile, part / "profile.json")
+        if path.exists():
+            shutil.rmtree(path)
+        part.rename(path)
+    except OSError as error:
+        fault = Fault("--out", f"can't be written: {error.strerror}", "give a folder where there is room")
+        raise InputError([fault], source=str(path)) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def read_bundle(folder: Path) -> Manifest:
+    """The manifest of the bundle in `folder`. Raises `InputError` with every fault."""
+    document, faults = _document(BundleDocument, folder / "bundle.json")
+    topology = read_topology(locate(folder / "topology.yaml"))
+    with naming(folder / "bundle.json"):
+        if document is None or faults:
+            raise InputError(faults)
+        fields = {name: getattr(document, name) for name in BundleDocument.model_fields if name != "offramp"}
+        for name in ("class_names", "input_shape", "plans", "object_bits", "partitions"):
+            fields[name] = tuple(fields[name])
+        return Manifest(topology=topology, **fields)
+
+
+def read_tier(folder: Path) -> TierManifest:
+    """What the tier in `folder` must know. Raises `InputError` with every fault."""
+    document, faults = _document(TierDocument, folder / "tier.json")
+    topology = read_topology(locate(folder / "topology.yaml"))
+    with naming(folder / "tier.json"):
+        if document is None or faults:
+            raise InputError(faults)
+        return TierManifest(
+            deployment=document.deployment,
+            tier=document.tier,
+            topology=topology,
+            plans=tuple(document.plans),
+            object_bits=tuple(document.object_bits),
+            partitions=tuple(document.partitions),
+        )
+
+
+def read_model(folder: Path, partition: PartitionFile) -> bytes:
+    """The partition's ONNX file in a tier's folder. Raises `InputError` unless it is the one that was built."""
+    path = locate(folder / partition.file)
+    with naming(path):
+        size = path.stat().st_size
+        if size != partition.size_bytes:
+            fail("file", f"has {size} bytes, not {partition.size_bytes}", "copy the tier's folder again")
+        data = path.read_bytes()
+        if checksum(data) != partition.sha256:
+            fail("file", "has another checksum than when it was built", "copy the tier's folder again")
+        return data
+
+
+def _document(model: type[D], path: Path) -> tuple[D | None, list[Fault]]:
+    remedy = "give the folder that `offramp build` wrote, or a tier's in it"
+    with naming(path):
+        raw, faults = parse_json(read_text(locate(path, remedy=remedy), most=MOST_BYTES))
+        document, more = check(model, raw, strict=True)
+        return document, untold(faults, more)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
