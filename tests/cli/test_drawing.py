@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from offramp.cli.drawing import MOST_COLUMNS, Placement, print_frontier, print_placement, thinned
+from offramp.cli.drawing import MOST_COLUMNS, lines, print_frontier, print_placement, thinned
 from offramp.core.estimate import PricedPlan
 from offramp.core.plan import Plan
 from offramp.core.planner import Options, Planner, Requirement
 from offramp.files import read_profile, read_topology
+from offramp.placement import Placement
 from tests.core import worlds
 
 
@@ -40,12 +41,13 @@ def test_the_way_of_the_samples_is_the_plans(drawn: tuple[Planner, PricedPlan]) 
     # Following the hops from the first stop visits the source, then the plan's tiers in the plan's order.
     ends = [drawing.hops[0].start, *(hop.end for hop in drawing.hops)] if drawing.hops else []
     assert all(a.end == b.start for a, b in itertools.pairwise(drawing.hops))
-    way = [owner[i] for i in ends] or [owner[i] for i, row in enumerate(drawing.rows) if row.stop is not None]
+    way = [owner[i] for i in ends] or [owner[i] for i, row in enumerate(drawing.rows) if row.halts]
     source = planner.topology.source
     arrives = [] if priced.plan.placement[0] == source else [source]
     assert way == [*arrives, *priced.plan.placement]
-    stops = [row.stop for row in drawing.rows if row.stop]
-    assert sorted(stops) == list(range(1, len(priced.plan.ends) + 1))
+    shares = [hop.share for hop in drawing.hops]
+    assert shares == [*([1.0] if arrives else []), *priced.estimate.stay_rates[:-1]]
+    assert sum(row.stop is not None for row in drawing.rows) == len(priced.plan.ends)
 
 
 @settings(deadline=None, max_examples=60)
@@ -55,11 +57,11 @@ def test_no_two_ways_run_over_each_other(drawn: tuple[Planner, PricedPlan]) -> N
     drawing = Placement.of(planner.topology, priced)
     for one, other in itertools.combinations(drawing.hops, 2):
         if one.lane == other.lane:
-            assert len(set(one.rows) & set(other.rows)) <= (one.lane == 0), drawing.lines()
+            assert len(set(one.rows) & set(other.rows)) <= (one.lane == 0), lines(drawing)
     for hop in drawing.hops:
         if hop.lane == 0:
             assert not any(drawing.rows[i].stop is not None for i in hop.rows[1:-1])
-    assert all(len(line) <= MOST_COLUMNS for line in drawing.lines())
+    assert all(len(line) <= MOST_COLUMNS for line in lines(drawing))
 
 
 @functools.cache
@@ -79,8 +81,8 @@ def printed(planner: Planner, priced: PricedPlan, *, encoding: str, color: bool 
 
 def test_a_plan_down_the_line() -> None:
     planner, priced = shown("1-7@smartphone 8-9@base-station T=0.35")
-    lines = Placement.of(planner.topology, priced).lines()
-    assert [line[:26].rstrip() for line in lines] == [
+    drawn = lines(Placement.of(planner.topology, priced))
+    assert [line[:26].rstrip() for line in drawn] == [
         "smartwatch         ○  sour",
         "│ 500 kb/s, 6 ms   │",
         "smartphone         ■  1-7",
@@ -89,14 +91,14 @@ def test_a_plan_down_the_line() -> None:
         "│ 500 Mb/s, 50 ms",
         "cloud",
     ]
-    assert f"{100 * priced.estimate.exit_rates[0]:.2f} % leave after 111.2 ms" in lines[2]
-    assert f"{100 * priced.estimate.stay_rates[0]:.2f} % go on" in lines[2]
-    assert "go on" not in lines[4]
+    assert f"{100 * priced.estimate.exit_rates[0]:.2f} % leave after 111.2 ms" in drawn[2]
+    assert f"{100 * priced.estimate.stay_rates[0]:.2f} % go on" in drawn[2]
+    assert "go on" not in drawn[4]
 
 
 def test_a_plan_that_goes_back() -> None:
     planner, priced = shown("1@smartphone 2@cloud 3@base-station T=0.3")
-    assert [line[19:27].rstrip() for line in Placement.of(planner.topology, priced).lines()] == [
+    assert [line[19:27].rstrip() for line in lines(Placement.of(planner.topology, priced))] == [
         "○      s",
         "│",
         "■─╮    1",

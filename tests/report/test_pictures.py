@@ -1,5 +1,6 @@
 """What the pictures show is what the library computes; they can be drawn whatever the numbers."""
 
+import re
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -7,13 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offramp.core.baselines import Row
-from offramp.core.estimate import Estimate
+from offramp.core.estimate import Estimate, PricedPlan
 from offramp.core.plan import Plan
 from offramp.core.result import Achieved, RunResult, ValidatedPlan, Validation
+from offramp.core.topology import Link, Tier, Topology
+from offramp.placement import Placement
 from offramp.plot_results import AgreementPicture, Curve, DistributionPicture, SystemsPicture, TermsPicture
 from offramp.report import Study
 from offramp.report.blocks import Figure, Picture
-from offramp.report.figures import svg
+from offramp.report.figures import NARROW, WIDE, svg
 
 
 def reached(curve: Curve, percent: float) -> float:
@@ -103,7 +106,7 @@ def pictures(draw: st.DrawFn) -> Picture:
     )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(pictures())
 def test_any_numbers_and_names_can_be_drawn(picture: Picture) -> None:
     drawn = svg(Figure("figure", "what it shows", picture), ink="currentColor")
@@ -113,6 +116,29 @@ def test_any_numbers_and_names_can_be_drawn(picture: Picture) -> None:
         "svg", "g", "defs", "path", "use", "text", "tspan", "rect", "clipPath", "style", "metadata",
     }  # fmt: skip
     assert "currentColor" in drawn
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_plan_over_sixteen_tiers_is_drawn_within_the_paper(width: float) -> None:
+    n = 16
+    names = tuple(f"a-tier-of-many-{j}" for j in range(n))
+    topology = Topology(
+        "long", names[3], names[5], tuple(Tier(name, 1.0) for name in names), (Link(1e6, 0.01),) * (n - 1)
+    )
+    order = [j for pair in zip(range(n // 2), reversed(range(n // 2, n)), strict=True) for j in pair]
+    plan = Plan(tuple(range(1, n + 1)), tuple(names[j] for j in order), (0.5,) * (n - 1))
+    left = tuple(1 / n for _ in range(n))
+    stay = tuple(1 - (k + 1) / n for k in range(n))
+    estimate = Estimate(0.5, 1.0, left, stay, 1.0, 0.0, 0.0, 0.0, (1.0,) * n)
+    figure = Figure("long", "", Placement.of(topology, PricedPlan(plan, estimate)))
+    root = ET.fromstring(svg(figure, ink="#000", width=width))
+    texts = ["".join(element.itertext()).strip() for element in root.iter() if element.tag.endswith("text")]
+    assert sum("leave after" in text for text in texts) == n
+    right = float(root.attrib["viewBox"].split()[2])
+    ends = [float(x) for path in root.iter("{http://www.w3.org/2000/svg}path") if "clip-path" in path.attrib
+            for x in re.findall(r"[ML] (-?[\d.]+) ", path.attrib["d"])]  # fmt: skip
+    assert ends
+    assert max(ends) <= right
 
 
 def test_the_same_figure_is_the_same_svg_and_another_shares_no_id(study: Study) -> None:

@@ -125,6 +125,9 @@ def test_its_numbers_are_the_librarys(study: Study, run: RunResult, validation: 
     assert ("accuracy", predicted, predicted, percent(measured.accuracy), points) in rows
     off = f"{100 * (measured.p95_s / run.predicted.percentile_s(95) - 1):+.1f} %"
     assert any(cells[0] == "p95 latency" and cells[3:] == (seconds(measured.p95_s), off) for cells in rows)
+    assert (
+        f"{percent(shown.estimate.exit_rates[0])} leave after {seconds(shown.estimate.exit_latency_s[0])}" in page.words
+    )
     assert f"{validation.latency.slope:.3f}" in page.words
     assert f"{100 * validation.latency.median_relative_error:.1f} %" in page.words
 

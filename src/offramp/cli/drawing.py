@@ -1,12 +1,11 @@
-"""A plan on its topology, and a frontier, drawn with characters. A record first, so that it can be checked."""
+"""A plan on its topology, and a frontier, drawn with characters."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from offramp.placement import Hop, Placement, Row, Stop
 from offramp.words import percent, rate, seconds
 
 if TYPE_CHECKING:
@@ -22,74 +21,41 @@ _BAR = 20
 _PLAIN = str.maketrans("│○■─╮╯◀━", "|o#-++<=")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the drawing.
-
-    tier: its name where the line is the first of a tier, else empty.
-    link: what leads on to the next tier, on the line between the two; else empty.
-    stop: whether samples stop here: 0 they arise, k partition k; None where they don't.
-    text: what happens here.
-    """
-
-    tier: str = ""
-    link: str = ""
-    stop: int | None = None
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """The way from one stop to the next, between two rows of the drawing, on a lane of its own where it must be."""
-
-    start: int
-    end: int
-    lane: int
-
-    @property
-    def rows(self) -> range:
-        """The rows it passes, both ends included."""
-        return range(min(self.start, self.end), max(self.start, self.end) + 1)
+def lines(placement: Placement) -> list[str]:
+    """The drawing of a plan, a line for each row, in box-drawing characters, cut off at `MOST_COLUMNS`."""
+    stops = [row.stop for row in placement.rows if row.stop]
+    blocks = max(len(stop.blocks) for stop in stops)
+    thresholds = max(len(_threshold(stop)) for stop in stops)
+    leaving = max(len(percent(stop.leave)) for stop in stops)
+    names = [_name(row) for row in placement.rows]
+    left = max(map(len, names)) + 2
+    lanes = 1 + 2 * max((hop.lane for hop in placement.hops), default=0)
+    drawn = []
+    for i, (name, row) in enumerate(zip(names, placement.rows, strict=True)):
+        cells = [" "] * lanes
+        for hop in placement.hops:
+            if i in hop.rows:
+                _draw(cells, hop, i)
+        text = row.role
+        if row.stop:
+            text = f"{row.stop.blocks:<{blocks}}  {_threshold(row.stop):<{thresholds}}  "
+            text += f"{percent(row.stop.leave):>{leaving}} leave after {seconds(row.stop.latency_s)}"
+            text += "" if row.stop.threshold is None else f", {percent(row.stop.go_on)} go on"
+            text += f"  ({row.role})" if row.role else ""
+        if row.halts:
+            cells[0] = "■" if row.stop else "○"
+        drawn.append(f"{name:{left}}{''.join(cells)}  {text}"[:MOST_COLUMNS].rstrip())
+    return drawn
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """A plan on its topology: the tiers from the device down to the cloud, and the way of the samples along them."""
+def _name(row: Row) -> str:
+    if row.link is None:
+        return row.tier
+    return f"│ {rate(row.link.bandwidth_bits_per_s)}, {seconds(row.link.latency_s)}"
 
-    rows: tuple[Row, ...]
-    hops: tuple[Hop, ...]
 
-    @classmethod
-    def of(cls, topology: Topology, priced: PricedPlan) -> Placement:
-        """The drawing of a plan on the topology that it was priced for."""
-        rows = tuple(_rows(topology, priced))
-        at = {row.stop: i for i, row in enumerate(rows) if row.stop is not None}
-        stops = [at[stop] for stop in sorted(at)]
-        hops: list[Hop] = []
-        for start, end in itertools.pairwise(stops):
-            # Lane 0 runs through the stops: it is for the way down to the very next of them.
-            between = range(min(start, end) + 1, max(start, end))
-            straight = start < end and not any(stop in between for stop in stops)
-            lane = 0 if straight else 1
-            while lane and any(hop.lane == lane and set(hop.rows) & {start, *between, end} for hop in hops):
-                lane += 1
-            hops.append(Hop(start, end, lane))
-        return cls(rows, tuple(hops))
-
-    def lines(self) -> list[str]:
-        """The drawing, in box-drawing characters, cut off at `MOST_COLUMNS`."""
-        left = max(len(row.tier or row.link) for row in self.rows) + 2
-        lanes = 1 + 2 * max((hop.lane for hop in self.hops), default=0)
-        drawn = []
-        for i, row in enumerate(self.rows):
-            cells = [" "] * lanes
-            for hop in self.hops:
-                if i in hop.rows:
-                    _draw(cells, hop, i)
-            if row.stop is not None:
-                cells[0] = "■" if row.stop else "○"
-            drawn.append(f"{row.tier or row.link:{left}}{''.join(cells)}  {row.text}"[:MOST_COLUMNS].rstrip())
-        return drawn
+def _threshold(stop: Stop) -> str:
+    return "" if stop.threshold is None else f"T={stop.threshold:g}"
 
 
 def _draw(cells: list[str], hop: Hop, row: int) -> None:
@@ -104,48 +70,12 @@ def _draw(cells: list[str], hop: Hop, row: int) -> None:
             cells[1] = "◀"
 
 
-def _rows(topology: Topology, priced: PricedPlan) -> Iterator[Row]:
-    plan, predicted = priced.plan, priced.estimate
-    last = len(plan.ends)
-    blocks = [f"{first}-{end}" if end > first else str(first) for first, end in plan.blocks]
-    thresholds = [*(f"T={threshold:g}" for threshold in plan.thresholds), ""]
-    leaving = [percent(rate) for rate in predicted.exit_rates]
-    widths = [max(map(len, column)) for column in (blocks, thresholds, leaving)]
-    for j, tier in enumerate(topology.tiers):
-        role = _role(topology, tier.name)
-        here = [k for k, name in enumerate(plan.placement, 1) if name == tier.name]
-        name = tier.name
-        if tier.name == topology.source and plan.placement[0] != tier.name:
-            yield Row(name, stop=0, text=role)
-            name = role = ""
-        elif not here:
-            yield Row(name, text=role)
-        for k in here:
-            text = (
-                f"{blocks[k - 1]:<{widths[0]}}  {thresholds[k - 1]:<{widths[1]}}  {leaving[k - 1]:>{widths[2]}} leave"
-            )
-            text += f" after {seconds(predicted.exit_latency_s[k - 1])}"
-            text += f", {percent(predicted.stay_rates[k - 1])} go on" if k < last else ""
-            yield Row(name, stop=k, text=f"{text}  ({role})" if role else text)
-            name = role = ""
-        if j < len(topology.links):
-            link = topology.links[j]
-            yield Row(link=f"│ {rate(link.bandwidth_bits_per_s)}, {seconds(link.latency_s)}")
-
-
-def _role(topology: Topology, tier: str) -> str:
-    source, destination = tier == topology.source, tier == topology.destination
-    if source and destination:
-        return "source, destination"
-    return "source" if source else "destination" if destination else ""
-
-
 def print_placement(console: Console, topology: Topology, priced: PricedPlan) -> None:
     """Draw where the plan runs, who leaves there and when, who goes on."""
     drawing = Placement.of(topology, priced)
-    for row, line in zip(drawing.rows, drawing.lines(), strict=True):
+    for row, line in zip(drawing.rows, lines(drawing), strict=True):
         drawn = _encodable(console, line)
-        style = "dim" if row.stop is None else None
+        style = None if row.halts else "dim"
         console.print(drawn, style=style, markup=False, highlight=False, soft_wrap=True)
 
 

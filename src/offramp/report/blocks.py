@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from offramp.placement import Placement
 from offramp.plot import FrontierPicture
 from offramp.plot_results import AgreementPicture, DistributionPicture, SystemsPicture, TermsPicture
 
-Picture = FrontierPicture | TermsPicture | DistributionPicture | SystemsPicture | AgreementPicture
+Picture = Placement | FrontierPicture | TermsPicture | DistributionPicture | SystemsPicture | AgreementPicture
 
 
 @dataclass(frozen=True, slots=True)

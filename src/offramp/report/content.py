@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from offramp.core.exits import Replay
+from offramp.placement import Placement
 from offramp.plot import FrontierPicture
 from offramp.plot_results import SystemsPicture, TermsPicture
 from offramp.report.blocks import Block, Code, Content, Facts, Figure, Section, Table, Text
@@ -136,6 +137,12 @@ def _plan(study: Study, candidate: Candidate, *, name: str) -> Iterator[Block]:
     priced = candidate.priced
     if len(study.candidates) > 1:
         yield Code(str(priced.plan))
+    yield Figure(
+        f"{name}-placement",
+        f"Where the plan runs. Blue: the way of the samples, as wide as they are many; answers go to "
+        f"{study.planner.topology.destination}.",
+        Placement.of(study.planner.topology, priced),
+    )
     yield partition_table(f"{name}-partitions", priced)
     yield Text("What it is predicted to achieve:")
     yield terms_table(f"{name}-estimate", candidate)

@@ -10,7 +10,9 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from offramp.placement import Placement
 from offramp.plot import FrontierPicture, draw_frontier
+from offramp.plot_placement import draw_placement, placement_height
 from offramp.plot_results import (
     AgreementPicture,
     DistributionPicture,
@@ -55,7 +57,7 @@ def svg(figure: Figure, *, ink: str, width: float = WIDE) -> str:
     with rc_context(style):
         canvas = Canvas(figsize=(width, _height(figure, width)), layout="constrained")
         ax = canvas.subplots()
-        _draw(figure, ax)
+        _draw(figure, ax, width)
         if width < WIDE and ax.get_legend():
             legend_above(ax, columns=1 if isinstance(figure.picture, FrontierPicture) else 2)
         text = io.StringIO()
@@ -68,6 +70,8 @@ def svg(figure: Figure, *, ink: str, width: float = WIDE) -> str:
 
 def _height(figure: Figure, width: float) -> float:
     picture = figure.picture
+    if isinstance(picture, Placement):
+        return placement_height(picture)
     if isinstance(picture, TermsPicture):
         return (1.1 if width == WIDE else 1.3) + 0.45 * len(picture.labels)
     if isinstance(picture, SystemsPicture):
@@ -77,8 +81,10 @@ def _height(figure: Figure, width: float) -> float:
     return 4.2
 
 
-def _draw(figure: Figure, ax: Axes) -> None:
+def _draw(figure: Figure, ax: Axes, width: float) -> None:
     match figure.picture:
+        case Placement():
+            draw_placement(figure.picture, ax, width=width)
         case FrontierPicture():
             draw_frontier(figure.picture, ax)
             ax.set_title("")
