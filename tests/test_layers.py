@@ -23,7 +23,7 @@ OURS = {
     "placement": {"core"},
     "plot_placement": {"core", "placement", "plot", "words"},
     "plot_results": {"core", "plot"},
-    "report": {"core", "diagram", "files", "finding", "placement", "plot", "plot_placement", "plot_results", "words"},
+    "report": {"core", "files", "finding", "placement", "plot", "plot_placement", "plot_results", "words"},
     "nn": {"core"},
     "runtime": {"core", "files", "bundle"},
     "cli": {
