@@ -20,9 +20,11 @@ TASK = Task("d", 7, "ab", "1@a", 0, 60.0)
 @pytest.fixture(scope="module")
 def line() -> Iterator[tuple[zenoh.Session, zenoh.Session]]:
     port = free_port()
-    with network.router(port=port, toward_cloud=None, host="127.0.0.1") as there:
-        with network.client(tier=f"127.0.0.1:{port}") as here:
-            yield here, there
+    with (
+        network.router(port=port, toward_cloud=None, host="127.0.0.1") as there,
+        network.client(tier=f"127.0.0.1:{port}") as here,
+    ):
+        yield here, there
 
 
 @contextmanager
@@ -62,9 +64,11 @@ def test_what_is_accepted_was_sent_once_with_the_time_left(line: tuple[zenoh.Ses
 
 def test_a_refusal_is_final(line: tuple[zenoh.Session, zenoh.Session]) -> None:
     here, there = line
-    with receiver(there, lambda query: query.reply_err(b"not mine")) as got:
-        with pytest.raises(UndeliveredError, match="not mine"):
-            Courier(here).deliver(KEY, TASK, b"", terms(within_s=5))
+    with (
+        receiver(there, lambda query: query.reply_err(b"not mine")) as got,
+        pytest.raises(UndeliveredError, match="not mine"),
+    ):
+        Courier(here).deliver(KEY, TASK, b"", terms(within_s=5))
     assert len(got) == 1
 
 
