@@ -11,7 +11,7 @@ from offramp.errors import fail
 class Session:
     """A partition, loaded.
 
-    model: an ONNX file's bytes: input `x`; outputs `output`, `probabilities` and `entropy`.
+    model: an ONNX file's bytes, with one input, `x`.
     Raises `InputError` for bytes that are no such model.
     """
 
@@ -27,10 +27,13 @@ class Session:
         except Exception as error:  # ONNX Runtime has a dozen types for what can be wrong, most of them undocumented
             fail("model", f"can't be loaded: {error}", "build the bundle again")
 
-    def run(self, x: NDArray[np.uint8] | FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """The partition's output [B, ...], its branch's probabilities [B, K] and their normalized entropy [B].
+    def run(self, x: NDArray[np.uint8] | FloatArray) -> list[FloatArray]:
+        """The model's outputs.
 
         x: [B, ...] uint8 images for the first block, else the output of the block before, float32.
+
+        Of a partition they are its output [B, ...], its branch's probabilities [B, K], and their normalized entropy
+        [B].
         """
-        output, probabilities, entropy = self._session.run(None, {"x": x})
-        return output, probabilities, entropy
+        outputs: list[FloatArray] = self._session.run(None, {"x": x})
+        return outputs

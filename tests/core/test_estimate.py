@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from offramp.core.backbone import Backbone, Block
 from offramp.core.estimate import Estimate
-from offramp.core.exits import ExitModelName, exit_model
+from offramp.core.exits import ExitModelName, exit_model, normalized_entropy
 from offramp.core.latency import ComputeSource
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile, Timing, normalized_entropy
+from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile, Timing
 from offramp.core.topology import Link, Tier, Topology
 from offramp.errors import InputError
 

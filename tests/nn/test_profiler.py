@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offramp.core.codec import Codec, decode, encode
 from offramp.core.exits import DEFAULT_THRESHOLDS, ExitModelName, exit_model
 from offramp.core.profile import Meaning, Profile
 from offramp.nn import machine, profiler, runs, timing
@@ -22,8 +23,8 @@ def test_a_profile_has_the_real_sizes(profile):
     assert profile.backbone.object_bits == (24_576, 524_288, 524_288, 262_144, 131_072, 320)
 
 
-def test_a_profile_has_two_devices_with_blocks_and_partitions(profile):
-    assert [*profile.timings] == ["here", "here-1thread"]
+def test_a_profile_has_what_is_deployed_and_torch_beside_it(profile):
+    assert [*profile.timings] == ["here", "here-torch", "here-torch-1thread"]
     assert profile.reference_device == "here"
     for each in profile.timings.values():
         assert each.block_s.min() > 0
@@ -77,12 +78,49 @@ def test_the_exit_table_is_the_softmax_of_the_validation_split(profile, run):
 
 
 def test_times_of_another_machine_merge(profile, run):
-    there = profiler.times_only(run, device="there", repeats=2, partition_repeats=1)
-    merged = profile
-    for name, each in there.items():
-        merged = merged.with_timing(name, each)
-    assert [*merged.timings] == ["here", "here-1thread", "there", "there-1thread"]
+    there = profiler.measure(run, device="there", repeats=2, partition_repeats=1, codecs=profile.codecs)
+    merged = there.into(profile)
+    assert [*merged.timings] == [*profile.timings, "there", "there-torch", "there-torch-1thread"]
+    for codec in profile.codecs:
+        assert [*merged.encoded(codec).timings] == [*merged.timings]
     assert profiler.describe(run) == profile.backbone
+
+
+def test_codecs_have_tables_of_what_their_activations_say(profile, run):
+    """Looked up one sample at a time: the activations of a chain that are really encoded and decoded."""
+    assert set(profile.codecs) == {Codec.FP16, Codec.INT8}
+    network, split = run.network(), run.dataset.validation
+    for codec, encoded in profile.codecs.items():
+        assert encoded.exit_table.entropy.shape == profile.exit_table.entropy.shape
+        # Block 1 gets the raw sample in any codec.
+        assert encoded.exit_table.entropy[0] == pytest.approx(profile.exit_table.entropy[0], abs=1e-4)
+        assert not np.array_equal(encoded.exit_table.entropy[1:], profile.exit_table.entropy[1:])
+        x = torch.tensor(split.images[7:8])
+        for i, block in enumerate(network.blocks):
+            with torch.inference_mode():
+                x = block(x)
+                said = torch.softmax(network.branches[i](x)[0].double(), dim=0)
+            assert encoded.exit_table.entropy[i, 7] == pytest.approx(
+                float(-(said * said.log()).sum() / np.log(10)), abs=1e-4
+            )
+            x = torch.from_numpy(decode(encode(x.numpy(), codec), x.shape, codec))
+
+
+def test_a_codec_that_cannot_hold_an_activation_is_left_out(network, tiny):
+    with torch.no_grad():
+        network.blocks[1] = torch.nn.Sequential(network.blocks[1], Times(1e6))
+    with pytest.raises(ValueError, match="fp16"):
+        profiler.encoded_exit_table(network, tiny.validation, Codec.FP16)
+    profiler.encoded_exit_table(network, tiny.validation, Codec.INT8)
+
+
+class Times(torch.nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.factor
 
 
 entropies = st.integers(1, 5).flatmap(
@@ -105,17 +143,6 @@ def test_first_exits_agree_with_a_loop_over_the_samples(by_sample):
             counts[first] += 1
         assert row.tolist() == [count / len(by_sample) for count in counts]
         assert sum(row) == pytest.approx(1)
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_bytes_are_the_tensor_in_row_major_order(dtype):
-    tensor = (torch.rand(1, 3, 4, 5) * 255).to(dtype).to(memory_format=torch.channels_last)
-    data = timing.to_bytes(tensor)
-    assert len(data) == tensor.numel() * tensor.element_size()
-    assert data == np.ascontiguousarray(tensor.numpy()).tobytes()
-    back = timing.from_bytes(data, tensor)
-    assert torch.equal(back, tensor)
-    back.zero_()
 
 
 def test_calls_take_turns_and_the_warm_up_is_not_counted():
@@ -141,10 +168,10 @@ def test_the_statistic_is_the_99th_percentile():
     assert timing.statistic(np.array([np.arange(101.0), np.full(101, 3.0)])) == pytest.approx([99, 3])
 
 
-def test_measuring_sets_the_threads_back(network):
-    image = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+def test_torch_gets_its_threads_back():
     before = torch.get_num_threads()
-    timing.measure(network, image, threads=2, repeats=2, partition_repeats=1, report=profiler.silent)
+    with timing.torch_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
 
 

@@ -4,6 +4,7 @@ A plan's accuracy and its exit rates depend on where the branches are and on the
 """
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -256,3 +257,17 @@ def _words(members: BoolArray) -> WordArray:
     padded = np.zeros((*members.shape[:-1], width), np.bool_)
     padded[..., : members.shape[-1]] = members
     return np.packbits(padded, axis=-1, bitorder="little").view(np.uint64)
+
+
+def normalized_entropy(probabilities: FloatArray) -> FloatArray:
+    """Entropy of class probabilities over the logarithm of the number of classes.
+
+    probabilities: [..., C], rows sum to one, C >= 2.
+    Returns [...] in [0, 1], where 1 is a uniform guess (EdgeSys'22, section 2.1; Teerapittayanon et al.,
+    BranchyNet, ICPR 2016).
+    """
+    classes = probabilities.shape[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(probabilities > 0, probabilities * np.log(probabilities), 0.0)
+    entropy: FloatArray = np.clip(-terms.sum(axis=-1) / math.log(classes), 0.0, 1.0)
+    return entropy

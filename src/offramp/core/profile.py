@@ -1,6 +1,5 @@
 """What was measured: times on devices, and how each branch classifies each sample."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -275,9 +274,23 @@ class Profile:
             yield from checks.length(place, encoded.exit_table.blocks, n, "one row per block of the backbone")
         yield from checks.not_negative("overhead_bits", self.overhead_bits, "give what travels with every object")
 
-    def with_timing(self, device: str, timing: Timing) -> "Profile":
-        """The same profile with the times of one more device, or with that device's times replaced."""
-        return replace(self, timings={**self.timings, device: timing})
+    def with_timing(
+        self, device: str, timing: Timing, encoded: Mapping[Codec, tuple[FloatArray, FloatArray]] | None = None
+    ) -> "Profile":
+        """The same profile with the times of one more device, or with that device's times replaced.
+
+        encoded: serialize_s and deserialize_s, [N+2] each, in the profile's other codecs. In a codec without them
+            the device has no times.
+        """
+        codecs = dict(self.codecs)
+        for codec, (there_s, back_s) in (encoded or {}).items():
+            before = codecs[codec]
+            codecs[codec] = replace(
+                before,
+                serialize_s={**before.serialize_s, device: there_s},
+                deserialize_s={**before.deserialize_s, device: back_s},
+            )
+        return replace(self, timings={**self.timings, device: timing}, codecs=codecs)
 
     def encoded(self, codec: Codec) -> "Profile":
         """The profile as it is when activations travel in that codec; `InputError` where that was not measured."""
@@ -302,17 +315,3 @@ class Profile:
             exit_table=found.exit_table,
             codecs={},
         )
-
-
-def normalized_entropy(probabilities: FloatArray) -> FloatArray:
-    """Entropy of class probabilities over the logarithm of the number of classes.
-
-    probabilities: [..., C], rows sum to one, C >= 2.
-    Returns [...] in [0, 1], where 1 is a uniform guess (EdgeSys'22, section 2.1; Teerapittayanon et al.,
-    BranchyNet, ICPR 2016).
-    """
-    classes = probabilities.shape[-1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(probabilities > 0, probabilities * np.log(probabilities), 0.0)
-    entropy: FloatArray = np.clip(-terms.sum(axis=-1) / math.log(classes), 0.0, 1.0)
-    return entropy

@@ -1,8 +1,9 @@
 """A trained run and the machine at hand, measured: from a run to the core's `Profile`."""
 
+import contextlib
 import os
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,13 +12,26 @@ from torch import Tensor
 
 from offramp.core.backbone import Backbone, Block
 from offramp.core.checks import FloatArray
-from offramp.core.exits import DEFAULT_THRESHOLDS, at_or_below
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile, Timing, normalized_entropy
+from offramp.core.codec import Codec, decode, encode
+from offramp.core.exits import DEFAULT_THRESHOLDS, at_or_below, normalized_entropy
+from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile, Timing
 from offramp.nn import machine
 from offramp.nn.data import Dataset, Split
+from offramp.nn.export import export
 from offramp.nn.network import MultiExitNetwork
 from offramp.nn.runs import Run
-from offramp.nn.timing import PERCENTILE, Report, measure
+from offramp.nn.timing import (
+    PERCENTILE,
+    ComputeTimes,
+    EncodingTimes,
+    Report,
+    compute_times,
+    encoding_times,
+    in_onnx_runtime,
+    in_torch,
+    objects_of,
+    torch_threads,
+)
 from offramp.nn.train import predict
 
 REPEATS = 200
@@ -28,29 +42,76 @@ def silent(stage: str, done: float) -> None:
     """A `Report` for nobody."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class MachineTimes:
+    """What was measured on one machine.
+
+    compute: by device name, how the same machine does with different engines.
+    encoding: by codec, the same for all of them.
+    """
+
+    compute: Mapping[str, ComputeTimes]
+    encoding: Mapping[Codec, EncodingTimes]
+
+    def into(self, profile: Profile) -> Profile:
+        """The profile with these times added, or in place of what it had for the same device names."""
+        for device, compute in self.compute.items():
+            profile = profile.with_timing(
+                device, self._timing(compute), {codec: astuple(self.encoding[codec]) for codec in profile.codecs}
+            )
+        return profile
+
+    def timings(self) -> dict[str, Timing]:
+        """By device, with activations as they are."""
+        return {device: self._timing(compute) for device, compute in self.compute.items()}
+
+    def encoded(self, codec: Codec, table: ExitTable) -> Encoded:
+        """What is different in that codec, with which the samples leave as `table` says."""
+        found = self.encoding[codec]
+        return Encoded(
+            exit_table=table,
+            serialize_s=dict.fromkeys(self.compute, found.serialize_s),
+            deserialize_s=dict.fromkeys(self.compute, found.deserialize_s),
+        )
+
+    def _timing(self, compute: ComputeTimes) -> Timing:
+        found = self.encoding[Codec.FP32]
+        fields = {name: getattr(compute, name) for name in ComputeTimes.__dataclass_fields__}
+        return Timing(**fields, serialize_s=found.serialize_s, deserialize_s=found.deserialize_s)
+
+
 def profile_run(
     run: Run,
     *,
     device: str,
     repeats: int = REPEATS,
     partition_repeats: int = PARTITION_REPEATS,
+    overhead_bits: int = 0,
     report: Report = silent,
 ) -> Profile:
     """Everything measured of a trained run: times here, sizes, and the exits of its validation split.
 
-    device: what to call this machine; it comes with all its threads as `device` and with one as `device-1thread`.
+    device: what to call this machine, as in `measure`.
     repeats, partition_repeats: how often to time each block and each partition.
+    overhead_bits: what travels with every object beside its own bits.
     Raises `InputError` while the full configuration isn't trained to the end.
     """
     network, dataset = run.network(), run.dataset
     table = exit_table(network, dataset.validation)
     joint = table.correct.mean(axis=1)
     separate = run.separate_accuracy()
+    encoded = _encoded_exit_tables(network, dataset.validation)
+    times = measure(
+        run,
+        device=device,
+        repeats=repeats,
+        partition_repeats=partition_repeats,
+        codecs=encoded,
+        report=report,
+    )
     return Profile(
         backbone=describe(run),
-        timings=measure_here(
-            network, dataset, device=device, repeats=repeats, partition_repeats=partition_repeats, report=report
-        ),
+        timings=times.timings(),
         reference_device=device,
         exits=ExitRates(
             thresholds=np.array(DEFAULT_THRESHOLDS),
@@ -61,6 +122,8 @@ def profile_run(
             joint_accuracy=joint,
         ),
         exit_table=table,
+        codecs={codec: times.encoded(codec, found) for codec, found in encoded.items()},
+        overhead_bits=overhead_bits,
         provenance={
             **_origin(repeats, partition_repeats),
             "accuracy": "of the joint network" if separate is None else "of networks trained for each branch alone",
@@ -75,41 +138,39 @@ def profile_run(
     )
 
 
-def times_only(
+def measure(
     run: Run,
     *,
     device: str,
     repeats: int = REPEATS,
     partition_repeats: int = PARTITION_REPEATS,
+    codecs: Iterable[Codec] = (),
     report: Report = silent,
-) -> dict[str, Timing]:
-    """The times alone, by device name as in `profile_run`, to go into a profile that was made elsewhere."""
-    return measure_here(
-        run.network(),
-        run.dataset,
-        device=device,
-        repeats=repeats,
-        partition_repeats=partition_repeats,
-        report=report,
+) -> MachineTimes:
+    """Times on this machine: as `device` in ONNX Runtime on one thread, which is what gets deployed.
+
+    Beside it, for comparison: as `device-torch` in PyTorch with all its threads, as `device-torch-1thread` with one.
+
+    codecs: those to time beside fp32.
+    """
+    network, dataset = run.network(), run.dataset
+    objects = objects_of(network, _first_image(dataset))
+    in_torch_ = in_torch(network, objects)
+    ways = (
+        (device, in_onnx_runtime(export(network, dataset.image_shape), objects), 1),
+        (f"{device}-torch", in_torch_, torch.get_num_threads()),
+        (f"{device}-torch-1thread", in_torch_, 1),
     )
-
-
-def measure_here(
-    network: MultiExitNetwork, dataset: Dataset, *, device: str, repeats: int, partition_repeats: int, report: Report
-) -> dict[str, Timing]:
-    """Times on this machine by device name: with all its threads, and with one."""
-    image = _first_image(dataset)
-    return {
-        name: measure(
-            network,
-            image,
-            threads=threads,
-            repeats=repeats,
-            partition_repeats=partition_repeats,
-            report=lambda stage, done, name=name: report(f"{name}: {stage}", done),  # type: ignore[misc]
-        )
-        for name, threads in ((device, torch.get_num_threads()), (f"{device}-1thread", 1))
-    }
+    compute = {}
+    for name, way, threads in ways:
+        with torch_threads(threads):
+            compute[name] = compute_times(
+                way,
+                repeats=repeats,
+                partition_repeats=partition_repeats,
+                report=lambda stage, done, name=name: report(f"{name}: {stage}", done),  # type: ignore[misc]
+            )
+    return MachineTimes(compute, encoding_times(objects, [Codec.FP32, *codecs], repeats=repeats, report=report))
 
 
 def describe(run: Run) -> Backbone:
@@ -129,7 +190,38 @@ def describe(run: Run) -> Backbone:
 
 def exit_table(network: MultiExitNetwork, split: Split) -> ExitTable:
     """What every branch of the full configuration says of every sample of `split`."""
-    logits = predict(network, split)
+    return _table(predict(network, split), split)
+
+
+def _encoded_exit_tables(network: MultiExitNetwork, split: Split) -> dict[Codec, ExitTable]:
+    """By codec, except those that can't hold what the network puts out."""
+    found = {}
+    for codec in Codec:
+        if codec is not Codec.FP32:
+            with contextlib.suppress(ValueError):
+                found[codec] = encoded_exit_table(network, split, codec)
+    return found
+
+
+def encoded_exit_table(network: MultiExitNetwork, split: Split, codec: Codec) -> ExitTable:
+    """The exit table with every activation between blocks as it is after traveling in `codec`.
+
+    Raises `ValueError` for an activation that the codec can't hold.
+    """
+    logits = []
+    with torch.inference_mode():
+        for image in torch.tensor(split.images).split(1):
+            x, said = image, []
+            for block, branch in zip(network.blocks, network.branches, strict=True):
+                output = block(x)
+                said.append(branch(output))
+                x = torch.from_numpy(decode(encode(output.numpy(), codec), output.shape, codec))
+            logits.append(torch.stack(said))
+    return _table(torch.cat(logits, dim=1), split)
+
+
+def _table(logits: Tensor, split: Split) -> ExitTable:
+    """Of logits [branches, S, C]."""
     return ExitTable(
         entropy=normalized_entropy(torch.softmax(logits.double(), dim=2).numpy()),
         correct=logits.argmax(dim=2).numpy() == split.labels,

@@ -5,14 +5,19 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from onnx import ModelProto
 from torch import Tensor, nn
 
+from offramp import engine
 from offramp.core.checks import FloatArray
-from offramp.core.profile import Timing
+from offramp.core.codec import Codec, decode, encode
+from offramp.nn import export
 from offramp.nn.network import MultiExitNetwork, Partition
 
 PERCENTILE = 99
@@ -21,57 +26,131 @@ _WARM_UP = 10
 Report: TypeAlias = Callable[[str, float], None]
 """Told what is being measured and the share of it that is done."""
 
+Call: TypeAlias = Callable[[], object]
 
-def measure(
-    network: MultiExitNetwork, image: Tensor, *, threads: int, repeats: int, partition_repeats: int, report: Report
-) -> Timing:
-    """Times of the full configuration on the CPU, one sample at a time: percentile 99 over the repeats.
 
-    image: [1, C, H, W] uint8, a real sample.
-    threads: how many torch may use; set back afterwards.
-    repeats: of blocks, branches and serialization; partition_repeats: of the N(N+1)/2 partitions.
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Everything of a network that can run, ready to be called with a real sample. N blocks.
+
+    blocks, branches: [N].
+    partitions: [N(N+1)/2] blocks first..last with the branch after the last, by `first` and then by `last`.
+    """
+
+    blocks: Sequence[Call]
+    branches: Sequence[Call]
+    partitions: Sequence[Call]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComputeTimes:
+    """What a network's parts take, in seconds; as in `core.Timing`."""
+
+    block_s: FloatArray
+    branch_s: FloatArray
+    partition_s: FloatArray
+    block_spread_s: FloatArray
+    branch_spread_s: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodingTimes:
+    """[N+2] seconds from tensor to bytes and back: the input, the blocks' outputs, the result."""
+
+    serialize_s: FloatArray
+    deserialize_s: FloatArray
+
+
+def pairs(blocks: int) -> list[tuple[int, int]]:
+    """First and last block of every partition, 1-based, in the order of `Compute.partitions`."""
+    return [(first, last) for first in range(1, blocks + 1) for last in range(first, blocks + 1)]
+
+
+def in_onnx_runtime(whole: ModelProto, objects: Sequence[Tensor]) -> Compute:
+    """The parts as they are deployed.
+
+    whole: of `export.export`.
+    objects: of `objects_of`.
+    """
+    n = len(objects) - 2
+    inputs = [each.numpy() for each in objects]
+    return Compute(
+        blocks=[_loaded(export.cut_block(whole, i), inputs[i - 1]) for i in range(1, n + 1)],
+        branches=[_loaded(export.cut_branch(whole, i), inputs[i]) for i in range(1, n + 1)],
+        partitions=[_loaded(export.cut(whole, first, last), inputs[first - 1]) for first, last in pairs(n)],
+    )
+
+
+def in_torch(network: MultiExitNetwork, objects: Sequence[Tensor]) -> Compute:
+    """The parts as PyTorch runs them, eagerly.
+
+    objects: of `objects_of`.
+    """
+    n = len(network.blocks)
+    network.eval()
+    return Compute(
+        blocks=[_call(block, x) for block, x in zip(network.blocks, objects, strict=False)],
+        branches=[_call(branch, x) for branch, x in zip(network.branches, objects[1:], strict=False)],
+        partitions=[_call(Partition(network, first, last).eval(), objects[first - 1]) for first, last in pairs(n)],
+    )
+
+
+def objects_of(network: MultiExitNetwork, image: Tensor) -> list[Tensor]:
+    """[N+2] what can travel of a sample, each [1, ...]: the image, the blocks' outputs, the result.
+
+    image: [1, C, H, W] uint8.
+    """
+    network.eval()
+    with torch.inference_mode():
+        objects = [image]
+        for block in network.blocks:
+            objects.append(block(objects[-1]))
+        return [*objects, export.answer(network.branches[-1](objects[-1]))[0]]
+
+
+def compute_times(compute: Compute, *, repeats: int, partition_repeats: int, report: Report) -> ComputeTimes:
+    """What the parts take, one sample at a time: percentile 99 over the repeats.
 
     Partitions are measured as wholes beside the blocks, since sums of blocks miss what lies between them (PORTEND,
     section IV: RMSE 0.11 ms by partition, 0.76 ms by block).
     """
-    network.eval()
-    n = len(network.blocks)
-    with _threads(threads), torch.inference_mode():
-        inputs = [image]
-        for block in network.blocks:
-            inputs.append(block(inputs[-1]))
-        result = network.branch(n)(inputs[-1])[0]
-        blocks = [_call(block, x) for block, x in zip(network.blocks, inputs[:-1], strict=True)]
-        branches = [_call(branch, x) for branch, x in zip(network.branches, inputs[1:], strict=True)]
-        objects = [*inputs, result]
-        encoded = [to_bytes(x) for x in objects]
-        encode: list[Callable[[], object]] = [functools.partial(to_bytes, x) for x in objects]
-        decode: list[Callable[[], object]] = [
-            functools.partial(from_bytes, data, x) for data, x in zip(encoded, objects, strict=True)
-        ]
-        ends = [(first, last) for first in range(1, n + 1) for last in range(first, n + 1)]
-        wholes = [_call(Partition(network, first, last).eval(), inputs[first - 1]) for first, last in ends]
-
-        network_s = timed(blocks + branches, repeats=repeats, report=functools.partial(report, "blocks"))
-        bytes_s = timed(encode + decode, repeats=repeats, report=functools.partial(report, "serialization"))
-        wholes_s = timed(wholes, repeats=partition_repeats, report=functools.partial(report, "partitions"))
-    typical, spread = statistic(network_s), network_s.std(axis=1)
-    bytes_typical = statistic(bytes_s)
+    n = len(compute.blocks)
+    with torch.inference_mode():
+        parts_s = timed(
+            [*compute.blocks, *compute.branches], repeats=repeats, report=functools.partial(report, "blocks")
+        )
+        wholes_s = timed(compute.partitions, repeats=partition_repeats, report=functools.partial(report, "partitions"))
+    typical, spread = statistic(parts_s), parts_s.std(axis=1)
     partition_s = np.full((n, n), np.nan)
-    for (first, last), seconds in zip(ends, statistic(wholes_s), strict=True):
+    for (first, last), seconds in zip(pairs(n), statistic(wholes_s), strict=True):
         partition_s[first - 1, last - 1] = seconds
-    return Timing(
-        block_s=typical[:n],
-        branch_s=typical[n:],
-        partition_s=partition_s,
-        serialize_s=bytes_typical[: n + 2],
-        deserialize_s=bytes_typical[n + 2 :],
-        block_spread_s=spread[:n],
-        branch_spread_s=spread[n:],
-    )
+    return ComputeTimes(typical[:n], typical[n:], partition_s, spread[:n], spread[n:])
 
 
-def timed(calls: Sequence[Callable[[], object]], *, repeats: int, report: Callable[[float], None]) -> FloatArray:
+def encoding_times(
+    objects: Sequence[Tensor], codecs: Sequence[Codec], *, repeats: int, report: Report
+) -> dict[Codec, EncodingTimes]:
+    """What it takes to turn the objects into what travels and back, by codec, as tiers do it.
+
+    objects: of `objects_of`.
+    codecs: of the blocks' outputs; the input and the result travel as they are.
+    """
+    arrays = [each.numpy() for each in objects]
+    ways = [_raw(arrays[0])]
+    ways += [_encoded(array, codec) for codec in codecs for array in arrays[1:-1]]
+    ways += [_raw(arrays[-1])]
+    calls = [way for there_and_back in zip(*ways, strict=True) for way in there_and_back]
+    seconds = statistic(timed(calls, repeats=repeats, report=functools.partial(report, "serialization")))
+    there, back = np.split(seconds, 2)
+
+    def of(times: FloatArray, k: int) -> FloatArray:
+        n = len(objects) - 2
+        return np.array([times[0], *times[1 + k * n : 1 + (k + 1) * n], times[-1]])
+
+    return {codec: EncodingTimes(of(there, k), of(back, k)) for k, codec in enumerate(codecs)}
+
+
+def timed(calls: Sequence[Call], *, repeats: int, report: Callable[[float], None]) -> FloatArray:
     """[calls, repeats] seconds of each call, after a warm-up.
 
     The calls take turns, so that a slow moment of the machine falls on all of them and not on one.
@@ -94,29 +173,34 @@ def statistic(seconds: FloatArray) -> FloatArray:
     return found
 
 
-def to_bytes(tensor: Tensor) -> bytes:
-    """What goes on the wire: the entries in row-major order."""
-    return tensor.numpy().tobytes()
-
-
-def from_bytes(data: bytes, like: Tensor) -> Tensor:
-    """The tensor that `to_bytes` was given; its shape and type are those of `like`."""
-    array = np.frombuffer(data, like.numpy().dtype).reshape(like.shape)
-    return torch.from_numpy(array.copy())
-
-
-def _call(module: nn.Module, x: Tensor) -> Callable[[], object]:
-    return functools.partial(module, x)
-
-
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
+    """Torch with so many threads, while the block runs."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _loaded(model: bytes, x: NDArray[np.uint8] | FloatArray) -> Call:
+    return functools.partial(engine.Session(model).run, x)
+
+
+def _call(module: nn.Module, x: Tensor) -> Call:
+    return functools.partial(module, x)
+
+
+def _raw(array: NDArray[np.generic]) -> tuple[Call, Call]:
+    """To bytes and back, entries in row-major order."""
+    data = array.tobytes()
+    return array.tobytes, lambda: np.frombuffer(data, array.dtype).reshape(array.shape)
+
+
+def _encoded(array: FloatArray, codec: Codec) -> tuple[Call, Call]:
+    data = encode(array, codec)
+    return functools.partial(encode, array, codec), functools.partial(decode, data, array.shape, codec)
 
 
 @contextmanager

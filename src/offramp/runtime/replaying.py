@@ -26,7 +26,7 @@ def load(folder: Path, bundle: Manifest) -> dict[tuple[int, int], engine.Session
     for partition in bundle.partitions:
         blocks = partition.first, partition.last
         tier = next(plan.placement[plan.blocks.index(blocks)] for plan in bundle.plans if blocks in plan.blocks)
-        found[blocks] = engine.session(read_model(folder / "tiers" / tier, partition))
+        found[blocks] = engine.Session(read_model(folder / "tiers" / tier, partition))
     return found
 
 

@@ -41,7 +41,7 @@ def at_work(folder: Path, place: Place, *, emulate: Profile | None = None, limit
     Raises `InputError` for a folder that is no tier's, and where its place is taken.
     """
     tier = read_tier(folder)
-    engines = {(each.first, each.last): engine.session(read_model(folder, each)) for each in tier.partitions}
+    engines = {(each.first, each.last): engine.Session(read_model(folder, each)) for each in tier.partitions}
     here = tier.topology.index(tier.tier)
     pace = None
     if emulate is not None:

@@ -101,6 +101,9 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 Message: TypeAlias = Task | Outcome
 
+# What Zenoh adds to a message of this size; `benchmarks/links.py` measures it.
+_TRANSPORT_BYTES = 24
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)
 
@@ -139,3 +142,19 @@ def unpack(data: bytes, *, most_tensor_bytes: int) -> tuple[Message, memoryview]
     if len(tensor) > most_tensor_bytes:
         raise MessageError(f"a tensor of {len(tensor)} bytes is more than the {most_tensor_bytes} that may come")
     return message, tensor
+
+
+def overhead_bits() -> int:
+    """What travels with a tensor from tier to tier: the header after one stage, and what Zenoh adds."""
+    now_ns = 1 << 60
+    task = Task(
+        deployment="0" * 12,
+        request=now_ns,
+        client="0" * 8,
+        plan="1-3@smartphone 4-10@cloud T=0.35",
+        partition=1,
+        left_s=10.0,
+        born_ns=now_ns,
+        trace=(Stage(1, 0, now_ns, now_ns, now_ns, now_ns),),
+    )
+    return 8 * (len(pack(task, b"")) + _TRANSPORT_BYTES)

@@ -1,0 +1,173 @@
+"""From a network to partitions that ONNX Runtime runs.
+
+The whole network is exported once, with every block's output and every branch's answer as outputs; a partition is then
+cut out of that graph in milliseconds, where exporting it for itself would take seconds.
+"""
+
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import onnx
+import torch
+from onnx import ModelProto
+from torch import Tensor, nn
+
+from offramp import engine
+from offramp.nn.network import MultiExitNetwork
+
+_OPSET = 18
+
+
+class _Answering(nn.Module):
+    """A network whose branches answer with probabilities and their normalized entropy."""
+
+    def __init__(self, network: MultiExitNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """[B, C, H, W] uint8 -> for every block its output, and probabilities [B, K] and entropy [B] of its branch."""
+        found: list[Tensor] = []
+        x = images
+        for i, block in enumerate(self.network.blocks, start=1):
+            x = block(x)
+            found.append(x)
+            if i in self.network.ends:
+                found += answer(self.network.branch(i)(x))
+        return tuple(found)
+
+
+def answer(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """[B, K] logits -> probabilities [B, K] and their normalized entropy [B], as `core.normalized_entropy` has it."""
+    log_probabilities = torch.log_softmax(logits, dim=1)
+    probabilities = log_probabilities.exp()
+    entropy = -(probabilities * log_probabilities).sum(dim=1) / np.log(logits.shape[1])
+    return probabilities, entropy.clamp(0, 1)
+
+
+def export(network: MultiExitNetwork, image_shape: Iterable[int]) -> ModelProto:
+    """The whole network as one ONNX graph, to be cut by `cut`: any batch size, weights inside.
+
+    image_shape: (C, H, W).
+    """
+    # On a copy, in the usual memory layout: the export must not change the network, nor depend on how it was trained.
+    whole = _Answering(copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format)).eval()
+    names = [
+        name
+        for i in range(1, len(network.blocks) + 1)
+        for name in (_output(i), *((_probabilities(i), _entropy(i)) if i in network.ends else ()))
+    ]
+    with warnings.catch_warnings(), _quiet("torch.onnx"):
+        warnings.simplefilter("ignore")  # of deprecated parts of torch that its own exporter uses
+        program = torch.onnx.export(
+            whole,
+            (torch.zeros(2, *image_shape, dtype=torch.uint8),),
+            dynamo=True,
+            verbose=False,
+            opset_version=_OPSET,
+            input_names=[_output(0)],
+            output_names=names,
+            dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
+        )
+    assert program is not None
+    buffer = io.BytesIO()
+    program.save(buffer, include_initializers=True)
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def cut(whole: ModelProto, first: int, last: int) -> bytes:
+    """Blocks first..last, 1-based, and the branch after the last as an ONNX file.
+
+    Input `x`; outputs `output`, `probabilities`, `entropy`, as `engine.Session` wants them.
+    """
+    return _cut(
+        whole, first, {_output(last): "output", _probabilities(last): "probabilities", _entropy(last): "entropy"}
+    )
+
+
+def cut_block(whole: ModelProto, block: int) -> bytes:
+    """One block without its branch as an ONNX file: input `x`, output `output`."""
+    return _cut(whole, block, {_output(block): "output"})
+
+
+def cut_branch(whole: ModelProto, block: int) -> bytes:
+    """The branch after one block as an ONNX file: input `x`, the block's output; `probabilities` and `entropy`."""
+    return _cut(whole, block + 1, {_probabilities(block): "probabilities", _entropy(block): "entropy"})
+
+
+def parity(network: MultiExitNetwork, pieces: Mapping[int, bytes], images: Tensor) -> float:
+    """The largest difference between a chain of partitions in ONNX Runtime and the network in PyTorch.
+
+    pieces: the partitions that make up the network up to the last of them, by their last block.
+    images: [S, C, H, W] uint8, sent one at a time.
+    Over the probabilities and entropies of every piece, and its outputs relative to their largest entry.
+    """
+    network.eval()
+    sessions = {end: engine.Session(piece) for end, piece in sorted(pieces.items())}
+    worst = 0.0
+    with torch.inference_mode():
+        for image in images:
+            expected, found = image[None], image[None].numpy()
+            begin = 0
+            for end, session in sessions.items():
+                for block in network.blocks[begin:end]:
+                    expected = block(expected)
+                output, *answers = session.run(found)
+                scale = max(float(expected.abs().max()), 1.0)
+                worst = max(worst, float(np.abs(output - expected.numpy()).max()) / scale)
+                for got, wanted in zip(answers, answer(network.branch(end)(expected)), strict=True):
+                    worst = max(worst, float(np.abs(got - wanted.numpy()).max()))
+                found, begin = output, end
+    return worst
+
+
+def _output(block: int) -> str:
+    return f"output-{block}"
+
+
+def _probabilities(block: int) -> str:
+    return f"probabilities-{block}"
+
+
+def _entropy(block: int) -> str:
+    return f"entropy-{block}"
+
+
+def _cut(whole: ModelProto, first: int, outputs: Mapping[str, str]) -> bytes:
+    piece = onnx.utils.Extractor(whole).extract_model([_output(first - 1)], [*outputs])
+    renamed = {_output(first - 1): "x", **outputs}
+    for node in piece.graph.node:
+        for names in (node.input, node.output):
+            for i, name in enumerate(names):
+                names[i] = renamed.get(name, name)
+    for value in (*piece.graph.input, *piece.graph.output, *piece.graph.value_info):
+        value.name = renamed.get(value.name, value.name)
+    # What the exporter leaves here depends on the file system and the moment; the bytes go into checksums.
+    for part in (
+        piece,
+        piece.graph,
+        *piece.graph.node,
+        *piece.graph.input,
+        *piece.graph.output,
+        *piece.graph.value_info,
+    ):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return piece.SerializeToString(deterministic=True)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """No warnings from that logger, nor from those under it: the exporter's are of packages that are not needed."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
