@@ -42,7 +42,7 @@ def train(
 
     Example: offramp train --backbone resnet20 --data digits --out runs/digits
     """
-    _require_torch()
+    require_torch()
     from offramp.nn import catalog, machine, runs
     from offramp.nn.train import Recipe
 
@@ -97,9 +97,10 @@ def profile(
         fail("--into", "goes with --times-only", "give both to add a machine, or neither for a new profile")
     if repeats < 4:
         fail("--repeats", f"{repeats} are too few", "give at least 4, better 200")
-    _require_torch()
+    require_torch()
     from offramp.files import read_profile, write_profile
     from offramp.nn import machine, profiler, runs
+    from offramp.runtime import wire
 
     path = out if into is None else into
     if not path.parent.is_dir():
@@ -109,14 +110,13 @@ def profile(
     options: dict[str, Any] = {"device": name, "repeats": repeats, "partition_repeats": repeats // 4}
     if into is None:
         with _bar() as report:
-            result = profiler.profile_run(found, **options, report=report)
+            result = profiler.profile_run(found, **options, overhead_bits=wire.overhead_bits(), report=report)
     else:
         result = read_profile(into)
         _same_backbone(profiler.describe(found), result.backbone, into)
         with _bar() as report:
-            timings = profiler.times_only(found, **options, report=report)
-        for each, timing in timings.items():
-            result = result.with_timing(each, timing)
+            times = profiler.measure(found, **options, codecs=result.codecs, report=report)
+        result = times.into(result)
     write_profile(result, path)
     if as_json:
         summary = {"profile": str(path), "backbone": result.backbone.name, "devices": [*result.timings]}
@@ -125,9 +125,11 @@ def profile(
         print(f"{result.backbone.name} on {name}: {path}. Next: offramp plan {path} --topology mobile")
 
 
-def _require_torch() -> None:
-    if any(find_spec(package) is None for package in ("torch", "safetensors", "sklearn")):
-        raise MissingExtraError("training needs PyTorch: pip install 'offramp[train]'")
+def require_torch() -> None:
+    """Raise `MissingExtraError` where the packages that train and measure are not installed."""
+    wanted = ("torch", "safetensors", "sklearn", "onnx", "onnxscript", "onnxruntime", "msgspec")
+    if any(find_spec(package) is None for package in wanted):
+        raise MissingExtraError("training needs PyTorch and more: pip install 'offramp[train]'")
 
 
 def _same_backbone(measured: "Backbone", wanted: "Backbone", path: Path) -> None:
