@@ -28,9 +28,11 @@ OURS = {
     "bundle": {"core", "files"},
     "nn": {"core", "engine"},
     "runtime": {"core", "files", "bundle", "engine"},
+    "deploy": {"bundle", "core", "runtime"},
     "cli": {
         "bundle",
         "core",
+        "deploy",
         "engine",
         "files",
         "finding",
