@@ -3,16 +3,32 @@
 import re
 
 from offramp.errors import fail
+from offramp.nn.backbones.alexnet import alexnet
+from offramp.nn.backbones.inception import inceptionv3
+from offramp.nn.backbones.mobilenet import mobilenetv2
 from offramp.nn.backbones.resnet import resnet
+from offramp.nn.backbones.vit import vit
 from offramp.nn.data import Dataset, digits
 from offramp.nn.network import Spec
+
+BACKBONES = "resnet20 (or 32, 44, 56, 110), alexnet, inceptionv3, mobilenetv2 or vit-tiny"
 
 
 def backbone(name: str) -> Spec:
     """The backbone called `name`, e.g. `resnet20`. Raises `InputError` for an unknown one."""
     if match := re.fullmatch(r"resnet(\d+)", name):
         return resnet(int(match[1]))
-    fail("backbone", f"{name!r} is unknown", "use resnet20, or another ResNet of depth 6n+2")
+    match name:
+        case "alexnet":
+            return alexnet()
+        case "inceptionv3":
+            return inceptionv3()
+        case "mobilenetv2":
+            return mobilenetv2()
+        case "vit-tiny":
+            return vit()
+        case _:
+            fail("backbone", f"{name!r} is unknown", f"use {BACKBONES}")
 
 
 def dataset(name: str, *, seed: int) -> Dataset:

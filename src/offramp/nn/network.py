@@ -1,5 +1,6 @@
 """A backbone with branches: what is trained, cut apart and deployed."""
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -13,16 +14,30 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A backbone with new weights.
+
+    blocks: by name, in order; block 1 takes normalized images [B, C, H, W].
+    make_branch: classifying layers of their own for an output of that shape (without the batch).
+    """
+
+    blocks: Mapping[str, nn.Module]
+    make_branch: Callable[[Shape], nn.Module]
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """A backbone before it has weights.
 
-    make_blocks: new blocks by name, in order; block 1 takes normalized images [B, 3, H, W].
-    make_branch: new classifying layers for an output of that shape (without the batch) and so many classes.
+    make: from images (C, H, W) and the number of classes to a line of blocks.
     """
 
     name: str
-    make_blocks: Callable[[], Mapping[str, nn.Module]]
-    make_branch: Callable[[Shape, int], nn.Module]
+    make: Callable[[Shape, int], Line]
+
+    def make_blocks(self, image_shape: Shape = (3, 32, 32), classes: int = 10) -> Mapping[str, nn.Module]:
+        """New blocks by name, in order: to count them, and to say what they are called."""
+        return self.make(image_shape, classes).blocks
 
 
 class Normalize(nn.Module):
@@ -48,7 +63,7 @@ class Normalize(nn.Module):
 class MultiExitNetwork(nn.Module):
     """Blocks in a line and a branch after some of them; the last block always has one.
 
-    blocks: block 1 first; block 1 takes raw images, uint8 [B, 3, H, W].
+    blocks: block 1 first; block 1 takes raw images, uint8 [B, C, H, W].
     branches: by the 1-based block they follow.
     """
 
@@ -98,7 +113,8 @@ def build(spec: Spec, dataset: Dataset, *, ends: Iterable[int] | None = None, se
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        blocks = [*spec.make_blocks().values()]
+        line = spec.make(dataset.image_shape, dataset.classes)
+        blocks = [*line.blocks.values()]
         blocks[0] = nn.Sequential(Normalize(dataset.mean, dataset.deviation), blocks[0])
         wanted = set(range(1, len(blocks) + 1) if ends is None else ends)
         branches = {}
@@ -106,8 +122,18 @@ def build(spec: Spec, dataset: Dataset, *, ends: Iterable[int] | None = None, se
         for i, block in enumerate(blocks[: max(wanted)], start=1):
             x = output_of(block, x)
             if i in wanted:
-                branches[i] = spec.make_branch(tuple(x.shape[1:]), dataset.classes)
+                branches[i] = line.make_branch(tuple(x.shape[1:]))
     return MultiExitNetwork(blocks[: max(wanted)], branches)
+
+
+def selected(network: MultiExitNetwork, ends: Iterable[int]) -> MultiExitNetwork:
+    """A network of its own with the branches after blocks `ends` alone, cut off behind the last of them.
+
+    ends: 1-based, of branches that `network` has; the weights are copied.
+    """
+    wanted = sorted({*ends})
+    copied = copy.deepcopy(network)
+    return MultiExitNetwork(copied.blocks[: wanted[-1]], {end: copied.branch(end) for end in wanted})
 
 
 def truncated(network: MultiExitNetwork, end: int) -> MultiExitNetwork:

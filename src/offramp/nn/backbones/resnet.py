@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from offramp.errors import fail
-from offramp.nn.network import Shape, Spec
+from offramp.nn.network import Line, Shape, Spec
 
 _WIDTHS = (16, 32, 64)
 
@@ -19,16 +19,21 @@ def resnet(depth: int) -> Spec:
     """
     if depth < 8 or depth % 6 != 2:
         fail("backbone", f"there is no ResNet of depth {depth}", "use a depth of 6n+2: resnet20, resnet32, resnet110")
-    return Spec(f"resnet{depth}", functools.partial(_blocks, (depth - 2) // 6), branch)
+    return Spec(f"resnet{depth}", functools.partial(_line, (depth - 2) // 6))
 
 
-def branch(shape: Shape, classes: int) -> nn.Module:
+def _line(blocks_per_stage: int, image_shape: Shape, classes: int) -> Line:
+    return Line(_blocks(blocks_per_stage, image_shape[0]), functools.partial(_branch, classes=classes))
+
+
+def _branch(shape: Shape, classes: int) -> nn.Module:
     """The classifying layers of every ResNet: global average pooling and a linear layer."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(shape[0], classes))
 
 
-def _blocks(blocks_per_stage: int) -> dict[str, nn.Module]:
-    blocks: dict[str, nn.Module] = {"stem": nn.Sequential(_conv(3, _WIDTHS[0]), nn.BatchNorm2d(_WIDTHS[0]), nn.ReLU())}
+def _blocks(blocks_per_stage: int, colors: int) -> dict[str, nn.Module]:
+    stem = nn.Sequential(_conv(colors, _WIDTHS[0]), nn.BatchNorm2d(_WIDTHS[0]), nn.ReLU())
+    blocks: dict[str, nn.Module] = {"stem": stem}
     channels = _WIDTHS[0]
     for stage, width in enumerate(_WIDTHS, start=1):
         for position in range(1, blocks_per_stage + 1):
