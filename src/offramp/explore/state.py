@@ -1,0 +1,241 @@
+"""What is asked of the explorer: every slider and field, to and from the query of a URL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl, urlencode
+
+from offramp.core.estimate import Latency, check_plan
+from offramp.core.plan import Plan
+from offramp.core.planner import Options, Requirement
+from offramp.core.topology import Topology
+from offramp.errors import InputError, fail
+from offramp.files.quantities import TIME
+from offramp.grid import Parameter, parameters
+
+MOST_PINS = 4
+MOST_EXITS_PER_TIER = 4
+# What can be asked for, by kind of number, in SI units; wide enough for any machine, and nothing overflows.
+_LIMITS = {"bandwidth_bits_per_s": (1e2, 1e13), "latency_s": (0.0, 3600.0), "slowdown": (1e-4, 1e6)}
+_LONGEST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is asked.
+
+    topology: the one to plan on, as the sliders have it.
+    min_accuracy, max_latency_s, latency: the requirement; without floor and limit the default stands in.
+    exits_per_tier, threshold_per_exit: which plans are allowed.
+    threshold: the one whose exits are looked at.
+    axes: the paths of the two parameters of the regime map.
+    pins: plans to compare with, at most `MOST_PINS`.
+    """
+
+    topology: Topology
+    min_accuracy: float | None = None
+    max_latency_s: float | None = None
+    latency: Latency = Latency.MEAN
+    exits_per_tier: int = 1
+    threshold_per_exit: bool = False
+    threshold: float = 0.5
+    axes: tuple[str, str] = ("", "")
+    pins: tuple[Plan, ...] = ()
+
+    @property
+    def requirement(self) -> Requirement | None:
+        """The floor and the limit; None where neither is asked for."""
+        if self.min_accuracy is None and self.max_latency_s is None:
+            return None
+        return Requirement(self.min_accuracy, self.max_latency_s, self.latency)
+
+    @property
+    def options(self) -> Options:
+        """Which plans are allowed."""
+        return Options(self.exits_per_tier, self.threshold_per_exit)
+
+    def pinned(self, plan: Plan) -> State:
+        """With that plan pinned, or no longer where it was; the oldest makes place for it."""
+        if plan in self.pins:
+            return replace(self, pins=tuple(each for each in self.pins if each != plan))
+        return replace(self, pins=(*self.pins, plan)[-MOST_PINS:])
+
+    def query(self, base: State) -> str:
+        """The query of the URL that says what sets this state apart from `base`; empty where nothing does."""
+        entries = [
+            (path, write(parameter, value))
+            for path, parameter in parameters(self.topology).items()
+            if (value := number(parameter, self.topology)) != number(parameter, base.topology)
+        ]
+        entries += [(key, text) for key, text in _words(self).items() if text != _words(base)[key]]
+        entries += [("pin", str(plan)) for plan in self.pins]
+        return urlencode(entries, safe="[]/@,=")
+
+    def with_query(self, query: str, *, blocks: int, replays: bool) -> tuple[State, tuple[str, ...]]:
+        """The state that the query of a URL makes of this one, and a sentence for each entry of it that can't be used.
+
+        query: anything at all; what can't be used is left as it is here.
+        blocks: how many the backbone has. replays: whether plans may have a threshold for each exit.
+        """
+        state, refused = self, []
+        for key, text in parse_qsl(query[:20_000], keep_blank_values=True, errors="replace")[:200]:
+            try:
+                state = state.entered(key, text, blocks=blocks, replays=replays)
+            except InputError as error:
+                faults = [replace(each, place=shortened(each.place or key)) for each in error.faults[:3]]
+                refused += [str(InputError([each])) for each in faults]
+        return state, tuple(refused)
+
+    def entered(self, key: str, text: str, *, blocks: int, replays: bool) -> State:
+        """The state with one of its entries as a person, or the query of a URL, writes it. Raises `InputError`."""
+        text = text.strip()
+        if key == "pin":
+            return self._pinning(text, blocks=blocks, replays=replays)
+        known = parameters(self.topology)
+        if key in known:
+            return replace(self, topology=changed(self.topology, known[key], _number(known[key], text)))
+        if key in ("source", "destination"):
+            self.topology.index(_one_of(key, text, [tier.name for tier in self.topology.tiers]))
+            return replace(self, topology=replace(self.topology, **{key: text}))
+        if key == "map":
+            return replace(self, axes=_axes(text, known))
+        if key not in _ENTRIES:
+            fail(key, "is nothing that can be set here", f"use some of {', '.join([*known, *_ENTRIES, 'map'])}")
+        field, read = _ENTRIES[key]
+        if key in ("threshold-per-exit", "latency") and not replays and text not in ("no", "mean"):
+            fail(key, "needs to know who leaves where", "use a profile with an exit table, by the replay model")
+        return replace(self, **{field: read(key, text)})
+
+    def _pinning(self, text: str, *, blocks: int, replays: bool) -> State:
+        plan = Plan.parse(text[:2000])
+        check_plan(plan, blocks=blocks, topology=self.topology)
+        if not replays and len(set(plan.thresholds)) > 1:
+            fail("pin", "has several thresholds", "give it one for all exits")
+        return self if plan in self.pins else self.pinned(plan)
+
+
+def number(parameter: Parameter, topology: Topology) -> float:
+    """The value of a parameter in a topology, in SI units."""
+    return float(getattr(getattr(topology, parameter.part)[parameter.index], parameter.attribute))
+
+
+def write(parameter: Parameter, value: float) -> str:
+    """The value of a parameter as a person writes it, with its unit: `500 kb/s`; it reads back as exactly `value`."""
+    if parameter.dimension is not None:
+        return parameter.dimension.write(value)
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
+def changed(topology: Topology, parameter: Parameter, value: float) -> Topology:
+    """The topology with that value of a parameter. Raises `InputError` where nothing real has such a value."""
+    low, high = _LIMITS[parameter.attribute]
+    if not low <= value <= high:
+        at_most = f"{write(parameter, low)} to {write(parameter, high)}"
+        fail(parameter.path, f"{value:g} is out of range", f"give something from {at_most}")
+    return parameter.at(topology, value)
+
+
+def shortened(text: str) -> str:
+    """Text of anyone's, short enough to be shown."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _number(parameter: Parameter, text: str) -> float:
+    if len(text) > _LONGEST:
+        fail(parameter.path, "is too long to be a number", "write a number with its unit")
+    return parameter.number(text)
+
+
+def _words(state: State) -> dict[str, str]:
+    """What the entries of a state are, as text, beside parameters of the topology and pins."""
+    limit = state.max_latency_s
+    return {
+        "source": state.topology.source,
+        "destination": state.topology.destination,
+        "min-accuracy": "none" if state.min_accuracy is None else repr(state.min_accuracy),
+        "max-latency": "none" if limit is None else TIME.write(limit),
+        "latency": state.latency.name.lower(),
+        "exits-per-tier": str(state.exits_per_tier),
+        "threshold-per-exit": "yes" if state.threshold_per_exit else "no",
+        "threshold": f"{state.threshold:g}",
+        "map": ",".join(state.axes),
+    }
+
+
+def _floor(key: str, text: str) -> float | None:
+    if text == "none":
+        return None
+    percent = text.endswith("%")
+    try:
+        value = float(text.removesuffix("%")[:_LONGEST])
+    except ValueError:
+        fail(key, f"{shortened(text)!r} is not a share", "write e.g. 0.92 or 92 %")
+    # Said in percent, a share has no more digits than it was said with.
+    value = round(value / 100, 12) if percent else value
+    if not 0 <= value <= 1:
+        fail(key, f"{shortened(text)} is outside 0 % to 100 %", "write e.g. 0.92 or 92 %")
+    return value
+
+
+def _limit(key: str, text: str) -> float | None:
+    if text == "none":
+        return None
+    value = TIME.parse(text[:_LONGEST])
+    if not 1e-9 <= value <= 1e5:
+        fail(key, f"{shortened(text)} is out of range", "write e.g. 300 ms")
+    return value
+
+
+def _latency(key: str, text: str) -> Latency:
+    return Latency[_one_of(key, text, [each.name.lower() for each in Latency]).upper()]
+
+
+def _exits_per_tier(key: str, text: str) -> int:
+    return int(_one_of(key, text, [str(count) for count in range(1, MOST_EXITS_PER_TIER + 1)]))
+
+
+def _yes(key: str, text: str) -> bool:
+    return _one_of(key, text, ["yes", "no"]) == "yes"
+
+
+def _threshold(key: str, text: str) -> float:
+    try:
+        value = float(text[:_LONGEST])
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        fail(key, f"{shortened(text)!r} is not a threshold", "write a number from 0 to 1")
+    return value
+
+
+def _one_of(key: str, text: str, known: list[str]) -> str:
+    if text not in known:
+        fail(key, f"{shortened(text)!r} is unknown", f"use one of {', '.join(known)}")
+    return text
+
+
+def _axes(text: str, known: Iterable[str]) -> tuple[str, str]:
+    x, _, y = text.partition(",")
+    for path in (x, y):
+        _one_of("map", path, list(known))
+    if x == y:
+        fail("map", "has the same parameter twice", "choose two")
+    return x, y
+
+
+_ENTRIES: dict[str, tuple[str, Callable[[str, str], object]]] = {
+    "min-accuracy": ("min_accuracy", _floor),
+    "max-latency": ("max_latency_s", _limit),
+    "latency": ("latency", _latency),
+    "exits-per-tier": ("exits_per_tier", _exits_per_tier),
+    "threshold-per-exit": ("threshold_per_exit", _yes),
+    "threshold": ("threshold", _threshold),
+}
+
+
+def default_axes(topology: Topology) -> tuple[str, str]:
+    """Two parameters of different parts of a topology, worth a map; empty where there are not two."""
+    paths = list(parameters(topology))
+    first = paths[0] if paths else ""
+    return first, next((path for path in paths if path.partition(".")[0] != first.partition(".")[0]), "")
