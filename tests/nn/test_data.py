@@ -3,12 +3,12 @@ import pytest
 import torch
 
 from offramp.errors import InputError
-from offramp.nn import catalog, data
+from offramp.nn import catalog, data, datasets
 
 
 @pytest.fixture(scope="module")
 def digits() -> data.Dataset:
-    return data.digits(seed=0)
+    return datasets.dataset("digits", seed=0)
 
 
 def test_the_splits_are_disjoint_and_complete(digits):
@@ -24,7 +24,7 @@ def test_the_splits_have_their_shares_of_every_class(digits):
 
 
 def test_the_splits_follow_from_the_seed(digits):
-    again, other = data.digits(seed=0), data.digits(seed=1)
+    again, other = datasets.dataset("digits", seed=0), datasets.dataset("digits", seed=1)
     assert np.array_equal(digits.validation.images, again.validation.images)
     assert np.array_equal(digits.train.members, again.train.members)
     assert not np.array_equal(digits.train.members, other.train.members)
@@ -51,7 +51,11 @@ def test_images_cannot_be_changed(digits):
 
 def test_a_pass_shows_every_sample_once(tiny):
     images, labels = torch.tensor(tiny.train.images), torch.tensor(tiny.train.labels)
-    seen = list(data.batches(images, labels, batch_size=7, shift=0, rng=np.random.default_rng(0)))
+    seen = list(
+        data.batches(
+            images, labels, batch_size=7, augmentation=data.Augmentation(0, flip=False), rng=np.random.default_rng(0)
+        )
+    )
     assert {len(y) for _, y in seen[:-1]} == {7}
     shown = {(x.numpy().tobytes(), int(y)) for batch in seen for x, y in zip(*batch, strict=True)}
     assert shown == {(x.numpy().tobytes(), int(y)) for x, y in zip(images, labels, strict=True)}
@@ -60,7 +64,9 @@ def test_a_pass_shows_every_sample_once(tiny):
 def test_a_shifted_image_is_a_window_of_the_image_on_black(tiny):
     images = torch.tensor(tiny.train.images)
     places = torch.arange(len(images))
-    seen = data.batches(images, places, batch_size=16, shift=2, rng=np.random.default_rng(0))
+    seen = data.batches(
+        images, places, batch_size=16, augmentation=data.Augmentation(2, flip=False), rng=np.random.default_rng(0)
+    )
     offsets = []
     for x, y in seen:
         for image, place in zip(x, y, strict=True):

@@ -8,8 +8,10 @@ from offramp.nn.backbones.inception import inceptionv3
 from offramp.nn.backbones.mobilenet import mobilenetv2
 from offramp.nn.backbones.resnet import resnet
 from offramp.nn.backbones.vit import vit
-from offramp.nn.data import Dataset, digits
+from offramp.nn.datasets import dataset
 from offramp.nn.network import Spec
+
+__all__ = ["BACKBONES", "backbone", "dataset"]
 
 BACKBONES = "resnet20 (or 32, 44, 56, 110), alexnet, inceptionv3, mobilenetv2 or vit-tiny"
 
@@ -29,12 +31,3 @@ def backbone(name: str) -> Spec:
             return vit()
         case _:
             fail("backbone", f"{name!r} is unknown", f"use {BACKBONES}")
-
-
-def dataset(name: str, *, seed: int) -> Dataset:
-    """The data set called `name`, split by `seed`. Raises `InputError` for an unknown one."""
-    match name:
-        case "digits":
-            return digits(seed=seed)
-        case _:
-            fail("data", f"{name!r} is unknown", "use digits")

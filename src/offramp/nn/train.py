@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from offramp.core import checks
 from offramp.errors import Fault, refuse
-from offramp.nn.data import Split, batches
+from offramp.nn.data import Augmentation, Split, batches
 from offramp.nn.network import MultiExitNetwork
 
 
@@ -21,6 +21,7 @@ class Recipe:
 
     learning_rate: the peak, reached after `warmup` (a share of all steps); from there a cosine down to zero.
     shift: images are moved by up to so many pixels each way.
+    flip: images are mirrored left to right by chance.
     """
 
     epochs: int
@@ -30,6 +31,7 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     shift: int = 1
+    flip: bool = False
 
     def __post_init__(self) -> None:
         refuse(self._faults())
@@ -38,6 +40,7 @@ class Recipe:
         yield from checks.positive("epochs", self.epochs, "train for at least one epoch")
         yield from checks.positive("batch_size", self.batch_size, "learn from at least one sample at a time")
         yield from checks.positive("learning_rate", self.learning_rate, "give a rate, e.g. 0.05")
+        yield from checks.not_negative("shift", self.shift, "give pixels, zero for none")
 
     def rate(self, done: float) -> float:
         """Learning rate when the share `done` of all steps is done."""
@@ -85,8 +88,8 @@ def fit(
 ) -> Iterator[Step | EpochEnd]:
     """Fit `network`, where it is, to the sum of its branches' cross-entropies; it changes as the events are taken.
 
-    seed: of the order and the shifts of the samples; each epoch has its own stream, so that one that starts
-        after `start` sees what it would have seen without the break.
+    seed: of the order, the shifts and the mirroring of the samples; each epoch has its own stream, so that one
+        that starts after `start` sees what it would have seen without the break.
     bf16: compute in bfloat16 what allows it; weights stay float32.
     start: the last epoch that was finished before; `network` holds its weights.
 
@@ -97,6 +100,7 @@ def fit(
     network.to(memory_format=torch.channels_last).train()
     images = torch.tensor(split.images, device=device)
     labels = torch.tensor(split.labels, device=device)
+    augmentation = Augmentation(recipe.shift, recipe.flip)
     optimizer = torch.optim.SGD(
         network.parameters(), momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
     )
@@ -109,7 +113,7 @@ def fit(
     for epoch in range(first, recipe.epochs + 1):
         learned = 0
         rng = np.random.default_rng([seed, epoch])
-        for x, y in batches(images, labels, batch_size=recipe.batch_size, shift=recipe.shift, rng=rng):
+        for x, y in batches(images, labels, batch_size=recipe.batch_size, augmentation=augmentation, rng=rng):
             learned += len(y)
             # The rate of the step's end: the first step would otherwise learn nothing.
             optimizer.param_groups[0]["lr"] = recipe.rate((epoch - 1 + learned / len(split)) / recipe.epochs)

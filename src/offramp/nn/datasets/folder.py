@@ -1,0 +1,60 @@
+"""Pictures in a folder per class."""
+
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from offramp.errors import fail
+from offramp.nn.data import Augmentation, Dataset, split
+from offramp.nn.datasets.pictures import opened, stacked
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+_VALIDATION = ("val", "valid", "validation")
+
+
+def class_folders(root: Path, *, seed: int, size: int | None = None) -> Dataset:
+    """The pictures below `root/CLASS`, or below `root/train/CLASS` and `root/test/CLASS`.
+
+    Beside `train` there may be `test`, or `val` (`valid`, `validation`), which is then held out, or both. The
+    classes are numbered by their names in order; what lies deeper in a class's folder belongs to the class.
+    size: the pictures are resized to size x size; None where all are of one size.
+    Raises `InputError` where there are no classes, or a picture can't be read or has another size.
+    """
+    parts = [root]
+    if (root / "train").is_dir():
+        others = [root / name for name in (*_VALIDATION, "test") if (root / name).is_dir()]
+        if len(others) > 2 or (len(others) == 2 and others[-1].name != "test"):
+            given = " and ".join(part.name for part in others)
+            fail(str(root), f"has {given} beside train", "leave val and test, or one of them")
+        parts = [root / "train", *others]
+    classes = _classes(parts[0])
+    for part in parts[1:]:
+        if more := sorted(set(_classes(part)) - set(classes)):
+            fail(str(part), f"has the class {more[0]!r}, train has not", "give training pictures of every class")
+    found = [[(path, label) for label, name in enumerate(classes) for path in _pictures(part / name)] for part in parts]
+    every = [*chain.from_iterable(found)]
+    names = ((str(path), str(path)) for path, _ in every)
+    images = stacked(opened(names), count=len(every), size=size)
+    sizes = [len(part) for part in found]
+    return split(
+        root.resolve().name,
+        images,
+        np.array([label for _, label in every]),
+        seed=seed,
+        validation=sizes[1] if len(parts) == 3 else 0,
+        test=sizes[-1] if len(parts) > 1 else 0,
+        augmentation=Augmentation(shift=images.shape[2] // 8, flip=True),
+    )
+
+
+def _classes(folder: Path) -> list[str]:
+    names = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    if len(names) < 2:
+        remedy = f"give a folder per class, with pictures that end with {', '.join(_SUFFIXES)}"
+        fail(str(folder), f"has {len(names)} folders of classes", remedy)
+    return names
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)

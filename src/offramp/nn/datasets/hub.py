@@ -1,0 +1,66 @@
+"""Data sets by name from the Hugging Face hub."""
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+
+from offramp.errors import MissingExtraError, fail
+from offramp.nn.data import Augmentation, Dataset, split
+from offramp.nn.datasets.pictures import stacked
+
+_VALIDATION = ("validation", "valid", "val")
+
+
+def hub(name: str, *, seed: int, size: int | None = None) -> Dataset:
+    """A data set of the hub by its name, e.g. `uoft-cs/cifar100?label=fine_label`; or in a folder it can load.
+
+    Behind `?` may stand `config=`, and `image=` and `label=`, the columns, where there are several that fit.
+    Its split `test` is held out, else its `validation`; what it does not have is drawn from `train`.
+    size: the pictures are resized to size x size; None where all are of one size.
+    Raises `MissingExtraError` without the package `datasets`, `InputError` where the data set can't be had or has
+    no such columns.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtraError(f"hf:{name} needs Hugging Face datasets: pip install 'offramp[hub]'") from error
+    address = urlsplit(name)
+    choice = {key: values[-1] for key, values in parse_qs(address.query).items()}
+    try:
+        found = datasets.load_dataset(address.path, choice.get("config"))
+    except Exception as error:
+        # The library and those below it raise their own types for what may go wrong on the way.
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        remedy = "check the name, and that this machine has internet; or download the images and give their folder"
+        fail(f"hf:{name}", f"can't be had: {first}", remedy)
+    if "train" not in found:
+        fail(f"hf:{name}", f"has the splits {', '.join(map(str, found))}", "take one that has train")
+    others = [next((each for each in _VALIDATION if each in found), None), "test" if "test" in found else None]
+    splits = ["train", *(each for each in others if each)]
+    table = datasets.concatenate_datasets([found[each] for each in splits])
+    image = _column(name, table.features, choice, "image", datasets.Image)
+    label = _column(name, table.features, choice, "label", datasets.ClassLabel)
+    pictures = ((f"hf:{name}[{place}]", row[image]) for place, row in enumerate(table.select_columns([image])))
+    images = stacked(pictures, count=len(table), size=size)
+    counts = [len(found[each]) for each in splits[1:]]
+    return split(
+        address.path,
+        images,
+        np.asarray(table[label], np.int64),
+        seed=seed,
+        validation=counts[0] if len(counts) == 2 else 0,
+        test=counts[-1] if counts else 0,
+        augmentation=Augmentation(shift=images.shape[2] // 8, flip=True),
+    )
+
+
+def _column(name: str, features: dict[str, Any], choice: dict[str, str], role: str, kind: type) -> str:
+    """The column that the user chose, or the only one of its kind."""
+    fitting = [column for column, feature in features.items() if isinstance(feature, kind)]
+    wanted = [choice[role]] if role in choice else fitting
+    if len(wanted) != 1 or wanted[0] not in fitting:
+        columns = ", ".join(fitting) or f"none, of {', '.join(features)}"
+        remedy = f"choose one, e.g. hf:{name.split('?')[0]}?{role}={fitting[0]}" if fitting else "take another"
+        fail(f"hf:{name}", f"the columns for the {role} are {columns}", remedy)
+    return wanted[0]

@@ -1,0 +1,64 @@
+"""Pictures of any size to arrays of one size."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch.nn.functional import interpolate
+
+from offramp.errors import fail
+
+MOST_BYTES = 1 << 32
+_AT_ONCE = 1024
+
+
+def resized(images: NDArray[np.uint8], size: int | None) -> NDArray[np.uint8]:
+    """[S, C, H, W] images as [S, C, size, size], bicubic and without aliasing; as they are where `size` is None."""
+    if size is None or images.shape[2:] == (size, size):
+        return images
+    result = np.empty((*images.shape[:2], size, size), np.uint8)
+    for first in range(0, len(images), _AT_ONCE):
+        few = torch.tensor(images[first : first + _AT_ONCE])
+        result[first : first + _AT_ONCE] = interpolate(few, size=(size, size), mode="bicubic", antialias=True)
+    return result
+
+
+def stacked(pictures: Iterable[tuple[str, Image.Image]], *, count: int, size: int | None) -> NDArray[np.uint8]:
+    """[S, 3, H, W] of S = `count` pictures, each with the name it has in messages.
+
+    size: of the images, square and resized; None where all have the size of the first.
+    Raises `InputError` where one has another size, and before more than 4 GB would be taken.
+    """
+    found: NDArray[np.uint8] | None = None
+    for i, (name, picture) in enumerate(pictures):
+        wanted = (size, size) if size is not None else picture.size if found is None else found.shape[:1:-1]
+        if size is None and picture.size != wanted:
+            problem = f"is {_text(picture.size)}, the first picture is {_text(wanted)}"
+            fail(name, problem, "give --image-size, which all are resized to")
+        if found is None:
+            if (needed := count * 3 * wanted[0] * wanted[1]) > MOST_BYTES:
+                problem = f"{count} pictures of {_text(wanted)} need {needed / 1e9:.0f} GB"
+                fail("pictures", problem, f"give a smaller --image-size; up to {MOST_BYTES >> 30} GB is taken")
+            found = np.empty((count, 3, wanted[1], wanted[0]), np.uint8)
+        rgb = picture.convert("RGB")
+        found[i] = np.asarray(rgb if rgb.size == wanted else rgb.resize(wanted)).transpose(2, 0, 1)
+    if found is None:
+        fail("pictures", "there are none", "give at least a few of each class")
+    return found
+
+
+def opened(paths: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Image.Image]]:
+    """Names and files' paths to names and pictures. Raises `InputError` where one can't be read."""
+    for name, path in paths:
+        try:
+            with Image.open(path) as picture:
+                picture.load()
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            fail(name, f"can't be read: {error}", "mend it, or take it out of the folder")
+        yield name, picture
+
+
+def _text(size: tuple[int, ...]) -> str:
+    return f"{size[0]}x{size[1]}"
