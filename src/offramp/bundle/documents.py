@@ -18,8 +18,8 @@ MOST_PLANS = 10_000
 Axes = Annotated[list[Whole], Field(max_length=8)]
 PlanText = Annotated[
     str,
-    AfterValidator(Plan.parse),
     Field(max_length=4096, description="a plan in one line", examples=["1-3@smartwatch 4-10@cloud T=0.40"]),
+    AfterValidator(Plan.parse),
 ]
 Plans = Annotated[list[PlanText], Field(max_length=MOST_PLANS)]
 Bits = Annotated[list[Whole], Field(max_length=MOST_BLOCKS + 2)]

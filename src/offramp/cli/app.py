@@ -6,10 +6,13 @@ from typing import Annotated
 import typer
 
 from offramp.cli.auto import auto
+from offramp.cli.building import build
 from offramp.cli.comparing import compare
 from offramp.cli.inspecting import schema, topology
 from offramp.cli.planning import estimate, plan
 from offramp.cli.reporting import report
+from offramp.cli.running import run
+from offramp.cli.serving import infer, switch, worker
 from offramp.cli.sweeping import sweep
 from offramp.cli.training import profile, train
 from offramp.errors import OfframpError
@@ -22,7 +25,23 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help comes a quarter of a second sooner
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (auto, train, profile, plan, compare, sweep, estimate, report, topology, schema):
+for command in (
+    auto,
+    train,
+    profile,
+    plan,
+    compare,
+    sweep,
+    estimate,
+    build,
+    run,
+    worker,
+    infer,
+    switch,
+    report,
+    topology,
+    schema,
+):
     app.command()(command)
 
 

@@ -48,9 +48,10 @@ def run(
     from offramp.bundle import read_bundle
     from offramp.files import read_profile, write_run_result
     from offramp.files.quantities import TIME
+    from offramp.rehearsal import estimate_of, leaving, rehearse
     from offramp.runtime.deployment import LocalDeployment
     from offramp.runtime.measuring import run_result
-    from offramp.runtime.replaying import estimate_of, leaving, load
+    from offramp.runtime.serving import load_engines
 
     manifest = read_bundle(bundle)
     images, labels = _samples(manifest, samples, count)
@@ -59,7 +60,7 @@ def run(
     plan = manifest.plans[0]
     replayed = None
     if labels is not None:
-        found = leaving(load(bundle, manifest), plan, images, labels)
+        found = leaving(rehearse(load_engines(bundle, manifest), plan, images, labels), plan)
         replayed = estimate_of(plan, found, profile=profile, topology=manifest.topology)
     local = LocalDeployment(bundle, emulate=profile_path if emulate else None)
     with local as deployment, deployment.client() as client:
@@ -117,7 +118,7 @@ def _print_result(result: RunResult, answers: list[Answer], *, emulated: bool) -
     from rich.console import Console
     from rich.table import Table
 
-    from offramp.cli.output import percent, seconds
+    from offramp.words import percent, seconds
 
     console, measured, outcomes = Console(), result.measured, result.outcomes
     console.print(f"[bold]{result.plan}[/bold]", highlight=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from offramp.cli.options import JsonOption
-from offramp.cli.output import percent, print_json, seconds
+from offramp.cli.output import print_json
 from offramp.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -180,6 +180,8 @@ def _summary(answers: list[Answer], labels: NDArray[np.int64] | None) -> dict[st
 def _print_answers(rows: list[dict[str, Any]], summary: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from offramp.words import percent, seconds
 
     console = Console()
     table = Table(box=None, pad_edge=False, header_style="dim")

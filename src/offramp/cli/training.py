@@ -61,7 +61,7 @@ def train(
         else None,
     )
     began = time.perf_counter()
-    accuracy = _train_with_progress(runs.train(out, setup))
+    accuracy = train_with_progress(runs.train(out, setup))
     seconds = time.perf_counter() - began
     names = [*catalog.backbone(backbone).make_blocks()]
     joint = accuracy[runs.JOINT]
@@ -113,7 +113,7 @@ def profile(
             result = profiler.profile_run(found, **options, overhead_bits=wire.overhead_bits(), report=report)
     else:
         result = read_profile(into)
-        _same_backbone(profiler.describe(found), result.backbone, into)
+        same_backbone(profiler.describe(found), result.backbone, "--into")
         with _bar() as report:
             times = profiler.measure(found, **options, codecs=result.codecs, report=report)
         result = times.into(result)
@@ -132,17 +132,18 @@ def require_torch() -> None:
         raise MissingExtraError("training needs PyTorch and more: pip install 'offramp[train]'")
 
 
-def _same_backbone(measured: "Backbone", wanted: "Backbone", path: Path) -> None:
+def same_backbone(measured: "Backbone", wanted: "Backbone", option: str) -> None:
+    """Raise `InputError` for a profile, given by that option, of another network than the run's."""
     if measured != wanted:
         names = [f"{backbone.name} on {backbone.dataset}" for backbone in (wanted, measured)]
-        problem = f"{path} is of {names[0]}, the run is of {names[1]}"
+        problem = f"the profile is of {names[0]}, the run is of {names[1]}"
         if names[0] == names[1]:
-            problem = f"the blocks of {names[0]} in {path} differ from those of the run"
-        fail("--into", problem, "give the profile that was made from this run")
+            problem = f"the blocks of {names[0]} in the profile differ from those of the run"
+        fail(option, problem, "give the profile that was made from this run")
 
 
-def _train_with_progress(events: "Iterator[runs.Event]") -> dict[str, tuple[float, ...]]:
-    """Draw the events on stderr. Returns the branches' accuracies by network."""
+def train_with_progress(events: "Iterator[runs.Event]", *, wanted: bool = True) -> dict[str, tuple[float, ...]]:
+    """Take the events, drawing them on stderr if that is wanted. Returns the branches' accuracies by network."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -156,6 +157,7 @@ def _train_with_progress(events: "Iterator[runs.Event]") -> dict[str, tuple[floa
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        disable=not wanted,
     )
     with bar:
         for event in events:

@@ -124,14 +124,15 @@ def train(folder: Path, setup: Setup) -> Iterator[Event]:
     spec = catalog.backbone(setup.backbone)
     dataset = catalog.dataset(setup.dataset, seed=setup.seed)
     run = begin(folder, setup)
-    yield from _train_one(run, JOINT, build(spec, dataset, seed=setup.seed), setup.joint, dataset)
+    yield from train_one(run, JOINT, build(spec, dataset, seed=setup.seed), setup.joint, dataset)
     if setup.separate is not None:
         for end in range(1, len(spec.make_blocks()) + 1):
             network = build(spec, dataset, ends=[end], seed=setup.seed)
-            yield from _train_one(run, separate(end), network, setup.separate, dataset)
+            yield from train_one(run, separate(end), network, setup.separate, dataset)
 
 
-def _train_one(run: Run, name: str, network: MultiExitNetwork, recipe: Recipe, dataset: Dataset) -> Iterator[Event]:
+def train_one(run: Run, name: str, network: MultiExitNetwork, recipe: Recipe, dataset: Dataset) -> Iterator[Event]:
+    """Train one network of a run as the events are taken, from where it was left off, and keep it under that name."""
     path = run.checkpoint(name)
     kept = checkpoints.read(path)
     epochs_done = 0 if kept is None else kept.epoch

@@ -8,7 +8,7 @@ from pathlib import Path
 import zenoh
 
 from offramp import engine
-from offramp.bundle import read_model, read_tier
+from offramp.bundle import Manifest, read_model, read_tier
 from offramp.core.profile import Profile
 from offramp.errors import Fault, InputError
 from offramp.runtime import session as network
@@ -31,6 +31,16 @@ class Place:
     host: str | None = None
     toward_cloud: str | None = None
     certificates: Path | None = None
+
+
+def load_engines(folder: Path, bundle: Manifest) -> dict[tuple[int, int], engine.Session]:
+    """All partitions of the bundle in `folder`, by first and last block. Raises `InputError` for a damaged file."""
+    found: dict[tuple[int, int], engine.Session] = {}
+    for partition in bundle.partitions:
+        blocks = partition.blocks
+        tier = next(plan.placement[plan.blocks.index(blocks)] for plan in bundle.plans if blocks in plan.blocks)
+        found[blocks] = engine.Session(read_model(folder / "tiers" / tier, partition))
+    return found
 
 
 @contextmanager

@@ -1,37 +1,26 @@
 """What should happen to given samples: every partition run on all of them here, with no network between."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offramp import engine
-from offramp.bundle import Manifest, read_model
 from offramp.core.checks import FloatArray
 from offramp.core.codec import decode, encode
 from offramp.core.estimate import Estimate, check_plan, terms
-from offramp.core.exits import Leaving, Replay
+from offramp.core.exits import Leaving, Replay, at_or_below
 from offramp.core.latency import Work
 from offramp.core.plan import Plan
 from offramp.core.profile import ExitTable, Profile
 from offramp.core.topology import Topology
 
 Engines = Mapping[tuple[int, int], engine.Session]
+"""Partitions, loaded, by first and last block."""
 
 
-def load(folder: Path, bundle: Manifest) -> dict[tuple[int, int], engine.Session]:
-    """The partitions of the bundle in `folder` by first and last block. Raises `InputError` for a damaged file."""
-    found: dict[tuple[int, int], engine.Session] = {}
-    for partition in bundle.partitions:
-        blocks = partition.first, partition.last
-        tier = next(plan.placement[plan.blocks.index(blocks)] for plan in bundle.plans if blocks in plan.blocks)
-        found[blocks] = engine.Session(read_model(folder / "tiers" / tier, partition))
-    return found
-
-
-def leaving(engines: Engines, plan: Plan, samples: NDArray[np.uint8], labels: NDArray[np.int64]) -> Leaving:
-    """Where the samples leave under the plan, and how many are answered right.
+def rehearse(engines: Engines, plan: Plan, samples: NDArray[np.uint8], labels: NDArray[np.int64]) -> ExitTable:
+    """What the plan's branches say of all samples, none of which leaves; a row per partition of the plan.
 
     samples: [S, C, H, W], S at least 2.
     labels: [S] the true classes.
@@ -39,16 +28,34 @@ def leaving(engines: Engines, plan: Plan, samples: NDArray[np.uint8], labels: ND
     entropy, right = [], []
     x: FloatArray | NDArray[np.uint8] = samples
     for blocks, here, after in zip(plan.blocks, plan.placement, (*plan.placement[1:], ""), strict=True):
+        # One by one, as tiers get them.
         outputs = [engines[blocks].run(sample[None]) for sample in x]
         entropy.append(np.concatenate([each[2] for each in outputs]))
         right.append(np.array([each[1].argmax() for each in outputs]) == labels)
-        if after and after != here:
-            x = np.concatenate([decode(encode(out, plan.codec), out.shape, plan.codec) for out, _, _ in outputs])
-        else:
-            x = np.concatenate([output for output, _, _ in outputs])
-    table = ExitTable(entropy=np.stack(entropy), correct=np.stack(right), label=labels)
-    # The rows of this table are the plan's own exits, not the blocks of the backbone.
+        travels = after not in ("", here)
+        x = np.concatenate([_traveled(output, plan) if travels else output for output, _, _ in outputs])
+    return ExitTable(entropy=np.stack(entropy), correct=np.stack(right), label=labels)
+
+
+def leaving(table: ExitTable, plan: Plan) -> Leaving:
+    """Where the samples leave under the plan, and how many are answered right.
+
+    table: of `rehearse`; its rows are the plan's own exits, not the blocks of the backbone.
+    """
     return Replay(table, np.zeros(1)).leaving(range(1, len(plan.ends) + 1), plan.thresholds)
+
+
+def staying_accuracy(table: ExitTable, plan: Plan) -> list[float | None]:
+    """[L] of each branch, over the samples that go on past it; None where none do.
+
+    table: of `rehearse`.
+    """
+    found: list[float | None] = []
+    here = np.ones(table.samples, np.bool_)
+    for k, threshold in enumerate(plan.thresholds):
+        here &= ~at_or_below(table.entropy[k], threshold)
+        found.append(float(table.correct[k, here].mean()) if here.any() else None)
+    return [*found, None]
 
 
 def estimate_of(plan: Plan, found: Leaving, *, profile: Profile, topology: Topology) -> Estimate:
@@ -56,3 +63,7 @@ def estimate_of(plan: Plan, found: Leaving, *, profile: Profile, topology: Topol
     costs = Work.of(profile.encoded(plan.codec)).on(topology)
     check_plan(plan, blocks=len(profile.backbone.blocks), topology=topology)
     return terms(plan.ends, [topology.index(name) for name in plan.placement], found, costs)
+
+
+def _traveled(output: FloatArray, plan: Plan) -> FloatArray:
+    return decode(encode(output, plan.codec), output.shape, plan.codec)
