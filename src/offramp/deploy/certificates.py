@@ -1,4 +1,9 @@
-"""Certificates for a deployment: an authority that signs once, one for each tier, one for clients."""
+"""Certificates for a deployment: one for each tier and one for clients, each trusted by its neighbors alone.
+
+There is no authority that vouches for all. Zenoh's access control would keep whom it vouches for from hearing what is
+not theirs, but not from linking two tiers: the shortest way then leads through that link, and nothing arrives. So TLS
+itself refuses whoever is no neighbor, by the neighbors' certificates that each tier has.
+"""
 
 import ipaddress
 import secrets
@@ -14,9 +19,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from offramp.core.topology import Topology
 from offramp.deploy.names import label
 from offramp.errors import Fault, InputError, fail, refuse
-from offramp.runtime.security import AUTHORITY, CERTIFICATE, CLIENT, KEY
+from offramp.runtime.security import CERTIFICATE, CLIENT, KEY, TRUSTED
 
 # X.509's limit for what a name in a certificate may hold.
 _MOST_NAME_BYTES = 64
@@ -28,11 +34,12 @@ _EARLIER = timedelta(days=1)
 class Credentials:
     """What one party needs, as PEM.
 
-    hosts: the names and addresses under which others may find it.
+    trusted: the certificates of those that may be at the other end of a link.
+    hosts: the names and addresses under which others find it.
     until: when its certificate ends.
     """
 
-    authority: bytes
+    trusted: bytes
     certificate: bytes
     key: bytes
     hosts: tuple[str, ...]
@@ -45,51 +52,38 @@ def default_hosts(tier: str) -> tuple[str, ...]:
 
 
 def issue(
-    tiers: Sequence[str], *, deployment: str, days: int, hosts: Mapping[str, Sequence[str]] | None = None
+    topology: Topology, *, deployment: str, days: int, hosts: Mapping[str, Sequence[str]] | None = None
 ) -> dict[str, Credentials]:
-    """Certificates for the tiers and for `client`, from an authority whose key is then forgotten.
+    """Certificates for the tiers, which trust their neighbors, and for `client`, which source and destination trust.
 
     days: how long they are valid from now.
     hosts: more names and addresses of tiers.
     Raises `InputError` for names that can't stand in certificates.
     """
-    hosts = hosts or {}
+    tiers, hosts = [tier.name for tier in topology.tiers], hosts or {}
     refuse(_faults(tiers, hosts))
     now = datetime.now(UTC).replace(microsecond=0)
     valid = now - _EARLIER, now + timedelta(days=days)
-    signing = ec.generate_private_key(ec.SECP256R1())
-    issuer = _name(f"offramp {deployment}"[:_MOST_NAME_BYTES])
-    authority = (
-        _begun(issuer, issuer, signing.public_key(), signing.public_key(), valid)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs=True), critical=True)
-        .sign(signing, SHA256())
-        .public_bytes(Encoding.PEM)
-    )
-
-    def credentials(name: str, found_at: tuple[str, ...]) -> Credentials:
-        key = ec.generate_private_key(ec.SECP256R1())
-        # A client's certificate is not for listening with: it must not pass for a tier.
-        purposes = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if found_at else [])]
-        builder = (
-            _begun(_name(name), issuer, key.public_key(), signing.public_key(), valid)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(signs=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-        )
-        if found_at:
-            names = x509.SubjectAlternativeName([_host(host) for host in found_at])
-            builder = builder.add_extension(names, critical=False)
-        return Credentials(
-            authority=authority,
-            certificate=builder.sign(signing, SHA256()).public_bytes(Encoding.PEM),
+    found_at = {tier: tuple(dict.fromkeys((*default_hosts(tier), *hosts.get(tier, ())))) for tier in tiers}
+    met = {tier: [*tiers[max(j - 1, 0) : j], *tiers[j + 1 : j + 2]] for j, tier in enumerate(tiers)} | {CLIENT: []}
+    for tier in {topology.source, topology.destination}:
+        met[tier].append(CLIENT)
+        met[CLIENT].append(tier)
+    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in met}
+    certificates = {
+        name: _certificate(name, key, deployment=deployment, hosts=found_at.get(name, ()), valid=valid)
+        for name, key in keys.items()
+    }
+    return {
+        name: Credentials(
+            trusted=b"".join(certificates[other] for other in met[name]),
+            certificate=certificates[name],
             key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-            hosts=found_at,
+            hosts=found_at.get(name, ()),
             until=valid[1],
         )
-
-    found_at = {tier: tuple(dict.fromkeys((*default_hosts(tier), *hosts.get(tier, ())))) for tier in tiers}
-    return {name: credentials(name, found_at.get(name, ())) for name in (*tiers, CLIENT)}
+        for name, key in keys.items()
+    }
 
 
 def write_credentials(credentials: Mapping[str, Credentials], folder: Path) -> None:
@@ -104,7 +98,7 @@ def write_credentials(credentials: Mapping[str, Credentials], folder: Path) -> N
         part.mkdir(mode=0o700, parents=True)
         for name, each in credentials.items():
             (part / name).mkdir(mode=0o700)
-            for file, data in ((AUTHORITY, each.authority), (CERTIFICATE, each.certificate), (KEY, each.key)):
+            for file, data in ((TRUSTED, each.trusted), (CERTIFICATE, each.certificate), (KEY, each.key)):
                 path = part / name / file
                 path.touch(mode=0o600)
                 path.write_bytes(data)
@@ -142,40 +136,34 @@ def _host(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
-
-
-def _begun(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    signing: ec.EllipticCurvePublicKey,
+def _certificate(
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    *,
+    deployment: str,
+    hosts: Sequence[str],
     valid: tuple[datetime, datetime],
-) -> x509.CertificateBuilder:
-    """What all certificates have in common."""
-    return (
+) -> bytes:
+    """A certificate signed by its own key; without hosts it is a client's, and not for listening with."""
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"offramp {deployment}"[:_MOST_NAME_BYTES]),
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
+        ]
+    )
+    purposes = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if hosts else [])]
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
+        .issuer_name(subject)
+        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(valid[0])
         .not_valid_after(valid[1])
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
     )
-
-
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs,
-        crl_sign=signs,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    if hosts:
+        names = x509.SubjectAlternativeName([_host(host) for host in hosts])
+        builder = builder.add_extension(names, critical=False)
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
