@@ -235,7 +235,9 @@ _ENTRIES: dict[str, tuple[str, Callable[[str, str], object]]] = {
 
 
 def default_axes(topology: Topology) -> tuple[str, str]:
-    """Two parameters of different parts of a topology, worth a map; empty where there are not two."""
+    """Two parameters worth a map: of the first link and the first tier where that is possible, else empty."""
     paths = list(parameters(topology))
-    first = paths[0] if paths else ""
-    return first, next((path for path in paths if path.partition(".")[0] != first.partition(".")[0]), "")
+    links = [path for path in paths if path.startswith("links")]
+    tiers = [path for path in paths if path.startswith("tiers")]
+    first, second, *_ = (*links[:1], *tiers[:1], *links[1:], *tiers[1:], "", "")
+    return first, second

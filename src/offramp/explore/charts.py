@@ -1,0 +1,196 @@
+"""The page's charts as options of Apache ECharts; each is made anew from what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from offramp.core.estimate import PricedPlan
+from offramp.explore.colors import Scheme
+from offramp.explore.view import ExitRow
+from offramp.plot_results import DistributionPicture, TermsPicture
+from offramp.words import percent, seconds
+
+Options = dict[str, Any]
+
+# Text is put in as text, so that a tier's name is never markup.
+_TIP = """p => {
+  const tip = Array.isArray(p.value) ? p.value[2] : p.data && p.data.tip;
+  if (!tip) return '';
+  const box = document.createElement('div');
+  box.textContent = tip;
+  return box.outerHTML;
+}"""
+LETTERS = "PABCD"
+_GOLDEN = ("circle", "triangle", "rect", "diamond", "pin", "arrow")
+
+
+def breakdown(listed: Sequence[PricedPlan], scheme: Scheme) -> Options:
+    """What the mean latency of each plan is made of, as bars end to end."""
+    names = plan_names(listed)
+    picture = TermsPicture.of([(name, each.estimate) for name, each in zip(names, listed, strict=True)])
+    totals = [sum(values) for values in zip(*(values for _, values in picture.terms), strict=True)]
+    series = [
+        {
+            "name": name,
+            "type": "bar",
+            "stack": "terms",
+            "barMaxWidth": 26,
+            "color": color,
+            "data": [
+                {"value": short(value), "tip": f"{name}: {seconds(value / 1000)}, {100 * value / (total or 1):.0f} %"}
+                for value, total in zip(values, totals, strict=True)
+            ],
+        }
+        for (name, values), color in zip(picture.terms, scheme.terms, strict=True)
+    ]
+    options = base(scheme)
+    return {
+        **options,
+        "tooltip": {**options["tooltip"], "trigger": "item"},
+        "grid": {"left": 46, "right": 22, "top": 36, "bottom": 46},
+        "xAxis": {**axis(scheme, "mean latency (ms)", gap=28), "type": "value"},
+        "yAxis": {
+            **axis(scheme, ""),
+            "type": "category",
+            "data": list(picture.labels),
+            "inverse": True,
+            "splitLine": {"show": False},
+        },
+        "series": series,
+    }
+
+
+def distribution(listed: Sequence[PricedPlan], scheme: Scheme) -> Options:
+    """Which share of samples is answered within which time, a step for each exit; `listed` have a distribution."""
+    curves = [
+        DistributionPicture.predicted(name, each.estimate)
+        for name, each in zip(plan_names(listed), listed, strict=True)
+    ]
+    most = 1.08 * max(curve.latencies[-1] for curve in curves) or 1.0
+    series = [
+        {
+            "name": curve.label,
+            "type": "line",
+            "step": "end",
+            "color": color,
+            "lineStyle": {"width": 2.5, "type": "solid" if i == 0 else "dashed"},
+            "symbol": _GOLDEN[i],
+            "symbolSize": 7,
+            "data": [
+                [0, 0, ""],
+                *(
+                    [short(x), short(y), f"{curve.label}: {y:.2f} % of samples are answered within {x:.4g} ms"]
+                    for x, y in zip(curve.latencies, curve.shares, strict=True)
+                ),
+                [short(most), short(curve.shares[-1]), ""],
+            ],
+        }
+        for i, (curve, color) in enumerate(zip(curves, scheme.plans, strict=False))
+    ]
+    options = base(scheme)
+    return {
+        **options,
+        "tooltip": {**options["tooltip"], "trigger": "item"},
+        "grid": {"left": 54, "right": 22, "top": 36, "bottom": 46},
+        "xAxis": {**axis(scheme, "latency (ms)", gap=28), "type": "value", "min": 0, "max": float(f"{most:.3g}")},
+        "yAxis": {**axis(scheme, "samples answered (%)", gap=38), "type": "value", "min": 0, "max": 100},
+        "series": series,
+    }
+
+
+def exit_chart(rows: Sequence[ExitRow], scheme: Scheme) -> Options:
+    """Share and accuracy of each exit at one threshold."""
+    options = base(scheme)
+
+    def line(name: str, values: list[float | None], color: str, **more: Any) -> Options:
+        data = [
+            {
+                "value": None if v is None else short(100 * v),
+                "tip": "" if v is None else f"block {r.block}, {name}: {percent(v)}",
+            }
+            for r, v in zip(rows, values, strict=True)
+        ]
+        return {"name": name, "data": data, "color": color, **more}
+
+    series = [
+        line(
+            "leave here, all exits in place",
+            [row.leave for row in rows],
+            scheme.leave,
+            type="bar",
+            barMaxWidth=30,
+        ),
+        line(
+            "would leave, this exit alone", [row.alone for row in rows], scheme.way, type="line", symbol="emptyCircle"
+        ),
+        line("of those right", [row.right_alone for row in rows], scheme.terms[0], type="line", symbol="triangle"),
+        line(
+            "right if all left here",
+            [row.right_all for row in rows],
+            scheme.faint,
+            type="line",
+            symbol="none",
+            lineStyle={"type": "dashed", "width": 2},
+        ),
+    ]
+    return {
+        **options,
+        "tooltip": {**options["tooltip"], "trigger": "item"},
+        "legend": {**options["legend"], "type": "scroll"},
+        "grid": {"left": 54, "right": 18, "top": 40, "bottom": 46},
+        "xAxis": {
+            **axis(scheme, "exit after block; in brackets: used by the plan", gap=28),
+            "type": "category",
+            "data": [f"[{row.block}]" if row.used else str(row.block) for row in rows],
+            "splitLine": {"show": False},
+        },
+        "yAxis": {**axis(scheme, "of samples (%)", gap=38), "type": "value", "min": 0, "max": 100},
+        "series": series,
+    }
+
+
+def plan_names(listed: Sequence[PricedPlan]) -> list[str]:
+    """What the plan and those pinned are called beside each other."""
+    return ["plan" if letter == "P" else letter for letter, _ in zip(LETTERS, listed, strict=False)]
+
+
+def base(scheme: Scheme) -> Options:
+    """What all charts share."""
+    return {
+        "animation": False,
+        "aria": {"enabled": True},
+        "textStyle": {"fontFamily": "inherit", "color": scheme.ink},
+        "legend": {
+            "top": 4,
+            "left": "center",
+            "textStyle": {"color": scheme.ink},
+            "pageTextStyle": {"color": scheme.ink},
+        },
+        "tooltip": {
+            "confine": True,
+            ":formatter": _TIP,
+            "backgroundColor": scheme.card,
+            "borderColor": scheme.line,
+            "textStyle": {"color": scheme.ink, "fontSize": 13},
+            "extraCssText": "white-space: normal; max-width: 320px;",
+        },
+    }
+
+
+def axis(scheme: Scheme, name: str, *, gap: int = 0) -> Options:
+    """What all axes share; `gap` is from the axis to its name, in pixels."""
+    return {
+        "name": name,
+        "nameLocation": "middle",
+        "nameGap": gap,
+        "nameTextStyle": {"color": scheme.ink},
+        "axisLine": {"lineStyle": {"color": scheme.faint}},
+        "axisLabel": {"color": scheme.faint},
+        "splitLine": {"lineStyle": {"color": scheme.line, "opacity": 0.6}},
+    }
+
+
+def short(value: float) -> float:
+    """With as many digits as a screen can show."""
+    return float(f"{value:.5g}")

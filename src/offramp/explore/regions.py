@@ -1,0 +1,126 @@
+"""The regime map over two parameters, coarse at first and then finer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from offramp.core.planner import Budget, Requirement
+from offramp.errors import InputError
+from offramp.explore.charts import Options, axis, base
+from offramp.explore.colors import Scheme
+from offramp.explore.state import State, number
+from offramp.explore.view import Explorer
+from offramp.fleet import Row
+from offramp.grid import grid, parameters
+from offramp.plot import OTHER_COLOR, REGIME_COLORS
+from offramp.regimes import UNMET, Axis, RegimeMap
+from offramp.words import rate, requirement_words, seconds
+
+# How many values each way, first and at last.
+STEPS = (7, 15, 25)
+_UNMET = "no plan meets the requirement"
+# Of the value that a parameter has, the map shows so much less and more.
+_REACH = 30.0
+
+
+def regime_map(
+    explorer: Explorer, state: State, requirement: Requirement, *, steps: int, limits: Budget
+) -> RegimeMap | None:
+    """Which plan wins around the state, `steps` values each way; None where the limits ended it.
+
+    Raises `InputError` where the state's axes can't be varied.
+    """
+    known = parameters(state.topology)
+    values = {path: _around(number(known[path], state.topology), steps) for path in state.axes if path in known}
+    wanted = grid(state.topology, vary=values)
+    planner = explorer.planner_for(state)
+    rows = []
+    for setting in wanted:
+        if limits.stop[0]:
+            return None
+        try:
+            answer = planner.on(setting.topology).best(requirement, limits)
+        except InputError as error:
+            rows.append(Row(setting, None, meets=False, reason=str(error)))
+            continue
+        if answer.gap:
+            return None
+        rows.append(Row(setting, answer.best or answer.nearest, meets=answer.best is not None))
+    title = f"Where which partitioning and placement wins: {requirement_words(requirement)}"
+    return RegimeMap.of(wanted, rows, title=title)
+
+
+def _around(value: float, steps: int) -> tuple[float, ...]:
+    """Values from well below to well above, the value itself in the middle; around 10 ms where it is nothing."""
+    middle = steps // 2
+    center = value or 0.01
+    around = (float(f"{center * _REACH ** ((i - middle) / middle):.4g}") for i in range(steps))
+    return tuple(center if i == middle else each for i, each in enumerate(around))
+
+
+def map_chart(picture: RegimeMap, scheme: Scheme) -> Options:
+    """The map as a chart, with a ring around the cell in the middle, which is where the page is."""
+    named = len(REGIME_COLORS)
+    cells = [
+        {"value": [i, j, min(cell, named)], "tip": picture.regimes[cell] if cell != UNMET else _UNMET}
+        for j, row in enumerate(picture.cells)
+        for i, cell in enumerate(row)
+    ]
+    colors = [*REGIME_COLORS, OTHER_COLOR]
+    pieces = [{"value": i, "color": color} for i, color in enumerate(colors)]
+    middle = len(picture.x.values) // 2
+    options = base(scheme)
+    options["legend"] = {"show": False}
+    return {
+        **options,
+        "tooltip": {**options["tooltip"], "trigger": "item"},
+        "grid": {"left": 78, "right": 18, "top": 12, "bottom": 56},
+        "xAxis": _categories(picture.x, scheme, gap=34),
+        "yAxis": _categories(picture.y, scheme, gap=62) if picture.y else {"type": "category", "data": [""]},
+        "visualMap": {
+            "show": False,
+            "type": "piecewise",
+            "dimension": 2,
+            "seriesIndex": 0,
+            "pieces": [*pieces, {"value": UNMET, "color": scheme.paper}],
+        },
+        "series": [
+            {"type": "heatmap", "data": cells, "itemStyle": {"borderColor": scheme.card, "borderWidth": 0.5}},
+            {
+                "type": "scatter",
+                "silent": True,
+                "symbolSize": 17,
+                "data": [[middle, len(picture.cells) // 2]],
+                "itemStyle": {"color": "transparent", "borderColor": "#000000", "borderWidth": 2.5},
+            },
+            {
+                "type": "scatter",
+                "silent": True,
+                "symbolSize": 21,
+                "data": [[middle, len(picture.cells) // 2]],
+                "itemStyle": {"color": "transparent", "borderColor": "#ffffff", "borderWidth": 2},
+            },
+        ],
+    }
+
+
+def map_legend(picture: RegimeMap) -> Iterator[tuple[str, str, int]]:
+    """Color, words and number of cells of each regime; an empty color for where no plan is good enough."""
+    named = len(REGIME_COLORS)
+    for i, (color, text) in enumerate(zip(REGIME_COLORS, picture.regimes, strict=False)):
+        yield color, text, picture.count(i)
+    others = range(named, len(picture.regimes))
+    if others:
+        yield OTHER_COLOR, f"{len(others)} others", sum(map(picture.count, others))
+    if picture.count(UNMET):
+        yield "", _UNMET, picture.count(UNMET)
+
+
+def _categories(of: Axis, scheme: Scheme, *, gap: int) -> Options:
+    write = {"b/s": rate, "s": seconds, "": lambda value: f"{value:.3g}"}[of.unit]
+    return {
+        **axis(scheme, of.label, gap=gap),
+        "type": "category",
+        "data": [write(value) for value in of.values],
+        "splitLine": {"show": False},
+    }
