@@ -83,3 +83,23 @@ def test_zenoh_adds_little_to_a_payload(pair: Pair, size_bytes: int) -> None:
     assert pair.ask(bytes(size_bytes))
     added = pair.link.traffic().forward.taken_bytes - before - size_bytes
     assert 0 < added <= QUERY_BYTES + FRAGMENT_BYTES * (size_bytes // BATCH_BYTES + 1)
+
+
+def test_a_message_that_keeps_a_link_busy_for_long_arrives() -> None:
+    """Zenoh drops what a link has no room for in five seconds, unless it is told how long that takes."""
+    slow, port = Link(50e3, 0.006), free_port()
+    longest_send_s = 40_000 * 8 / slow.bandwidth_bits_per_s
+    with (
+        EmulatedLink(slow, target=("127.0.0.1", port)) as link,
+        router(port=port, toward_cloud=None, host="127.0.0.1") as far,
+        router(
+            port=free_port(), toward_cloud=f"127.0.0.1:{link.port}", host="127.0.0.1", longest_send_s=longest_send_s
+        ) as near,
+    ):
+        pair = Pair(link, near)
+        with far.declare_queryable(work_key(1), pair.take):
+            until_s = time.monotonic() + 20
+            while not pair.ask(b""):
+                assert time.monotonic() < until_s, "the tiers never found each other"
+                time.sleep(0.05)
+            assert pair.ask(bytes(40_000)) > longest_send_s > 5

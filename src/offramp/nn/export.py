@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import ModelProto
 from torch import Tensor, nn
 
@@ -100,11 +101,11 @@ def cut_branch(whole: ModelProto, block: int) -> bytes:
     return _cut(whole, block + 1, {_probabilities(block): "probabilities", _entropy(block): "entropy"})
 
 
-def parity(network: MultiExitNetwork, pieces: Mapping[int, bytes], images: Tensor) -> float:
+def parity(network: MultiExitNetwork, pieces: Mapping[int, bytes], images: NDArray[np.uint8]) -> float:
     """The largest difference between a chain of partitions in ONNX Runtime and the network in PyTorch.
 
     pieces: the partitions that make up the network up to the last of them, by their last block.
-    images: [S, C, H, W] uint8, sent one at a time.
+    images: [S, C, H, W], sent one at a time.
     Over the probabilities and entropies of every piece, and its outputs relative to their largest entry.
     """
     network.eval()
@@ -112,7 +113,7 @@ def parity(network: MultiExitNetwork, pieces: Mapping[int, bytes], images: Tenso
     worst = 0.0
     with torch.inference_mode():
         for image in images:
-            expected, found = image[None], image[None].numpy()
+            expected, found = torch.tensor(image[None]), image[None]
             begin = 0
             for end, session in sessions.items():
                 for block in network.blocks[begin:end]:

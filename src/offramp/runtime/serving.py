@@ -8,7 +8,7 @@ from pathlib import Path
 import zenoh
 
 from offramp import engine
-from offramp.bundle import Manifest, read_model, read_tier
+from offramp.bundle import Manifest, TierManifest, read_model, read_tier
 from offramp.core.profile import Profile
 from offramp.errors import Fault, InputError
 from offramp.runtime import session as network
@@ -63,7 +63,13 @@ def at_work(folder: Path, place: Place, *, emulate: Profile | None = None, limit
             place.certificates, [*names[max(here - 1, 0) : here], *names[here + 1 : here + 2], "client"]
         )
     try:
-        session = network.router(port=place.port, host=place.host, toward_cloud=place.toward_cloud, security=security)
+        session = network.router(
+            port=place.port,
+            host=place.host,
+            toward_cloud=place.toward_cloud,
+            security=security,
+            longest_send_s=_longest_send_s(tier, limits),
+        )
     except zenoh.ZError as error:
         fault = Fault("--port", f"{place.port} can't be listened at: {error}", "stop what is there, or give another")
         raise InputError([fault]) from error
@@ -73,3 +79,10 @@ def at_work(folder: Path, place: Place, *, emulate: Profile | None = None, limit
             yield worker
         finally:
             worker.close()
+
+
+def _longest_send_s(tier: TierManifest, limits: Limits) -> float:
+    """What a full window of the largest objects takes on the slower of the links to the neighbors."""
+    here = tier.topology.index(tier.tier)
+    rates = [link.bandwidth_bits_per_s for link in tier.topology.links[max(here - 1, 0) : here + 1]]
+    return max(((limits.window + 1) * max(tier.object_bits) / rate for rate in rates), default=0.0)

@@ -15,12 +15,19 @@ _BATCH_BYTES = 8192
 # What the system buffers is beyond the reach of priorities and keep-alives.
 _SEND_BUFFER_BYTES = 32768
 _MOST_MESSAGE_BYTES = 1 << 28
+# How long Zenoh waits for room on a link before it drops a message; a message that needs longer never arrives.
+_LEAST_WAIT_S = 5.0
 
 PORT = 7447
 
 
 def router(
-    *, port: int, toward_cloud: str | None, host: str | None = None, security: Mapping[str, Any] | None = None
+    *,
+    port: int,
+    toward_cloud: str | None,
+    host: str | None = None,
+    security: Mapping[str, Any] | None = None,
+    longest_send_s: float = 0.0,
 ) -> zenoh.Session:
     """Open a tier's session; it goes on trying to reach its neighbor, now and whenever the link was lost.
 
@@ -28,11 +35,15 @@ def router(
     toward_cloud: `host:port` of the next tier; None for the last.
     host: the address to listen on; None for every one of this machine.
     security: the part of the configuration that `security.tls_config` makes; None for plain TCP.
+    longest_send_s: what all that may be on the way to a neighbor at once takes.
     """
     protocol = "tcp" if security is None else "tls"
+    # A stalled link must still be given up at some time: that is how it heals.
+    wait_us = round(1e6 * max(_LEAST_WAIT_S, 2 * longest_send_s))
     listen = [f"{protocol}/{host}:{port}"] if host else [f"{protocol}/[::]:{port}"]
     connect = [] if toward_cloud is None else [f"{protocol}/{toward_cloud}"]
-    return _open("router", listen, connect, security)
+    waiting = {"transport/link/tx/queue/congestion_control/block/wait_before_close": wait_us}
+    return _open("router", listen, connect, {**waiting, **(security or {})})
 
 
 def client(*, tier: str, security: Mapping[str, Any] | None = None) -> zenoh.Session:
