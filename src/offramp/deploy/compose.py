@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import yaml
-
 from offramp.bundle.manifest import Manifest
 from offramp.deploy.line import CERTS_FOLDER, PORT, SCRATCH_FOLDER, USER, Station, deployment_name, image_name, stations
+from offramp.deploy.text import yaml_text
 
 _HEAD = """\
 # Every tier a container, every link a network that only its two ends are on. Beside the bundle's folder:
@@ -29,7 +28,7 @@ def compose(bundle: Manifest) -> str:
     }
     if len(line) > 1:
         document["networks"] = {_link(j): {} for j in range(1, len(line))}
-    return _HEAD + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return _HEAD + yaml_text([document])
 
 
 def _service(bundle: Manifest, station: Station, links: list[str], published: int | None) -> dict[str, Any]:

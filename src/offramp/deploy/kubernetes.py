@@ -3,11 +3,10 @@
 import shlex
 from typing import Any
 
-import yaml
-
 from offramp.bundle.manifest import Manifest
 from offramp.deploy.line import CERTS_FOLDER, PORT, SCRATCH_FOLDER, USER, Station, deployment_name, image_name, stations
 from offramp.deploy.names import label
+from offramp.deploy.text import yaml_text
 
 TIER_LABEL = "offramp.io/tier"
 # Others than its owner may not read a key.
@@ -21,7 +20,7 @@ def kubernetes(bundle: Manifest) -> str:
     documents: list[dict[str, Any]] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}]
     for station in line:
         documents += [_deployment(bundle, station), _service(bundle, station)]
-    return _head(name, line) + yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True, width=120)
+    return _head(name, line) + yaml_text(documents)
 
 
 def _head(name: str, line: tuple[Station, ...]) -> str:
