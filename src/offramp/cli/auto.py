@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from offramp.cli import options, planning, training
+from offramp.cli import asking, building, options, planning, running, training
 
 
 def auto(
@@ -15,17 +15,22 @@ def auto(
     topology: options.TopologyOption = "mobile",
     min_accuracy: options.MinAccuracyOption = None,
     max_latency: options.MaxLatencyOption = None,
+    keep: asking.KeepOption = None,
+    codec: options.CodecOption = options.CodecChoice.fp32,
     epochs: Annotated[int, typer.Option(help="Of the network with all branches.")] = training.EPOCHS,
     separate_epochs: Annotated[int, typer.Option(help="Of each network with one branch.")] = training.SEPARATE_EPOCHS,
     separate: Annotated[
         bool, typer.Option("--separate/--no-separate", help="Train a network for each branch alone, too.")
     ] = True,
     repeats: Annotated[int, typer.Option(help="How often to time each block.")] = 200,
+    tuning_epochs: Annotated[int, typer.Option(min=0, help="Of the plan's branches.")] = building.EPOCHS,
+    count: Annotated[int, typer.Option(min=2, help="How many held-out samples to run at most.")] = 100,
     seed: Annotated[int, typer.Option(help="Of the splits, the first weights and the order of the images.")] = 0,
 ) -> None:
-    """Train a network with exits, profile it on this machine and find its best plan.
+    """Train a network with exits, profile it on this machine, find its best plan, build it, and run it.
 
-    Leaves in the folder: the trained networks, profile.json with its exit table, plan.json and frontier.png.
+    Leaves in the folder: the trained networks, profile.json with its exit table, plan.json, frontier.png, the bundle,
+    and result.json: predicted beside measured.
 
     Example: offramp auto --backbone resnet20 --data digits --topology mobile --out runs/digits
     """
@@ -33,13 +38,21 @@ def auto(
     learning = {"epochs": epochs, "separate_epochs": separate_epochs, "separate": separate, "seed": seed}
     training.train(run, backbone=backbone, data=data, **learning)
     training.profile(run, out=profile, repeats=repeats)
+    plan, bundle, result = out / "plan.json", out / "bundle", out / "result.json"
     planning.plan(
         str(profile),
         topology=topology,
         min_accuracy=min_accuracy,
         max_latency=max_latency,
+        keep=keep,
+        codec=codec,
         plot=True,
         figure=out / "frontier.png",
-        out=out / "plan.json",
+        out=plan,
     )
-    typer.echo(f"\nIn {out}: networks/ profile.json profile.npz plan.json frontier.png")
+    typer.echo("\nBuilding it:")
+    building.build(run, str(plan), str(profile), topology=topology, out=bundle, epochs=tuning_epochs)
+    typer.echo("\nRunning it here, every tier a process and every link emulated:")
+    running.run(bundle, count=count, out=result)
+    left = ["networks/", *(path.name for path in (profile, plan)), "frontier.png", "bundle/", result.name]
+    typer.echo(f"\nIn {out}: {' '.join(left)}")
