@@ -8,6 +8,7 @@ import typer
 from offramp.cli.auto import auto
 from offramp.cli.building import build
 from offramp.cli.comparing import compare
+from offramp.cli.exploring import explore
 from offramp.cli.inspecting import schema, topology
 from offramp.cli.planning import estimate, plan
 from offramp.cli.reporting import report
@@ -31,6 +32,7 @@ for command in (
     profile,
     plan,
     compare,
+    explore,
     sweep,
     estimate,
     build,

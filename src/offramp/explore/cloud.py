@@ -22,18 +22,18 @@ class Cloud:
     Who leaves where does not depend on the topology's numbers, so a cloud is drawn once and priced again and again.
 
     ends, tiers: [n, L] the last block and the tier of each partition, as in `Plan`, tiers from 0.
-    thresholds: [n, L] at which samples leave there.
     parts: [n] how many partitions there are.
     leave: [n, L] share of all samples that leave there.
     accuracy: [n].
+    texts: [n] the plans as text.
     """
 
     ends: IntArray
     tiers: IntArray
-    thresholds: FloatArray
     parts: IntArray
     leave: FloatArray
     accuracy: FloatArray
+    texts: tuple[str, ...]
 
     @classmethod
     def drawn(cls, exits: ExitModel, topology: Topology, options: Options, *, blocks: int, plans: int) -> Cloud:
@@ -54,10 +54,13 @@ class Cloud:
         return cls(
             ends=_padded([ends for ends, _, _ in found], most, np.int64),
             tiers=_padded([tiers for _, tiers, _ in found], most, np.int64),
-            thresholds=_padded([thresholds for _, _, thresholds in found], most, np.float64),
             parts=np.array([len(ends) for ends, _, _ in found]),
             leave=_padded([each.exit_rates for each in leaving], most, np.float64),
             accuracy=np.array([each.accuracy for each in leaving]),
+            texts=tuple(
+                str(Plan(ends, tuple(topology.tiers[j].name for j in tiers), thresholds))
+                for ends, tiers, thresholds in found
+            ),
         )
 
     def latency_s(self, costs: Costs, latency: Latency) -> FloatArray:
@@ -84,15 +87,6 @@ class Cloud:
         """[n, L] which partitions there are."""
         found: BoolArray = np.arange(self.ends.shape[1]) < self.parts[:, None]
         return found
-
-    def plan(self, i: int, topology: Topology) -> Plan:
-        """One of the plans, on the topology that the cloud was drawn for."""
-        parts = int(self.parts[i])
-        return Plan(
-            ends=tuple(self.ends[i, :parts].tolist()),
-            placement=tuple(topology.tiers[j].name for j in self.tiers[i, :parts]),
-            thresholds=tuple(self.thresholds[i, : parts - 1].tolist()),
-        )
 
 
 def _tiers(random: np.random.Generator, tiers: int, parts: int, exits_per_tier: int) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from offramp.core.estimate import Latency
+from offramp.core.topology import Topology
 from offramp.explore.state import State
 from offramp.explore.view import Explorer, Surroundings, View
 from offramp.files import plan_document
@@ -75,3 +76,8 @@ def frontier_figure(view: View, surroundings: Surroundings, ending: str) -> byte
         path = Path(folder) / f"frontier.{ending}"
         save_figure(picture, path)
         return path.read_bytes()
+
+
+def topology_file(topology: Topology) -> bytes:
+    """The topology as YAML that `read_topology` reads."""
+    return topology_text(topology).encode()

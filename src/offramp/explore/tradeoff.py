@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
 from math import floor, log10
 
 import numpy as np
@@ -29,12 +27,9 @@ def tradeoff(view: View, surroundings: Surroundings | None, cloud: Cloud, scheme
     wanted = found.wanted
     latency = wanted.latency
     times = 1000 * cloud.latency_s(view.planner.costs, latency)
-    tiers = [tier.name for tier in view.planner.topology.tiers]
     for parts in range(1, cloud.ends.shape[1] + 1):
         rows = np.flatnonzero((cloud.parts == parts) & np.isfinite(times))
-        points = [
-            [short(times[i]), short(100 * cloud.accuracy[i]), cloud_text(cloud, int(i), tiers)] for i in rows.tolist()
-        ]
+        points = [[short(times[i]), short(100 * cloud.accuracy[i]), cloud.texts[i]] for i in rows.tolist()]
         series.append(
             {
                 "name": f"{parts} partition{'s' if parts > 1 else ''}",
@@ -97,7 +92,7 @@ def tradeoff(view: View, surroundings: Surroundings | None, cloud: Cloud, scheme
         }
     )
     series.append(_marked(view, scheme))
-    low, high = _axis_ends(min(known), max(known))
+    low, high = _axis_ends(max(1e-6, min(known)), max(1e-6, *known))
     options = base(scheme)
     return {
         **options,
@@ -120,22 +115,6 @@ def tradeoff(view: View, surroundings: Surroundings | None, cloud: Cloud, scheme
         "yAxis": {**axis(scheme, "accuracy (%)", gap=38), "type": "value", "scale": True, "max": 100},
         "series": series,
     }
-
-
-def cloud_text(cloud: Cloud, i: int, tiers: Sequence[str]) -> str:
-    """The plan as text, as `Plan` writes it where it has one threshold for all exits or one for each."""
-    parts = int(cloud.parts[i])
-    ends = [0, *cloud.ends[i, :parts].tolist()]
-    places = cloud.tiers[i, :parts].tolist()
-    words = [
-        f"{first + 1}-{last}@{tiers[j]}" if last > first + 1 else f"{last}@{tiers[j]}"
-        for (first, last), j in zip(pairwise(ends), places, strict=True)
-    ]
-    if parts > 1:
-        levels = cloud.thresholds[i, : parts - 1].tolist()
-        distinct = levels[:1] if len(set(levels)) == 1 else levels
-        words.append("T=" + ",".join(f"{level:.2f}" if round(level, 2) == level else repr(level) for level in distinct))
-    return " ".join(words)
 
 
 def _systems(surroundings: Surroundings | None) -> list[tuple[float, float, str, str]]:

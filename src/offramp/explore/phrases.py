@@ -1,0 +1,126 @@
+"""What the page says of plans, as HTML. All that comes from files is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+
+from offramp.core.estimate import Latency, PricedPlan
+from offramp.explore.charts import plan_names
+from offramp.explore.colors import Scheme
+from offramp.explore.view import View
+from offramp.words import percent, seconds
+
+
+def answer(view: View) -> str:
+    """The headline, the plan, and the figures that matter most."""
+    kind = "answer" if view.found and view.found.met else "answer unmet"
+    told = [f'<p class="headline">{_lines(view.headline)}</p>']
+    if view.found:
+        told.append(f'<p class="plan" data-plan>{escape(str(view.found.shown.plan))}</p>')
+        told.append(f'<dl class="facts">{"".join(_facts(view.found.shown))}</dl>')
+    told += [f"<p>{escape(sentence)}</p>" for sentence in view.sentences]
+    return f'<div class="{kind}" role="status">{"".join(told)}</div>'
+
+
+def summary(view: View) -> str:
+    """The answer in one line, for where there is no place for more."""
+    if not view.found:
+        return "no plan"
+    shown = view.found.shown
+    met = "" if view.found.met else '<span class="warn">misses</span> '
+    figures = f"{percent(shown.estimate.accuracy)} in {seconds(view.found.wanted.latency.of(shown.estimate))}"
+    return f"{met}<b>{escape(figures)}</b> <code>{escape(str(shown.plan))}</code>"
+
+
+def _facts(priced: PricedPlan) -> Iterator[str]:
+    predicted = priced.estimate
+    facts = [("accuracy", percent(predicted.accuracy)), ("mean latency", seconds(predicted.latency_s))]
+    if has_distribution(priced):
+        facts += [(f"p{q}", seconds(predicted.percentile_s(q))) for q in (50, 95, 99)]
+        if len(predicted.exit_rates) > 1:
+            facts.append(("leave early", percent(1 - predicted.exit_rates[-1])))
+    for name, value in facts:
+        yield f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>"
+
+
+def has_distribution(priced: PricedPlan) -> bool:
+    """Whether exit rates are shares: the marginal model's may be negative."""
+    return min(priced.estimate.exit_rates) >= 0
+
+
+def pins(view: View, scheme: Scheme) -> str:
+    """The plan and those pinned beside each other, each beside the plan; a hint where nothing is pinned."""
+    if not view.found or len(view.listed) < 2:
+        return '<p class="hint">Click a point of the plot, or a plan of the frontier, to pin it here and compare.</p>'
+    latency = view.found.wanted.latency
+    rows = []
+    for each, name, color in zip(view.listed, plan_names(view.listed), scheme.plans, strict=False):
+        text = escape(str(each.plan), quote=True)
+        pinned = each.plan in view.state.pins
+        button = _button("unpin", text, "Unpin") if pinned else _button("pin", text, "Pin")
+        beside = "" if each is view.listed[0] else escape(difference(each, view.found.shown, latency))
+        rows.append(
+            f'<tr><th scope="row"><i class="chip" style="border-color:{color}"></i>{name}</th>'
+            f"<td>{percent(each.estimate.accuracy)}</td><td>{escape(seconds(each.estimate.latency_s))}</td>"
+            f"<td>{_p95(each)}</td><td class='text'>{beside}</td><td class='text'><code>{text}</code></td>"
+            f"<td>{button}</td></tr>"
+        )
+    head = _head(("", "accuracy", "mean", "p95", "beside the plan", "plan", ""))
+    return f"<table>{head}<tbody>{''.join(rows)}</tbody></table>"
+
+
+def difference(one: PricedPlan, other: PricedPlan, latency: Latency) -> str:
+    """How one plan is beside another, in words: `0.44 points more accurate, 3.1 % slower`."""
+    points = 100 * (one.estimate.accuracy - other.estimate.accuracy)
+    times = latency.of(one.estimate) / latency.of(other.estimate) - 1
+    words = []
+    if abs(points) >= 0.005:
+        words.append(f"{abs(points):.2f} points {'more' if points > 0 else 'less'} accurate")
+    if abs(times) >= 0.0005:
+        words.append(f"{100 * abs(times):.1f} % {'slower' if times > 0 else 'faster'}")
+    return ", ".join(words) or "as accurate and as fast"
+
+
+def frontier(members: Sequence[PricedPlan], shown: PricedPlan, latency: Latency) -> str:
+    """A row for each member, with a button that pins it."""
+    rows = []
+    for each in members:
+        text = escape(str(each.plan), quote=True)
+        strong = ' class="strong"' if each == shown else ""
+        rows.append(
+            f"<tr{strong}><td>{escape(seconds(latency.of(each.estimate)))}</td><td>{percent(each.estimate.accuracy)}"
+            f"</td><td class='text'><code>{text}</code></td><td>{_button('pin', text, 'Pin')}</td></tr>"
+        )
+    head = _head(("latency" if latency is Latency.MEAN else f"{latency.name.lower()} latency", "accuracy", "plan", ""))
+    return f"<table>{head}<tbody>{''.join(rows)}</tbody></table>"
+
+
+def legend(entries: Iterable[tuple[str, str, int]]) -> str:
+    """Color, words and number of cells of each regime."""
+    items = "".join(
+        f'<li><i class="chip" style="background:{color or "var(--paper)"}"></i><span>{escape(text)}</span>'
+        f'<span class="count">{count}</span></li>'
+        for color, text, count in entries
+    )
+    return f'<ul class="legend">{items}</ul>'
+
+
+def _p95(priced: PricedPlan) -> str:
+    return escape(seconds(priced.estimate.percentile_s(95))) if has_distribution(priced) else "-"
+
+
+def _head(names: Sequence[str]) -> str:
+    cells = "".join(f'<th scope="col">{name}</th>' for name in names)
+    return f"<thead><tr>{cells}</tr></thead>"
+
+
+def _button(event: str, text: str, label: str) -> str:
+    return (
+        f'<button type="button" class="small" aria-label="{label} {text}" data-plan-text="{text}" '
+        f"onclick=\"emitEvent('{event}', this.dataset.planText)\">{label}</button>"
+    )
+
+
+def _lines(text: str) -> str:
+    return escape(text).replace("\n", "<br>")
