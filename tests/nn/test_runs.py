@@ -7,7 +7,8 @@ import torch
 
 from offramp.errors import InputError
 from offramp.nn import checkpoints, runs
-from offramp.nn.train import Recipe, Step, accuracy
+from offramp.nn.learning import Finished, Learned, Started
+from offramp.nn.train import Recipe, accuracy
 
 
 def take(events, stop_in_epoch=None):
@@ -15,7 +16,7 @@ def take(events, stop_in_epoch=None):
     taken = []
     for event in events:
         taken.append(event)
-        if isinstance(event, Step) and event.epoch == stop_in_epoch:
+        if isinstance(event, Learned) and event.epoch == stop_in_epoch:
             break
     return taken
 
@@ -37,8 +38,8 @@ def test_a_finished_checkpoint_is_plain_safetensors_with_the_weights_alone(run):
 def test_what_is_finished_is_not_trained_again(run, setup):
     before = {path: path.stat().st_mtime_ns for path in run.folder.glob("*.safetensors")}
     events = take(runs.train(run.folder, setup))
-    assert not any(isinstance(event, Step) for event in events)
-    assert [event.accuracy for event in events if isinstance(event, runs.Finished)][1:] == [
+    assert not any(isinstance(event, Learned) for event in events)
+    assert [event.accuracy for event in events if isinstance(event, Finished)][1:] == [
         (each,) for each in run.separate_accuracy()
     ]
     assert before == {path: path.stat().st_mtime_ns for path in run.folder.glob("*.safetensors")}
@@ -51,8 +52,9 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(setup,
     with pytest.raises(InputError, match="not trained to the end"):
         runs.read(tmp_path / "b").network()
     events = take(runs.train(tmp_path / "b", longer))
-    assert {event.epoch for event in events if isinstance(event, Step)} == {2}
-    assert (events[0].seen, events[0].images) == (1077, 2 * 1077)
+    assert {event.epoch for event in events if isinstance(event, Learned)} == {2}
+    [started] = [event for event in events if isinstance(event, Started)]
+    assert (started.seen, started.images) == (1077, 2 * 1077)
     one, other = (runs.read(tmp_path / folder).network().state_dict() for folder in "ab")
     assert all(torch.equal(one[name], other[name]) for name in one)
 

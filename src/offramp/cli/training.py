@@ -10,23 +10,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from offramp.cli.output import print_json
+from offramp.cli.progress import train_with_progress
 from offramp.errors import MissingExtraError, fail
 from offramp.words import percent
 
 if TYPE_CHECKING:
     from offramp.core.backbone import Backbone
-    from offramp.nn import runs
 
 EPOCHS = 6
 SEPARATE_EPOCHS = 2
 BATCH_SIZE = 16
 LEARNING_RATE = 0.1
+DATA = "digits, a folder with CIFAR-10's binary batches, a folder per class, an npz, or hf:NAME."
 
 
 def train(
     out: Annotated[Path, typer.Option(help="Folder for the run; one that was interrupted goes on.")],
     backbone: Annotated[str, typer.Option(help="resnet20, or another ResNet of depth 6n+2.")] = "resnet20",
-    data: Annotated[str, typer.Option(help="digits.")] = "digits",
+    data: Annotated[str, typer.Option(help=DATA)] = "digits",
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Pixels of a side that images are resized to; by default as they are.")
+    ] = None,
+    shift: Annotated[
+        int | None, typer.Option(min=0, help="Pixels that images are moved by at random; by default an eighth of them.")
+    ] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option("--flip/--no-flip", help="Mirror images at random; by default where that is usual."),
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Of the network with all branches.")] = EPOCHS,
     separate_epochs: Annotated[int, typer.Option(help="Of each network with one branch.")] = SEPARATE_EPOCHS,
     separate: Annotated[
@@ -36,32 +47,47 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="The highest of the schedule.")] = LEARNING_RATE,
     seed: Annotated[int, typer.Option(help="Of the splits, the first weights and the order of the images.")] = 0,
     precision: Annotated[str, typer.Option(help="auto (by what is faster here), fp32 or bf16.")] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes for the networks with one branch; by default one per GPU, or core."),
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Train on the Ray cluster at this address instead.", metavar="HOST:PORT")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Train a backbone with a branch after every block.
 
-    Example: offramp train --backbone resnet20 --data digits --out runs/digits
+    Examples: offramp train --backbone resnet20 --data digits --out runs/digits
+    offramp train --data cifar-10-batches-bin --batch-size 128 --out runs/cifar10 --ray head.example.org:6379
     """
     require_torch()
-    from offramp.nn import catalog, machine, runs
+    from offramp.nn import catalog, datasets, learning, machine, runs
+    from offramp.nn.jobs_on_ray import OnRay
     from offramp.nn.train import Recipe
 
     if precision not in ("auto", "fp32", "bf16"):
         fail("--precision", f"{precision!r} is unknown", "use auto, fp32 or bf16")
     if seed < 0:
         fail("--seed", f"{seed} is below zero", "give zero or more")
+    usual = catalog.dataset(data, seed=seed, size=image_size).augmentation
+    learning_how: dict[str, Any] = {
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "shift": usual.shift if shift is None else shift,
+        "flip": usual.flip if flip is None else flip,
+    }
     setup = runs.Setup(
         backbone=backbone,
-        dataset=data,
+        dataset=datasets.settled(data),
+        image_size=image_size,
         seed=seed,
         bf16=precision == "bf16" or (precision == "auto" and machine.has_fast_bf16()),
-        joint=Recipe(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate),
-        separate=Recipe(epochs=separate_epochs, batch_size=batch_size, learning_rate=learning_rate)
-        if separate
-        else None,
+        joint=Recipe(epochs=epochs, **learning_how),
+        separate=Recipe(epochs=separate_epochs, **learning_how) if separate else None,
     )
     began = time.perf_counter()
-    accuracy = train_with_progress(runs.train(out, setup))
+    accuracy = train_with_progress(runs.train(out, setup, OnRay(ray) if ray else learning.here(workers)))
     seconds = time.perf_counter() - began
     names = [*catalog.backbone(backbone).make_blocks()]
     joint = accuracy[runs.JOINT]
@@ -140,38 +166,6 @@ def same_backbone(measured: "Backbone", wanted: "Backbone", option: str) -> None
         if names[0] == names[1]:
             problem = f"the blocks of {names[0]} in the profile differ from those of the run"
         fail(option, problem, "give the profile that was made from this run")
-
-
-def train_with_progress(events: "Iterator[runs.Event]", *, wanted: bool = True) -> dict[str, tuple[float, ...]]:
-    """Take the events, drawing them on stderr if that is wanted. Returns the branches' accuracies by network."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    from offramp.nn import runs
-
-    accuracy: dict[str, tuple[float, ...]] = {}
-    bar = Progress(
-        TextColumn("{task.description:12}"),
-        BarColumn(),
-        TextColumn("{task.fields[status]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not wanted,
-    )
-    with bar:
-        for event in events:
-            if isinstance(event, runs.Started):
-                task = bar.add_task(event.network, total=event.images, completed=event.seen, status="")
-            elif isinstance(event, runs.Finished):
-                accuracy[event.network] = event.accuracy
-                status = f"accuracy {percent(event.accuracy[-1])} on validation"
-                bar.update(task, completed=bar.tasks[task].total, status=status)
-            else:
-                speed = f"{bar.tasks[task].speed or 0:4.0f} images/s"
-                status = f"{speed}  loss {event.loss:6.3f}  accuracy {event.accuracy:4.0%}"
-                bar.update(task, advance=event.images, status=status)
-    return accuracy
 
 
 def _print_accuracy(names: list[str], joint: tuple[float, ...], alone: list[float | None]) -> None:

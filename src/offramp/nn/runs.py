@@ -6,18 +6,20 @@ network that ends at block i with branch i alone (`separate-i`).
 
 import json
 import os
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from offramp.errors import Fault, InputError, refuse
-from offramp.nn import catalog, checkpoints, machine
-from offramp.nn.checkpoints import Checkpoint
+from offramp.nn import catalog, checkpoints, learning, machine
 from offramp.nn.data import Dataset
+from offramp.nn.jobs import Runner, in_turn
+from offramp.nn.learning import Event, Wanted
 from offramp.nn.network import MultiExitNetwork, Spec, build
-from offramp.nn.train import EpochEnd, Recipe, Step, accuracy, fit, place
+from offramp.nn.train import Recipe
 
 _FORMAT = "run/1"
 JOINT = "joint"
@@ -32,6 +34,7 @@ class Setup:
     bf16: whether training computes in bfloat16.
     joint: of the full configuration.
     separate: of the networks with one branch; None without them.
+    image_size: what images are resized to, square; None for as they are.
     """
 
     backbone: str
@@ -40,6 +43,7 @@ class Setup:
     bf16: bool
     joint: Recipe
     separate: Recipe | None
+    image_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,32 @@ class Run:
     @property
     def dataset(self) -> Dataset:
         """The data set, split as it was for training."""
-        return catalog.dataset(self.setup.dataset, seed=self.setup.seed)
+        return catalog.dataset(self.setup.dataset, seed=self.setup.seed, size=self.setup.image_size)
 
     def checkpoint(self, name: str) -> Path:
         """Where the network `name` (`joint`, `separate-3`) is kept."""
         return self.folder / f"{name}.safetensors"
+
+    def wanted(
+        self,
+        name: str,
+        recipe: Recipe,
+        *,
+        ends: tuple[int, ...] | None = None,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> Wanted:
+        """A network of this run to be trained and kept as `name`; the rest is as in `Wanted`."""
+        setup = self.setup
+        return Wanted(
+            name=name,
+            kept_at=self.checkpoint(name),
+            backbone=setup.backbone,
+            ends=ends,
+            recipe=recipe,
+            seed=setup.seed,
+            bf16=setup.bf16,
+            weights=weights,
+        )
 
     def network(self) -> MultiExitNetwork:
         """The trained full configuration. Raises `InputError` while it is not trained to the end."""
@@ -81,79 +106,25 @@ class Run:
         return tuple(finished) if len(finished) == blocks else None
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A network's turn has come.
-
-    images: how many it is shown in all, every epoch counted.
-    seen: how many of them before this start.
-    """
-
-    network: str
-    images: int
-    seen: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A network is trained and kept.
-
-    accuracy: of its branches on the validation split, shallowest first.
-    seconds: spent on it since it was started; 0 for one that was finished before.
-    """
-
-    network: str
-    accuracy: tuple[float, ...]
-    seconds: float
-
-
-Event = Started | Step | Finished
-
-
 def separate(end: int) -> str:
     """Name of the network that ends at block `end`, with the branch there alone."""
     return f"separate-{end}"
 
 
-def train(folder: Path, setup: Setup) -> Iterator[Event]:
-    """Train all networks of a run, in the order joint, separate-1 .. separate-N, as the events are taken.
+def train(folder: Path, setup: Setup, runner: Runner = in_turn) -> Iterator[Event]:
+    """Train all networks of a run, joint and separate-1 .. separate-N, as the events are taken.
 
     What `folder` already holds is not done again: finished networks stay, an unfinished one goes on after the
-    last epoch that was kept. Raises `InputError` where `folder` holds a run of another setup.
+    last epoch that was kept. Raises `InputError` where `folder` holds a run of another setup, and what the runner
+    raises where a network can't be trained.
     """
-    spec = catalog.backbone(setup.backbone)
-    dataset = catalog.dataset(setup.dataset, seed=setup.seed)
+    blocks = len(catalog.backbone(setup.backbone).make_blocks())
+    dataset = catalog.dataset(setup.dataset, seed=setup.seed, size=setup.image_size)
     run = begin(folder, setup)
-    yield from train_one(run, JOINT, build(spec, dataset, seed=setup.seed), setup.joint, dataset)
+    wanted = [run.wanted(JOINT, setup.joint)]
     if setup.separate is not None:
-        for end in range(1, len(spec.make_blocks()) + 1):
-            network = build(spec, dataset, ends=[end], seed=setup.seed)
-            yield from train_one(run, separate(end), network, setup.separate, dataset)
-
-
-def train_one(run: Run, name: str, network: MultiExitNetwork, recipe: Recipe, dataset: Dataset) -> Iterator[Event]:
-    """Train one network of a run as the events are taken, from where it was left off, and keep it under that name."""
-    path = run.checkpoint(name)
-    kept = checkpoints.read(path)
-    epochs_done = 0 if kept is None else kept.epoch
-    yield Started(name, recipe.epochs * len(dataset.train), epochs_done * len(dataset.train))
-    if kept is not None and kept.finished:
-        yield Finished(name, kept.accuracy, 0.0)
-        return
-    start = None
-    if kept is not None:
-        network.load_state_dict(dict(kept.weights))
-        start = EpochEnd(kept.epoch, kept.momentum)
-    place(network)
-    began = time.perf_counter()
-    for event in fit(network, dataset.train, recipe, seed=run.setup.seed, bf16=run.setup.bf16, start=start):
-        if isinstance(event, Step):
-            yield event
-        else:
-            checkpoints.write(path, Checkpoint(event.epoch, network.state_dict(), event.momentum))
-    found = accuracy(network, dataset.validation)
-    checkpoints.write(path, Checkpoint(recipe.epochs, network.state_dict(), accuracy=found))
-    yield Finished(name, found, time.perf_counter() - began)
+        wanted += [run.wanted(separate(end), setup.separate, ends=(end,)) for end in range(1, blocks + 1)]
+    yield from learning.train(wanted, dataset, runner)
 
 
 def begin(folder: Path, setup: Setup) -> Run:
@@ -202,4 +173,5 @@ def _setup(document: dict[str, Any]) -> Setup:
         bf16=document["bf16"],
         joint=Recipe(**document["joint"]),
         separate=None if document["separate"] is None else Recipe(**document["separate"]),
+        image_size=document.get("image_size"),
     )

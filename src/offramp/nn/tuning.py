@@ -7,7 +7,7 @@ import numpy as np
 
 from offramp.core.exits import Replay
 from offramp.core.plan import Plan
-from offramp.nn import checkpoints, runs
+from offramp.nn import checkpoints, learning
 from offramp.nn.data import Split
 from offramp.nn.network import MultiExitNetwork, selected
 from offramp.nn.profiler import exit_table
@@ -36,7 +36,7 @@ class Tuned:
         return self.accuracy_after >= self.accuracy_before
 
 
-def tune(run: Run, plan: Plan, *, epochs: int) -> Iterator[runs.Event]:
+def tune(run: Run, plan: Plan, *, epochs: int) -> Iterator[learning.Event]:
     """Train the plan's branches, by the sum of their losses, from the full configuration's weights.
 
     The network is kept in the run's folder: what was tuned before is not tuned again, and what was interrupted goes
@@ -44,7 +44,8 @@ def tune(run: Run, plan: Plan, *, epochs: int) -> Iterator[runs.Event]:
     """
     joint = run.setup.joint
     recipe = replace(joint, epochs=epochs, learning_rate=_GENTLER * joint.learning_rate)
-    return runs.train_one(run, _name(plan, epochs), selected(run.network(), plan.ends), recipe, run.dataset)
+    weights = selected(run.network(), plan.ends).state_dict()
+    return learning.train([run.wanted(_name(plan, epochs), recipe, ends=plan.ends, weights=weights)], run.dataset)
 
 
 def tuned(run: Run, plan: Plan, *, epochs: int) -> Tuned:
