@@ -67,6 +67,13 @@ def test_certificates_say_who_where_and_until_when(made: Path) -> None:
     assert phone.not_valid_before_utc < now - timedelta(hours=12)
 
 
+def test_each_party_trusts_whom_it_meets_and_no_one_else(made: Path) -> None:
+    met = {"watch": ["phone", "client"], "phone": ["watch", "cloud", "client"], "cloud": ["phone"]}
+    for party, others in {**met, "client": ["watch", "phone"]}.items():
+        trusted = x509.load_pem_x509_certificates((made / party / "trusted.pem").read_bytes())
+        assert {each.serial_number for each in trusted} == {certificate(made / each).serial_number for each in others}
+
+
 def speak(server: Path, client: Path, *, host: str | None) -> bool:
     """Whether OpenSSL lets the two speak, with certificates on both sides; None for any host."""
     contexts = [ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)]

@@ -31,6 +31,17 @@ line = pytest.mark.parametrize("manifest", LINES.values(), ids=LINES.keys())
 VERSIONS = (kubernetes_validate.utils.all_versions()[0], kubernetes_validate.latest_version())
 
 
+def interpolated(text: str, variables: dict[str, str]) -> str:
+    """As the Compose Specification has it: `$$` a dollar sign, `$NAME`, `${NAME}`, `${NAME:-otherwise}`."""
+
+    def value(match: re.Match[str]) -> str:
+        if match[0] == "$$":
+            return "$"
+        return variables.get(match["braced"] or match["bare"]) or match["otherwise"] or ""
+
+    return re.sub(r"\$(?:\$|\{(?P<braced>\w+)(?::-(?P<otherwise>[^}]*))?\}|(?P<bare>\w+))", value, text)
+
+
 def parsed(manifest: Manifest, place: str) -> Any:
     return yaml.safe_load(deployment_files(manifest)[place])
 
@@ -129,14 +140,16 @@ def test_compose_finds_what_it_mounts_and_builds(tmp_path: Path) -> None:
     for tier, service in zip(
         manifest.topology.tiers, parsed(manifest, "deploy/compose.yaml")["services"].values(), strict=True
     ):
-        context = folder / "deploy" / service["build"]["context"].replace("$$", "$")
+        context = folder / "deploy" / interpolated(service["build"]["context"], {})
         assert context.resolve() == (folder / "tiers" / tier.name).resolve()
-        for architecture in ("amd64", "arm64"):
-            file = service["build"]["dockerfile"].replace("${OFFRAMP_ARCH:-amd64}", architecture)
-            assert (context / file).resolve() == (folder / "deploy" / f"Dockerfile.{architecture}").resolve()
-            assert (context / file).is_file()
-        certs = service["volumes"][0]["source"].replace("${OFFRAMP_CERTS:-../../certs}", "../../certs")
-        assert (folder / "deploy" / certs.replace("$$", "$")).resolve() == tmp_path / "certs" / tier.name
+        for variables, architecture in (({}, "amd64"), ({"OFFRAMP_ARCH": "arm64"}, "arm64")):
+            file = context / interpolated(service["build"]["dockerfile"], variables)
+            assert file.resolve() == (folder / "deploy" / f"Dockerfile.{architecture}").resolve()
+            assert file.is_file()
+        certs = service["volumes"][0]["source"]
+        assert (folder / "deploy" / interpolated(certs, {})).resolve() == tmp_path / "certs" / tier.name
+        assert interpolated(certs, {"OFFRAMP_CERTS": "/keys"}) == f"/keys/{tier.name}"
+        assert interpolated(service["user"], {}) == "1000:1000"
 
 
 @line
@@ -145,12 +158,12 @@ def test_kubernetes_services_lead_to_their_pods(manifest: Manifest) -> None:
     (namespace,) = objects(manifest, "Namespace")
     for each in (*deployments, *services):
         assert each["metadata"]["namespace"] == namespace["metadata"]["name"]
+    pods = [each["spec"]["template"]["metadata"]["labels"] for each in deployments]
+    for deployment, pod in zip(deployments, pods, strict=True):
+        assert [each for each in pods if deployment["spec"]["selector"]["matchLabels"].items() <= each.items()] == [pod]
     for service in services:
         wanted = service["spec"]["selector"].items()
-        (found,) = [each for each in deployments if wanted <= each["spec"]["template"]["metadata"]["labels"].items()]
-        assert (
-            found["spec"]["selector"]["matchLabels"].items() <= found["spec"]["template"]["metadata"]["labels"].items()
-        )
+        (found,) = [each for each, labels in zip(deployments, pods, strict=True) if wanted <= labels.items()]
         (port,) = service["spec"]["ports"]
         (listening,) = found["spec"]["template"]["spec"]["containers"][0]["ports"]
         assert (port["targetPort"], port["port"]) == (listening["name"], listening["containerPort"])
