@@ -16,6 +16,7 @@ from offramp.cli.running import run
 from offramp.cli.serving import infer, switch, worker
 from offramp.cli.sweeping import sweep
 from offramp.cli.training import profile, train
+from offramp.cli.validating import validate
 from offramp.errors import OfframpError
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ for command in (
     worker,
     infer,
     switch,
+    validate,
     report,
     topology,
     schema,
