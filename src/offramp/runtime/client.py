@@ -29,6 +29,7 @@ class Answer:
     """How one request ended.
 
     number: which sample it was, counted from 0 in the order they were given.
+    plan: that it went by, in one line; empty where that is not known.
     exit: at which partition's branch it left, counted from 0; None where there is no answer.
     probabilities: [K] of the classes; empty where there is no answer.
     degraded: it left early because it could not be passed on.
@@ -39,6 +40,7 @@ class Answer:
     """
 
     number: int
+    plan: str
     exit: int | None
     probabilities: FloatArray
     degraded: bool
@@ -201,12 +203,13 @@ def _connect(place: str, security: Mapping[str, Any] | None) -> zenoh.Session:
 
 
 def _failed(number: int, error: str, seconds: float) -> Answer:
-    return Answer(number, None, np.empty(0, np.float32), False, 0.0, seconds, error, ())
+    return Answer(number, "", None, np.empty(0, np.float32), False, 0.0, seconds, error, ())
 
 
 def _answer(number: int, outcome: Outcome, probabilities: FloatArray) -> Answer:
     return Answer(
         number=number,
+        plan=outcome.plan,
         exit=None if outcome.error else outcome.partition,
         probabilities=probabilities,
         degraded=outcome.degraded,
