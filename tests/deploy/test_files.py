@@ -132,6 +132,8 @@ def test_compose_publishes_where_clients_come(manifest: Manifest) -> None:
     topology = manifest.topology
     assert {*published} == {label(topology.source), label(topology.destination)}
     assert len({*published.values()}) == len(published)
+    head = deployment_files(manifest)["deploy/compose.yaml"].split("\nname:")[0]
+    assert all(f"{name} at localhost:{port}" in head for name, port in published.items())
 
 
 def test_compose_finds_what_it_mounts_and_builds(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """Workers, a client and `offramp certs` together: real partitions over TLS, through a tier in the middle."""
 
-import dataclasses
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +11,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from offramp.bundle import Manifest, PartitionFile, checksum, write_bundle
+from offramp.bundle import Manifest
 from offramp.core.plan import Plan
-from offramp.core.topology import Link, Tier, Topology
 from offramp.deploy.certificates import issue, write_credentials
 from offramp.errors import InputError
-from offramp.files import read_profile
 from offramp.runtime.client import Client
 from offramp.runtime.security import tls_config
 from offramp.runtime.serving import Place, at_work
 from offramp.runtime.worker import Limits
-from tests.deploy.bundles import ESTIMATE
+from tests.deploy.bundles import bundle, written
 from tests.runtime.places import free_port
 
 TIERS = ("watch", "phone", "edge", "cloud")
@@ -53,10 +51,7 @@ def partition(kind: int) -> bytes:
     return bytes(model.SerializeToString())
 
 
-TWO_PARTITIONS = dataclasses.replace(ESTIMATE, exit_rates=(0.0, 1.0), stay_rates=(1.0, 0.0), exit_latency_s=(0.0, 0.0))
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Deployment:
     """Tiers at work on this machine."""
 
@@ -79,40 +74,9 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixture
     """Every sample arises at the watch, and goes on from there past the phone and the edge to the cloud."""
     folder = tmp_path_factory.mktemp("secured")
     models = {blocks: partition(kind) for blocks, kind in KINDS.items()}
-    manifest = Manifest(
-        deployment="5f2a90c1d3e4",
-        backbone="none",
-        dataset="none",
-        class_names=("0", "1", "2", "3"),
-        input_shape=(1, 2, 2),
-        topology=Topology(
-            name="line",
-            source="watch",
-            destination=request.param,
-            tiers=tuple(Tier(name, 1.0) for name in TIERS),
-            links=(Link(1e8, 0.0),) * (len(TIERS) - 1),
-        ),
-        plans=(Plan.parse("1@watch 2@cloud T=0.50"),),
-        object_bits=(32, 128, 128, 128),
-        estimate=TWO_PARTITIONS,
-        estimate_before=TWO_PARTITIONS,
-        partitions=tuple(
-            PartitionFile(
-                first=blocks[0],
-                last=blocks[1],
-                file=f"blocks-{blocks[0]}.onnx",
-                sha256=checksum(model),
-                size_bytes=len(model),
-                input_shape=(1, 2, 2),
-                output_shape=(1, 2, 2),
-                accuracy=0.9,
-            )
-            for blocks, model in models.items()
-        ),
-        tolerance=1e-4,
-        deviation=0.0,
-    )
-    write_bundle(manifest, models, read_profile("resnet20-digits"), folder / "bundle")
+    plan = "1@watch 2@cloud T=0.50"
+    manifest = bundle(*TIERS, destination=request.param, plan=plan, models=models)
+    written(manifest, folder / "bundle", models=models)
     write_credentials(issue(manifest.topology, deployment=manifest.deployment, days=1), folder / "certs")
     deployment = Deployment(manifest, folder / "certs", {tier: free_port() for tier in TIERS})
     with ExitStack() as stack:

@@ -1,7 +1,8 @@
 """Who may speak to whom: TLS with certificates on both sides, and access by the name in the other's certificate.
 
 Zenoh knows who is at the other end of a link, not who first sent what comes over it. So a tier lets in its neighbors
-and clients, and trusts its neighbors to have done the same.
+and clients, and trusts its neighbors to have done the same. It also trusts clients not to route: one that comes to
+source and destination and joins them hears nothing that is not its own, but stops what would pass between them.
 """
 
 from collections.abc import Mapping, Sequence
