@@ -101,7 +101,7 @@ class Manifest:
     plans: as in `TierManifest`.
     estimate: of the first plan as it was built; estimate_before: as it was planned, from the profile alone.
     tolerance, deviation: the largest difference from PyTorch that the build allowed, and the one it found.
-    provenance: where all this comes from, for people; the data set's `seed` among it.
+    provenance: where all this comes from, for people; `data` says how to read the data set again.
     """
 
     deployment: str

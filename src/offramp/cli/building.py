@@ -69,7 +69,11 @@ def build(
         topology=tiers,
         estimate_before=before[0],
         provenance={
-            "seed": trained.setup.seed,
+            "data": {
+                "source": trained.setup.dataset,
+                "seed": trained.setup.seed,
+                "image_size": trained.setup.image_size,
+            },
             "tuned": None
             if tuned is None
             else {"epochs": epochs, "before": tuned.accuracy_before, "after": tuned.accuracy_after, "kept": tuned.kept},

@@ -109,8 +109,14 @@ def _samples(manifest: Manifest, source: Path | None, count: int) -> tuple[NDArr
     require_torch()
     from offramp.nn import catalog
 
-    held_out = catalog.dataset(manifest.dataset, seed=int(manifest.provenance["seed"])).test
-    return held_out.images[:count], held_out.labels[:count]
+    match manifest.provenance.get("data"):
+        case {"source": str(origin), "seed": int(seed), "image_size": int() | None as size}:
+            held_out = catalog.dataset(origin, seed=seed, size=size).test
+            return held_out.images[:count], held_out.labels[:count]
+        case _:
+            from offramp.errors import fail
+
+            fail("--samples", "the bundle does not say which data set it is for", "give samples")
 
 
 def _print_result(result: RunResult, answers: list[Answer], *, emulated: bool) -> None:

@@ -175,8 +175,8 @@ def measure(
 
 def describe(run: Run) -> Backbone:
     """The core's view of a run's network: names of the blocks, and sizes taken from the tensors of a real sample."""
-    network = run.network()
-    x = _first_image(run.dataset)
+    network, dataset = run.network(), run.dataset
+    x = _first_image(dataset)
     input_bits = _bits(x)
     blocks = []
     with torch.inference_mode():
@@ -185,7 +185,7 @@ def describe(run: Run) -> Backbone:
             weights = [*block.state_dict().values(), *branch.state_dict().values()]
             blocks.append(Block(name, _bits(x), sum(map(_bits, weights))))
         result_bits = _bits(network.branches[-1](x))
-    return Backbone(run.setup.backbone, run.setup.dataset, input_bits, result_bits, tuple(blocks))
+    return Backbone(run.setup.backbone, dataset.name, input_bits, result_bits, tuple(blocks))
 
 
 def exit_table(network: MultiExitNetwork, split: Split) -> ExitTable:
