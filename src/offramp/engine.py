@@ -1,11 +1,17 @@
 """The engine that runs partitions: ONNX Runtime, set up in one place, so that what is timed is what is deployed."""
 
+import os
+
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from offramp.core.checks import FloatArray
 from offramp.errors import fail
+
+# ONNX Runtime reads this when it is imported; else it gives the machine an id and keeps a database of what is run.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime  # noqa: E402
 
 
 class Session:

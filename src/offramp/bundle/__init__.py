@@ -2,6 +2,7 @@
 
 from offramp.bundle.folder import checksum, read_bundle, read_model, read_tier, write_bundle
 from offramp.bundle.manifest import Manifest, PartitionFile, TierManifest
+from offramp.bundle.schema import schema
 
 __all__ = [
     "Manifest",
@@ -11,5 +12,6 @@ __all__ = [
     "read_bundle",
     "read_model",
     "read_tier",
+    "schema",
     "write_bundle",
 ]

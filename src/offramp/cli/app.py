@@ -7,6 +7,7 @@ import typer
 
 from offramp.cli.auto import auto
 from offramp.cli.building import build
+from offramp.cli.certifying import certs
 from offramp.cli.comparing import compare
 from offramp.cli.exploring import explore
 from offramp.cli.inspecting import schema, topology
@@ -38,6 +39,7 @@ for command in (
     estimate,
     build,
     run,
+    certs,
     worker,
     infer,
     switch,

@@ -160,7 +160,10 @@ def _print(manifest: Manifest, tuned: Tuned | None, out: Path) -> None:
 
 def _readme(manifest: Manifest) -> str:
     """What is in the folder, for whom it is handed to."""
-    names = [tier.name for tier in manifest.topology.tiers]
+    topology = manifest.topology
+    names = [tier.name for tier in topology.tiers]
+    nexts = [f" --next {name}:7447" for name in names[1:]] + [""]
+    destination = "" if topology.destination == topology.source else f" --destination {topology.destination}:7447"
     lines = [
         f"# {manifest.backbone} on {manifest.dataset}, bundle {manifest.deployment}",
         "",
@@ -168,26 +171,23 @@ def _readme(manifest: Manifest) -> str:
         "",
         _promise(manifest.estimate),
         "",
-        "On this machine, every tier a process and every link emulated:",
+        "On one machine, every tier a process and every link emulated:",
         "",
         "    offramp run .",
         "",
         "On real hosts, each with its own folder and `pip install 'offramp[run]'`, in any order:",
         "",
-        *(
-            f"    offramp worker tiers/{name}" + (f" --next {after}:7447" if after else "")
-            for name, after in zip(names, [*names[1:], ""], strict=True)
-        ),
+        *(f"    offramp worker tiers/{name}{after}" for name, after in zip(names, nexts, strict=True)),
         "",
-        f"    offramp infer . photos/ --source {manifest.topology.source}:7447"
-        + (
-            f" --destination {manifest.topology.destination}:7447"
-            if manifest.topology.destination != manifest.topology.source
-            else ""
-        ),
+        "And wherever samples are:",
         "",
-        "`--next` takes the name or the address by which the next tier's host is found. `offramp certs .` makes",
-        "certificates for all of them. `deploy/` holds the same for containers: Compose and Kubernetes.",
+        f"    offramp infer . photos/ --source {topology.source}:7447{destination}",
+        "",
+        "`--next`, `--source` and `--destination` take the names by which those hosts are found.",
+        "",
+        "`offramp certs . --out ../certs` makes certificates, a folder for each tier and one for clients: with",
+        "`--certs ../certs/NAME`, workers talk to their neighbors and to clients, and to nobody else. Keep them outside",
+        "of this folder, which another build replaces. `deploy/` is the same for Compose and Kubernetes.",
     ]
     return "\n".join(lines) + "\n"
 

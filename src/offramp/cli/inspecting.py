@@ -39,7 +39,7 @@ def topology(
 
 def schema(
     kind: Annotated[
-        Literal["topology", "profile", "plan", "requirements", "run", "validation"],
+        Literal["topology", "profile", "plan", "requirements", "bundle", "tier", "run", "validation"],
         typer.Argument(help="The kind of file."),
     ],
 ) -> None:
@@ -47,9 +47,10 @@ def schema(
 
     Example: offramp schema topology > topology.schema.json
     """
-    from offramp import files
+    from offramp import bundle, files
 
-    print(json.dumps(files.schema(kind), indent=2, ensure_ascii=False))
+    found = bundle.schema(kind) if kind in ("bundle", "tier") else files.schema(kind)
+    print(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 def drawing(topology: "Topology") -> "Table":

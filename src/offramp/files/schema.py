@@ -1,8 +1,9 @@
 """JSON Schema of Offramp's files, for editors and for other programs."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from offramp.files.checking import schema_of
+from offramp.files.checking import Document, schema_of
 from offramp.files.measured import ProfileDocument
 from offramp.files.plan import PlanDocument
 from offramp.files.requirements import RequirementsDocument
@@ -96,7 +97,11 @@ def schema(kind: Kind) -> dict[str, Any]:
     It describes the structure; what it can't say (lengths that must agree, rates that must sum to one) the readers
     check.
     """
-    model, title, example = _MODELS[kind]
+    return titled_schema(*_MODELS[kind])
+
+
+def titled_schema(model: type[Document], title: str, example: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a model, with a title and an example."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema_of(model),

@@ -90,6 +90,7 @@ def _open(
         "transport/link/tx/batch_size": _BATCH_BYTES,
         "transport/link/rx/max_message_size": _MOST_MESSAGE_BYTES,
         "transport/link/tcp/so_sndbuf": _SEND_BUFFER_BYTES,
+        "transport/link/tls/so_sndbuf": _SEND_BUFFER_BYTES,
         **(security or {}),
     }
     if mode == "router":
