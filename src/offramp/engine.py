@@ -11,7 +11,7 @@ from offramp.errors import fail
 # ONNX Runtime reads this when it is imported; else it gives the machine an id and keeps a database of what is run.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-import onnxruntime  # noqa: E402
+import onnxruntime
 
 
 class Session:

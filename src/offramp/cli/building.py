@@ -186,7 +186,7 @@ def _readme(manifest: Manifest) -> str:
         "`--next`, `--source` and `--destination` take the names by which those hosts are found.",
         "",
         "`offramp certs . --out ../certs` makes certificates, a folder for each tier and one for clients: with",
-        "`--certs ../certs/NAME`, workers talk to their neighbors and to clients, and to nobody else. Keep them outside",
+        "`--certs ../certs/NAME`, workers talk to their neighbors and to clients, and to nobody else. Keep them out",
         "of this folder, which another build replaces. `deploy/` is the same for Compose and Kubernetes.",
     ]
     return "\n".join(lines) + "\n"
