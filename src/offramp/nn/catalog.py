@@ -4,6 +4,7 @@ import re
 
 from offramp.errors import fail
 from offramp.nn.backbones.alexnet import alexnet
+from offramp.nn.backbones.custom import named
 from offramp.nn.backbones.inception import inceptionv3
 from offramp.nn.backbones.mobilenet import mobilenetv2
 from offramp.nn.backbones.resnet import resnet
@@ -13,11 +14,16 @@ from offramp.nn.network import Spec
 
 __all__ = ["BACKBONES", "backbone", "dataset"]
 
-BACKBONES = "resnet20 (or 32, 44, 56, 110), alexnet, inceptionv3, mobilenetv2 or vit-tiny"
+BACKBONES = "resnet20 (or 32, 44, 56, 110), alexnet, inceptionv3, mobilenetv2, vit-tiny or package.module:factory"
 
 
 def backbone(name: str) -> Spec:
-    """The backbone called `name`, e.g. `resnet20`. Raises `InputError` for an unknown one."""
+    """The backbone called `name`, e.g. `resnet20`, or that a function makes: `package.module:factory`.
+
+    Raises `InputError` for an unknown one.
+    """
+    if ":" in name:
+        return named(name)
     if match := re.fullmatch(r"resnet(\d+)", name):
         return resnet(int(match[1]))
     match name:

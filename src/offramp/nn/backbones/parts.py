@@ -41,5 +41,9 @@ class Pool(nn.Module):
 
 def pooled_head(shape: Shape, classes: int, *, dropout: float = 0.0) -> nn.Module:
     """The general classifier: the mean over all positions and a linear layer."""
-    channels = shape[-1] if len(shape) == 2 else shape[0]
-    return nn.Sequential(Pool(), nn.Dropout(dropout), nn.Linear(channels, classes))
+    return nn.Sequential(Pool(), nn.Dropout(dropout), nn.Linear(width(shape), classes))
+
+
+def width(shape: Shape) -> int:
+    """How many numbers there are at every position: of images (C, H, W), tokens (T, C), vectors (C,)."""
+    return shape[-1] if len(shape) == 2 else shape[0]

@@ -54,7 +54,7 @@ class Patches(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """[B, C, H, W] -> tokens [B, T, D], the class first."""
         patches = self.project(images).flatten(2).transpose(1, 2)
-        return torch.cat([self.token.expand(len(images), -1, -1), patches], dim=1) + self.positions
+        return torch.cat([self.token.expand(images.shape[0], -1, -1), patches], dim=1) + self.positions
 
 
 class EncoderLayer(nn.Module):

@@ -1,0 +1,87 @@
+"""Backbones that someone else wrote: any function that makes an `nn.Module`, as a line of blocks."""
+
+import functools
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch import nn
+
+from offramp.errors import fail
+from offramp.nn.cutting import MIN_WORK, cut
+from offramp.nn.network import Line, Shape, Spec
+
+_NAME = re.compile(r"(?P<module>[\w.]+):(?P<factory>[\w.]+)(?P<options>(@(work|size)=[\d.]+%)*)")
+
+
+def named(name: str) -> Spec:
+    """The backbone `package.module:factory`, e.g. `torchvision.models:resnet18`, and how finely it is cut.
+
+    The factory is called as `factory(num_classes=..., image_shape=(C, H, W))`, with those of the two that it takes.
+    It returns an `nn.Module` that makes logits [B, classes], or an object with `logits`, of normalized images
+    [B, C, H, W] float32. Modules are looked for in the working directory, too.
+
+    `package.module:factory@work=2%` asks for blocks of at least 2 % of the arithmetic, `@size=5%` for 5 % of the
+    weights; both may be given. They are part of the name, so that a run is cut the same way when it is read again.
+    Raises `InputError` for what isn't such a name; for what isn't there, when the backbone is made.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        fail("backbone", f"{name!r} is no package.module:factory", "write it like my_models:resnet18@work=2%")
+    shares = {key: float(share) / 100 for key, share in re.findall(r"@(\w+)=([\d.]+)%", match["options"])}
+    make = functools.partial(_make, match["module"], match["factory"])
+    return custom(name, make, min_work=shares.get("work", MIN_WORK), min_size=shares.get("size", 0.0))
+
+
+def custom(
+    name: str, make: Callable[[Shape, int], nn.Module], *, min_work: float = MIN_WORK, min_size: float = 0.0
+) -> Spec:
+    """The backbone that `make` makes for images (C, H, W) and a number of classes, cut as `cutting.cut` does it."""
+
+    def line(image_shape: Shape, classes: int) -> Line:
+        return cut(make(image_shape, classes), image_shape, min_work=min_work, min_size=min_size)
+
+    return Spec(name, line)
+
+
+def _make(module_name: str, factory_name: str, image_shape: Shape, classes: int) -> nn.Module:
+    with _working_directory():
+        factory = _factory(module_name, factory_name)
+        offered = {"num_classes": classes, "image_shape": image_shape}
+        taken = inspect.signature(factory).parameters
+        open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values())
+        if "num_classes" not in taken and not open_ended:
+            fail("backbone", f"{factory_name} of {module_name} takes no num_classes", "give it such a parameter")
+        module = factory(**{key: value for key, value in offered.items() if key in taken or
+                            (open_ended and key == "num_classes")})  # fmt: skip
+    if not isinstance(module, nn.Module):
+        fail("backbone", f"{factory_name} made {type(module).__name__}, no nn.Module", "return the network itself")
+    return module
+
+
+def _factory(module_name: str, factory_name: str) -> Callable[..., object]:
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_name + ".").startswith(error.name + "."):
+            raise  # it is there, and something else is missing that it imports
+        fail("backbone", f"there is no module {module_name}", "install it, or start where its file is")
+    factory: Callable[..., object] | None = getattr(module, factory_name, None)
+    if not callable(factory):
+        fail("backbone", f"{module_name} has no function {factory_name}", "name the one that makes the network")
+    return factory
+
+
+@contextmanager
+def _working_directory() -> Iterator[None]:
+    """Installed commands don't look for modules where they are started; `python` does."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)

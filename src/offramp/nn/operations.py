@@ -1,0 +1,127 @@
+"""What a module does, operation by operation, as `torch.export` writes it down.
+
+Symbolic tracing by `torch.fx` is no second way: it gives up wherever Python asks a tensor for its shape, as most
+networks do, and there is nothing it could trace that `torch.export` can't.
+"""
+
+import logging
+import re
+import traceback
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+
+from offramp.errors import InputError, fail
+from offramp.nn.network import Shape
+
+_TORCH = str(Path(torch.__file__).parent)
+_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)[^\n]*\n\s*(?P<code>[^\n]*)')
+
+
+def written_down(module: nn.Module, image_shape: Shape) -> tuple[fx.Graph, dict[str, Tensor], dict[fx.Node, str]]:
+    """The operations, the tensors by name, and the nodes that stand for them."""
+    images = torch.zeros(2, *image_shape)
+    try:
+        program = _program(module, images)
+    except InputError:
+        raise
+    except Exception as error:  # whatever the module's own code, or the tracer, ran into
+        if "specialized it to be a constant" in str(error):
+            problem = f"takes the number of images for a constant{_specialized(module, images)}"
+            fail("backbone", problem, "write x.shape[0], not len(x) nor a number")
+        where = _blame(traceback.extract_tb(error.__traceback__))
+        what = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        fail("backbone", f"can't be traced{where}: {what}", "let shapes alone decide, never the values of tensors")
+    signature = program.graph_signature
+    attributes = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    lifted = signature.inputs_to_lifted_tensor_constants
+    graph = program.graph
+    names: dict[fx.Node, str] = {}
+    tensors: dict[str, Tensor] = {}
+    for node in [*graph.nodes]:
+        if node.op == "placeholder" and node.name in attributes:
+            names[node] = attributes[node.name]
+            tensors[names[node]] = program.state_dict.get(names[node], program.constants.get(names[node]))
+        elif node.op == "placeholder" and node.name in lifted:
+            names[node] = f"constants.{node.name}"
+            tensors[names[node]] = program.constants[lifted[node.name]]
+        elif "_assert" in operation(node) or "sym_constrain" in operation(node):
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+    return graph, tensors, names
+
+
+def where(node: fx.Node) -> str:
+    """The operation and the line of the module's code that asked for it."""
+    frames = [frame for frame in _FRAME.finditer(node.meta.get("stack_trace") or "") if _TORCH not in frame["file"]]
+    line = f" at {frames[-1]['file']}:{frames[-1]['line']} (`{frames[-1]['code']}`)" if frames else ""
+    return f"`{operation(node)}`{line}"
+
+
+def operation(node: fx.Node) -> str:
+    """Name of the operation, e.g. `conv2d`."""
+    packet = getattr(node.target, "overloadpacket", node.target)
+    return str(getattr(packet, "__name__", packet))
+
+
+class _Logits(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        return logits_of(self.model(images))
+
+
+def logits_of(output: Any) -> Tensor:
+    """The logits in what an image classifier returns: a tensor, or an object or a mapping that has `logits`."""
+    found = output if isinstance(output, Tensor) else getattr(output, "logits", None)
+    if not isinstance(found, Tensor) or found.ndim != 2:
+        kind = type(output).__name__ if not isinstance(found, Tensor) else f"a tensor {[*found.shape]}"
+        fail("backbone", f"returns {kind}, not logits [B, classes]", "give a module that returns them, or has .logits")
+    return found
+
+
+def _program(module: nn.Module, images: Tensor) -> ExportedProgram:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of deprecated parts of torch that its own tracer uses
+        batch = {0: torch.export.Dim.DYNAMIC}
+        return torch.export.export(_Logits(module.eval()), (images,), dynamic_shapes=(batch,), strict=False)
+
+
+def _specialized(module: nn.Module, images: Tensor) -> str:
+    """Where the number of images became a constant: the tracer logs it at that moment, but raises only later."""
+    found: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "set_replacement" in str(record.msg):
+                found.append(_blame(traceback.extract_stack()))
+
+    log = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    listener, level, passed_on = Listener(), log.level, log.propagate
+    log.addHandler(listener)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        _program(module, images)
+    except Exception:  # as it did before
+        return found[0] if found else ""
+    finally:
+        log.removeHandler(listener)
+        log.setLevel(level)
+        log.propagate = passed_on
+    return ""
+
+
+def _blame(frames: Sequence[traceback.FrameSummary]) -> str:
+    """The deepest line that is neither torch's nor ours: where the module's own code was."""
+    begin = max((i for i, frame in enumerate(frames) if frame.name == _program.__name__), default=-1)
+    foreign = [frame for frame in frames[begin + 1 :] if _TORCH not in frame.filename]
+    theirs = [frame for frame in foreign if frame.filename not in (__file__, logging.__file__)]
+    return f" at {theirs[-1].filename}:{theirs[-1].lineno} (`{theirs[-1].line}`)" if theirs else ""
