@@ -8,7 +8,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from offramp.core import checks
@@ -169,6 +168,9 @@ def _draw(
     members: NDArray[np.int64], labels: NDArray[np.int64], count: int, classes: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The others, and `count` members (or one per class, if that is more), every class in equal shares."""
+    # Importing it takes longer than importing PyTorch, and processes that are handed a data set need it not.
+    from sklearn.model_selection import train_test_split
+
     others, drawn = train_test_split(
         members, test_size=max(count, classes), stratify=labels[members], random_state=seed
     )

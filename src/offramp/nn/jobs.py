@@ -120,7 +120,8 @@ class Local:
             for worker in [*idle, *(worker for worker, _ in busy.values())]:
                 worker.stop()
         if failures:
-            raise JobsError(failures)
+            order = [job.name for job in jobs]
+            raise JobsError(sorted(failures, key=lambda failure: order.index(failure.job)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +199,8 @@ def _work(number: int, payload: bytes, pipe: Connection) -> None:
 
 def _done(task: Task, shared: Any, pipe: Connection) -> _Ended:
     """How the task ended; its events are sent."""
-    events: Iterator[Any] = iter(())
     try:
-        events = task(shared)
-        for event in events:
+        for event in task(shared):
             _say(pipe, _Event(event))
     except BrokenPipeError:
         raise

@@ -1,12 +1,16 @@
 """Independent jobs on a Ray cluster."""
 
+import socket
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from offramp.errors import MissingExtraError, fail
 from offramp.nn.jobs import MOST_TRIES, Failure, Job, JobsError, Task, problem_of
+
+_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,9 @@ class OnRay:
 
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
         try:
+            _knock(self.address)
             ray.init(self.address, runtime_env={"py_modules": [offramp]}, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             problem = f"there is no cluster at {self.address}: {next(iter(str(error).splitlines()), '')}"
             fail("--ray", problem, "start one with `ray start --head`, and give the address it prints")
         try:
@@ -42,6 +47,15 @@ class OnRay:
         finally:
             # Ends what still runs, too.
             ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise `OSError` or `ValueError` where nobody listens; Ray itself would wait for minutes, or for ever."""
+    if address != "auto":
+        there = urlsplit(address if "://" in address else f"//{address}")
+        if not there.hostname or not there.port:
+            raise ValueError("that is not HOST:PORT")
+        socket.create_connection((there.hostname, there.port), timeout=_PATIENCE_S).close()
 
 
 def _events(jobs: Sequence[Job], shared: Any) -> Iterator[tuple[str, Any]]:
@@ -82,7 +96,8 @@ def _events(jobs: Sequence[Job], shared: Any) -> Iterator[tuple[str, Any]]:
             else:
                 yield job.name, event
     if failures:
-        raise JobsError(failures)
+        order = [job.name for job in jobs]
+        raise JobsError(sorted(failures, key=lambda failure: order.index(failure.job)))
 
 
 def _run(task: Task, shared: Any) -> Iterator[Any]:
