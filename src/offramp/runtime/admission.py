@@ -11,7 +11,7 @@ from offramp.bundle.manifest import PartitionFile, TierManifest
 from offramp.core.codec import encoded_bits
 from offramp.core.plan import Plan
 from offramp.errors import InputError
-from offramp.runtime.wire import MessageError, Task
+from offramp.runtime.wire import MessageError, Outcome, Task
 
 _REMEMBERED = 1 << 16
 
@@ -59,7 +59,7 @@ class Admission:
 
         current: the plan for samples that arise here.
         """
-        self.same_deployment(task.deployment)
+        self._same_deployment(task.deployment)
         plan = self.plan(task.plan or current)
         if task.partition >= len(plan.ends):
             raise MessageError(f"partition {task.partition + 1} of {len(plan.ends)}")
@@ -71,8 +71,17 @@ class Admission:
             raise MessageError(f"a tensor of {len(tensor)} bytes where the partition takes {wanted}")
         return Job(task, plan, tensor, time.monotonic() + task.left_s, arrived_ns)
 
-    def same_deployment(self, deployment: str) -> None:
-        """Raise `MessageError` for a message of another bundle."""
+    def outcome(self, outcome: Outcome, tensor: memoryview) -> None:
+        """Raise `MessageError` for an outcome that no tier of this deployment can have sent."""
+        self._same_deployment(outcome.deployment)
+        partitions = len(self.plan(outcome.plan).ends)
+        if outcome.partition >= partitions:
+            raise MessageError(f"partition {outcome.partition + 1} of {partitions}")
+        wanted = 0 if outcome.error else self._object_bits[-1] // 8
+        if len(tensor) != wanted:
+            raise MessageError(f"a result of {len(tensor)} bytes where there should be {wanted}")
+
+    def _same_deployment(self, deployment: str) -> None:
         if deployment != self._deployment:
             raise MessageError(f"the message is of bundle {deployment}, {self._tier} runs {self._deployment}")
 

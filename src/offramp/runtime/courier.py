@@ -4,6 +4,7 @@ Zenoh carries and routes, but drops what it can't deliver over a link that stall
 reply the acknowledgement: no reply in time, and it is sent again; receivers know a message that they have seen.
 """
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -23,7 +24,6 @@ _ZENOH_TIMEOUT = "Timeout"
 
 _PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.25
-_LONGEST_ABSENCE_S = 0.3
 
 
 class UndeliveredError(Exception):
@@ -38,12 +38,16 @@ class Terms:
     give_up_s: when to stop trying, in time for something else.
     travel_s: how long a message should be on its way.
     patience_s: how long to wait for one acknowledgement before sending again.
+    silence_s, absence_s: how long to go on where nothing is heard, or nobody is there. A receiver whose queue is full
+        is waited for to the end.
     """
 
     deadline_s: float
     give_up_s: float
     travel_s: float
     patience_s: float
+    silence_s: float = math.inf
+    absence_s: float = 0.3
 
 
 class Courier:
@@ -51,6 +55,7 @@ class Courier:
 
     After a delivery has failed for want of any reply, those to the same place fail at once for `rest_s` seconds:
     else every request would wait in vain for a link that is down. Then one tries, and the others go on resting.
+    With a rest of no time each delivery tries for itself.
     """
 
     def __init__(self, session: zenoh.Session, *, rest_s: float = 1.0) -> None:
@@ -62,27 +67,27 @@ class Courier:
     def deliver(self, key: str, message: Message, tensor: bytes, terms: Terms) -> None:
         """Return when the receiver at `key` has taken the message. Raises `UndeliveredError`."""
         self._wake(key, terms)
-        pause_s, problem = _PAUSE_S, "there was no time to try"
-        absent_since_s: float | None = None
+        pause_s, problem, since_s = _PAUSE_S, "there was no time to try", time.monotonic()
+        longest_s = {FULL: math.inf, _SILENCE: terms.silence_s, _ABSENCE: terms.absence_s}
         while (now := time.monotonic()) < terms.give_up_s:
             left_s = max(terms.deadline_s - now - terms.travel_s, 0.001)
             data = pack(msgspec.structs.replace(message, left_s=left_s), tensor)
             verdict = self._attempt(key, data, min(terms.patience_s, terms.give_up_s - now))
             if verdict == _TAKEN:
-                with self._lock:
-                    self._resting_until_s.pop(key, None)
+                self._rest(key, False)
                 return
-            if verdict not in (FULL, _SILENCE, _ABSENCE):
+            if verdict not in longest_s:
+                self._rest(key, False)
                 raise UndeliveredError(verdict)
-            problem = verdict
-            absent_since_s = (absent_since_s or now) if verdict == _ABSENCE else None
-            if absent_since_s is not None and now - absent_since_s > _LONGEST_ABSENCE_S:
+            if verdict != problem:
+                problem, since_s = verdict, now
+            if time.monotonic() - since_s >= longest_s[verdict]:
                 break
             time.sleep(min(pause_s, max(terms.give_up_s - time.monotonic(), 0)))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        if problem != FULL:
-            with self._lock:
-                self._resting_until_s[key] = time.monotonic() + self._rest_s
+        quiet_s = time.monotonic() - since_s if problem in (_SILENCE, _ABSENCE) else 0.0
+        # Too little time for an answer says nothing about the way.
+        self._rest(key, quiet_s >= min(terms.absence_s, terms.patience_s / 4))
         raise UndeliveredError(problem)
 
     def _attempt(self, key: str, data: bytes, patience_s: float) -> str:
@@ -111,3 +116,11 @@ class Courier:
                 if now < until_s:
                     raise UndeliveredError("the way there was down a moment ago")
                 self._resting_until_s[key] = max(terms.give_up_s, now + self._rest_s)
+
+    def _rest(self, key: str, needed: bool) -> None:
+        """Have deliveries to a place rest, or let them try again."""
+        with self._lock:
+            if needed and self._rest_s:
+                self._resting_until_s[key] = time.monotonic() + self._rest_s
+            else:
+                self._resting_until_s.pop(key, None)

@@ -8,24 +8,33 @@ from concurrent.futures import ThreadPoolExecutor
 class Outbox:
     """Runs up to `window` sends at a time, each in a thread, and takes no more than those.
 
+    freed: called whenever there is room again.
     A send reports its failures itself; it must not raise.
     """
 
-    def __init__(self, name: str, *, window: int) -> None:
-        self._free = threading.BoundedSemaphore(window)
+    def __init__(self, name: str, *, window: int, freed: Callable[[], None] = lambda: None) -> None:
+        self._free, self._freed = window, freed
+        self._changed = threading.Condition()
         self._threads = ThreadPoolExecutor(window, thread_name_prefix=name)
+
+    def has_room(self) -> bool:
+        """Whether a send would start at once."""
+        with self._changed:
+            return self._free > 0
 
     def put(self, send: Callable[[], None]) -> None:
         """Start `send`, once there is room for it."""
-        self._free.acquire()
-        self._start(send)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free > 0)
+            self._start(send)
 
     def offer(self, send: Callable[[], None]) -> bool:
         """Start `send` if there is room for it now. Returns whether there was."""
-        if not self._free.acquire(blocking=False):
-            return False
-        self._start(send)
-        return True
+        with self._changed:
+            if not self._free:
+                return False
+            self._start(send)
+            return True
 
     def close(self) -> None:
         """Take nothing more; what was started goes on to its end."""
@@ -36,6 +45,10 @@ class Outbox:
             try:
                 send()
             finally:
-                self._free.release()
+                with self._changed:
+                    self._free += 1
+                    self._changed.notify()
+                self._freed()
 
         self._threads.submit(sent)
+        self._free -= 1

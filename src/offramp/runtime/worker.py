@@ -16,8 +16,10 @@ from offramp.core.latency import propagation_s, transmission_s
 from offramp.engine import Session as Engine
 from offramp.runtime import session as network
 from offramp.runtime.admission import Admission, Job, Seen
+from offramp.runtime.backlog import Backlog
 from offramp.runtime.computing import Partitions
 from offramp.runtime.courier import FULL, Courier, Terms, UndeliveredError
+from offramp.runtime.homeward import Homeward
 from offramp.runtime.outbox import Outbox
 from offramp.runtime.pace import Pace, wait_until
 from offramp.runtime.shelter import Kept, Shelter
@@ -31,8 +33,9 @@ _LEAST_PATIENCE_S = 1.0
 class Limits:
     """How much a tier takes on.
 
-    queue: tasks that wait for their turn; more are refused, and wait at the tier that sends them.
-    window: hand-overs to other tiers under way at once.
+    queue: tasks that wait for their turn, for each partition of a plan; more are refused, and wait at the tier that
+        sends them.
+    window: hand-overs to other tiers under way at once, for each partition of a plan.
     """
 
     queue: int = 32
@@ -61,19 +64,20 @@ class Worker:
         self._tier, self._pace, self._limits = tier, pace, limits
         self._names = [each.name for each in topology.tiers]
         self._here = topology.index(tier.tier)
-        self._destination = topology.index(topology.destination)
         bits = np.array(tier.object_bits, np.float64)
         self._travel_s = propagation_s(topology)[:, :, None] + transmission_s(topology, bits)
-        self._result = len(bits) - 1
 
         self._admission = Admission(tier)
         self._partitions = Partitions(tier, engines, pace)
         self._plan = str(tier.plans[0])
-        self._jobs: queue.Queue[Job | None] = queue.Queue(limits.queue)
-        self._accepted, self._concluded = Seen(), Seen()
-        self._courier, self._shelter = Courier(session), Shelter()
-        self._onward = Outbox("onward", window=limits.window)
-        self._homeward = Outbox("homeward", window=2 * limits.window)
+        self._jobs = Backlog(limits.queue)
+        self._accepted, self._shelter = Seen(), Shelter()
+        self._courier = Courier(session)
+        longest = max(len(plan.ends) for plan in tier.plans)
+        self._onward = [
+            Outbox(f"onward-{k}", window=limits.window, freed=self._jobs.look_again) for k in range(longest)
+        ]
+        self._home = Homeward(tier, session, window=2 * limits.window)
 
         self._thread = threading.Thread(target=self._work, name="partitions", daemon=True)
         self._thread.start()
@@ -90,10 +94,11 @@ class Worker:
         """Take nothing more, finish what has its turn, and leave the network."""
         for each in reversed(self._declared):
             each.undeclare()
-        self._jobs.put(None)
+        self._jobs.close()
         self._thread.join()
-        self._onward.close()
-        self._homeward.close()
+        for outbox in self._onward:
+            outbox.close()
+        self._home.close()
 
     # What arrives. These run in Zenoh's threads: they check, put aside and acknowledge.
 
@@ -117,7 +122,7 @@ class Worker:
         if not self._accepted.add(key):
             return
         try:
-            self._jobs.put_nowait(job)
+            self._jobs.put(job)
         except queue.Full:
             self._accepted.discard(key)
             raise
@@ -129,10 +134,8 @@ class Worker:
                 message, tensor = self._unpack(query)
                 if not isinstance(message, Outcome):
                     raise MessageError("a task where outcomes are taken")
-                self._admission.same_deployment(message.deployment)
-                if self._here != self._destination:
-                    raise MessageError(f"{self._tier.tier} is not the destination")
-                self._conclude(message, bytes(tensor), arrived_ns=arrived_ns, wait=False)
+                self._admission.outcome(message, tensor)
+                self._home.take(message, bytes(tensor), arrived_ns=arrived_ns)
             except (MessageError, queue.Full) as error:
                 refuse(query, error)
             else:
@@ -159,7 +162,7 @@ class Worker:
         if saved:
             _LOG.warning("%s is gone: answering %d samples from here", self._names[tier], len(saved))
         for kept in saved:
-            self._end(kept.outcome, kept.tensor, kept.deadline_s)
+            self._home.send(kept.outcome, kept.tensor, kept.deadline_s)
 
     def _unpack(self, query: zenoh.Query) -> tuple[Task | Outcome, memoryview]:
         payload = query.payload
@@ -170,7 +173,7 @@ class Worker:
     # What is done, one job after the other.
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._jobs.take(self._ready)) is not None:
             if time.monotonic() > job.deadline_s:
                 continue  # who asked has stopped waiting
             try:
@@ -181,21 +184,30 @@ class Worker:
             except Exception as error:  # a worker outlives whatever one sample does to it
                 _LOG.exception("request %d failed", job.task.request)
                 failed = self._outcome(job, job.task.partition, error=f"{self._tier.tier}: {error}")
-                self._end(failed, b"", job.deadline_s)
+                self._home.send(failed, b"", job.deadline_s)
+
+    def _ready(self, job: Job) -> bool:
+        """Whether there is room for what the job may hand on, so that its turn doesn't hold up others."""
+        placement, k = job.plan.placement, job.task.partition
+        while k < len(placement) and placement[k] == self._tier.tier:
+            k += 1
+        return k == len(placement) or self._onward[k].has_room()
 
     def _serve(self, job: Job) -> None:
         """Run the partitions that are here, and send the sample on or its result home."""
         done = self._partitions.run(job)
         outcome = self._outcome(job, done.partition, trace=done.trace, degraded=not done.leaves)
         if done.leaves:
-            self._end(outcome, done.result, job.deadline_s)
+            self._home.send(outcome, done.result, job.deadline_s)
             return
         task = msgspec.structs.replace(
             job.task, plan=str(job.plan), partition=done.partition + 1, born_ns=outcome.born_ns, trace=outcome.trace
         )
         taker = self._names.index(job.plan.placement[task.partition])
         item = job.plan.ends[done.partition]
-        self._onward.put(lambda: self._hand_over(job, task, done.activation, taker, item, (outcome, done.result)))
+        self._onward[task.partition].put(
+            lambda: self._hand_over(job, task, done.activation, taker, item, (outcome, done.result))
+        )
 
     def _forward(self, job: Job) -> None:
         """Send a raw input that arose here to the tier of the first partition."""
@@ -204,7 +216,7 @@ class Worker:
         if self._pace is not None:
             wait_until(began_ns + self._pace.forward_ns(job.plan.codec))
         taker = self._names.index(job.plan.placement[0])
-        self._onward.put(lambda: self._hand_over(job, task, bytes(job.tensor), taker, 0, None))
+        self._onward[0].put(lambda: self._hand_over(job, task, bytes(job.tensor), taker, 0, None))
 
     # What is sent. These run in the outboxes' threads.
 
@@ -226,61 +238,20 @@ class Worker:
             if own is None:
                 reason = f"the input can't be passed on to {self._names[taker]}: {error}"
                 own = self._outcome(job, 0, error=reason), b""
-            self._end(*own, job.deadline_s)
+            self._home.send(*own, job.deadline_s)
 
     def _terms(self, job: Job, taker: int, item: int) -> Terms:
         """Time for two tries, and some left for an answer from here."""
         there_s = float(self._travel_s[self._here, taker, item])
-        home_s = float(self._travel_s[self._here, self._destination, self._result])
         # Before this message, those of the whole window may be on the way.
         patience_s = max(_LEAST_PATIENCE_S, 3 * (self._limits.window + 1) * there_s)
-        last_s = job.deadline_s - 3 * home_s - 0.1
         return Terms(
             deadline_s=job.deadline_s,
-            give_up_s=min(last_s, time.monotonic() + 2 * patience_s),
+            give_up_s=job.deadline_s - 3 * self._home.travel_s - 0.1,
             travel_s=there_s,
             patience_s=patience_s,
+            silence_s=2 * patience_s,
         )
-
-    def _end(self, outcome: Outcome, tensor: bytes, deadline_s: float) -> None:
-        """Get an outcome to the destination, which may be here."""
-        if self._here == self._destination:
-            self._conclude(outcome, tensor, arrived_ns=time.time_ns(), wait=True)
-        else:
-            key = network.result_key(self._destination)
-            self._homeward.put(lambda: self._send_home(key, outcome, tensor, deadline_s))
-
-    def _conclude(self, outcome: Outcome, tensor: bytes, *, arrived_ns: int, wait: bool) -> None:
-        """At the destination: hand the first outcome of a request to its client, and drop any other.
-
-        wait: until there is room for it; raises `queue.Full` where there is none and this is False.
-        """
-        if not self._concluded.add(outcome.request):
-            return
-        final = msgspec.structs.replace(outcome, arrived_ns=arrived_ns)
-        key, deadline_s = network.client_key(outcome.client), time.monotonic() + outcome.left_s
-
-        def send() -> None:
-            self._send_home(key, final, tensor, deadline_s)
-
-        if wait:
-            self._homeward.put(send)
-        elif not self._homeward.offer(send):
-            self._concluded.discard(outcome.request)
-            raise queue.Full
-
-    def _send_home(self, key: str, outcome: Outcome, tensor: bytes, deadline_s: float) -> None:
-        travel_s = float(self._travel_s[self._here, self._destination, self._result])
-        terms = Terms(
-            deadline_s=deadline_s,
-            give_up_s=deadline_s,
-            travel_s=travel_s,
-            patience_s=max(_LEAST_PATIENCE_S, 10 * travel_s),
-        )
-        try:
-            self._courier.deliver(key, outcome, tensor, terms)
-        except UndeliveredError as error:
-            _LOG.warning("the answer to request %d did not get to %s: %s", outcome.request, key, error)
 
     def _outcome(
         self, job: Job, k: int, *, trace: tuple[Stage, ...] = (), degraded: bool = False, error: str = ""
