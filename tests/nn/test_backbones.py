@@ -10,7 +10,7 @@ import torch
 from offramp.errors import InputError
 from offramp.nn import catalog, data
 from offramp.nn.data import Dataset
-from offramp.nn.network import build, output_of
+from offramp.nn.network import Partition, build, output_of
 from offramp.nn.train import Recipe, Step, fit
 
 BUILT_IN = ("resnet20", "alexnet", "inceptionv3", "mobilenetv2", "vit-tiny")
@@ -82,29 +82,30 @@ def test_every_backbone_learns_a_step_that_reaches_all_its_weights(name, small):
     assert not [key for key, weight in network.named_parameters() if torch.equal(weight, before[key])]
 
 
-@pytest.mark.parametrize("name", ["alexnet", "inceptionv3", "mobilenetv2", "vit-tiny"])
-def test_blocks_export_and_say_the_same(name, small):
-    # The first block, one from the middle and the last: every kind of layer, at a third of the time.
+# Every kind of layer, at a fraction of the time: the first blocks, and the widest of the modules of Inception.
+@pytest.mark.parametrize(
+    ("name", "first", "last"), [("alexnet", 1, 2), ("inceptionv3", 15, 15), ("mobilenetv2", 1, 3), ("vit-tiny", 1, 2)]
+)
+def test_blocks_export_and_say_the_same(name, first, last, small):
     network = build(catalog.backbone(name), small, seed=0).eval()
-    x = torch.tensor(small.validation.images[:2])
-    chosen = {0, len(network.blocks) // 2, len(network.blocks) - 1}
-    for i, block in enumerate(network.blocks):
-        y = output_of(block, x)
-        if i in chosen:
-            compare(block, x, y)
-        x = y
-    compare(network.branches[-1], x, output_of(network.branches[-1], x))
-
-
-def compare(module: torch.nn.Module, x: torch.Tensor, expected: torch.Tensor) -> None:
-    """Hold ONNX Runtime's answer of the exported module against `expected`."""
+    x = torch.tensor(small.validation.images[:3])
+    for block in network.blocks[: first - 1]:
+        x = output_of(block, x)
+    partition = Partition(network, first, last).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own
-        program = torch.onnx.export(module, (x,), dynamo=True, verbose=False, input_names=["x"])
+        program = torch.onnx.export(
+            partition,
+            (x[:2],),
+            dynamo=True,
+            verbose=False,
+            input_names=["x"],
+            dynamic_shapes={"x": {0: torch.export.Dim("batch", min=1)}},
+        )
     session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    [found] = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-    scale = max(float(expected.abs().max()), 1e-6)
-    assert np.abs(found - expected.numpy()).max() / scale < 1e-4
+    with torch.inference_mode():
+        for found, expected in zip(session.run(None, {"x": x.numpy()}), partition(x), strict=True):
+            torch.testing.assert_close(torch.tensor(found), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_images_that_patches_do_not_fit_are_refused():

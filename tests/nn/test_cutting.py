@@ -47,7 +47,7 @@ def bottlenecks(t) -> nn.Module:
 
 
 def swin(t) -> nn.Module:
-    sizes = {"embed_dim": 8, "depths": [2, 2], "num_heads": [2, 4], "window_size": 4, "patch_size": 2}
+    sizes = {"embed_dim": 8, "depths": [2, 1], "num_heads": [2, 4], "window_size": 4, "patch_size": 2}
     return t.SwinForImageClassification(t.SwinConfig(**sizes, image_size=32, num_labels=CLASSES))
 
 
@@ -126,6 +126,8 @@ def test_it_learns_a_step_as_the_model_would(case, small, tmp_path):
                                     for name, tensor in network.state_dict().items()})  # fmt: skip
 
 
+# What the others are made of, convolutions and batch normalization, is exported in test_backbones.
+@pytest.mark.parametrize("case", [vit, convnext, swin], indirect=True, ids=lambda make: make.__name__)
 def test_blocks_export(case, small):
     _, _, network = case
     whole = Outputs(network).eval()
@@ -296,6 +298,23 @@ def test_tensors_changed_in_place_come_out_the_same():
     before = x.clone()
     assert output_of(second, x).min() >= 0
     assert torch.equal(x, before)
+
+
+class Creating(InPlace):
+    """Tensors are made along the way: one for every image, and one that is always the same, with five dimensions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.b(self.a(x)) + torch.ones(x.shape[0], 1, 1, 1, device=x.device).cumsum(0)
+        grid = torch.arange(32, device=x.device).reshape(1, 1, 1, 1, 32).tril()
+        return self.head(self.c(y + grid[0]).mean(dim=(2, 3)))
+
+
+def test_what_is_made_along_the_way_moves_to_the_device_of_the_network():
+    line = cut(Creating(), IMAGE)
+    parts = nn.Sequential(*line.blocks.values(), line.make_branch((4, 32, 32)))
+    assert parts.to(memory_format=torch.channels_last)(torch.randn(5, *IMAGE)).shape == (5, CLASSES)
+    # Tensors without contents refuse to meet those of the CPU, as a GPU's would.
+    assert parts.to("meta")(torch.zeros(5, *IMAGE, device="meta")).device.type == "meta"
 
 
 class Tied(nn.Module):

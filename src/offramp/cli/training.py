@@ -1,7 +1,7 @@
 """`offramp train` and `offramp profile`: the commands that need PyTorch."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,12 +21,17 @@ EPOCHS = 6
 SEPARATE_EPOCHS = 2
 BATCH_SIZE = 16
 LEARNING_RATE = 0.1
+BACKBONE = (
+    "resnet20, or another ResNet of depth 6n+2; alexnet, inceptionv3, mobilenetv2, vit-tiny; or your own, as "
+    "package.module:factory (a function of num_classes that returns an nn.Module), finely or coarsely cut: "
+    "package.module:factory@work=2%."
+)
 DATA = "digits, a folder with CIFAR-10's binary batches, a folder per class, an npz, or hf:NAME."
 
 
 def train(
     out: Annotated[Path, typer.Option(help="Folder for the run; one that was interrupted goes on.")],
-    backbone: Annotated[str, typer.Option(help="resnet20, or another ResNet of depth 6n+2.")] = "resnet20",
+    backbone: Annotated[str, typer.Option(help=BACKBONE)] = "resnet20",
     data: Annotated[str, typer.Option(help=DATA)] = "digits",
     image_size: Annotated[
         int | None, typer.Option(min=1, help="Pixels of a side that images are resized to; by default as they are.")
@@ -70,7 +75,8 @@ def train(
         fail("--precision", f"{precision!r} is unknown", "use auto, fp32 or bf16")
     if seed < 0:
         fail("--seed", f"{seed} is below zero", "give zero or more")
-    usual = catalog.dataset(data, seed=seed, size=image_size).augmentation
+    samples = catalog.dataset(data, seed=seed, size=image_size)
+    usual = samples.augmentation
     learning_how: dict[str, Any] = {
         "batch_size": batch_size,
         "learning_rate": learning_rate,
@@ -89,7 +95,7 @@ def train(
     began = time.perf_counter()
     accuracy = train_with_progress(runs.train(out, setup, OnRay(ray) if ray else learning.here(workers)))
     seconds = time.perf_counter() - began
-    names = [*catalog.backbone(backbone).make_blocks()]
+    names = catalog.backbone(backbone).names(samples)
     joint = accuracy[runs.JOINT]
     alone = [accuracy.get(runs.separate(i), (None,))[0] for i in range(1, len(names) + 1)]
     if as_json:
@@ -168,7 +174,7 @@ def same_backbone(measured: "Backbone", wanted: "Backbone", option: str) -> None
         fail(option, problem, "give the profile that was made from this run")
 
 
-def _print_accuracy(names: list[str], joint: tuple[float, ...], alone: list[float | None]) -> None:
+def _print_accuracy(names: Sequence[str], joint: tuple[float, ...], alone: list[float | None]) -> None:
     from rich.console import Console
     from rich.table import Table
 

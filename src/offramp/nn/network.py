@@ -35,6 +35,11 @@ class Spec:
     name: str
     make: Callable[[Shape, int], Line]
 
+    def names(self, dataset: Dataset) -> tuple[str, ...]:
+        """What its blocks are called, in order, where it is made for such images and classes."""
+        with torch.random.fork_rng():
+            return tuple(self.make(dataset.image_shape, dataset.classes).blocks)
+
     def make_blocks(self, image_shape: Shape = (3, 32, 32), classes: int = 10) -> Mapping[str, nn.Module]:
         """New blocks by name, in order: to count them, and to say what they are called."""
         return self.make(image_shape, classes).blocks

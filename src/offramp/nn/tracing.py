@@ -87,6 +87,11 @@ class Trace:
                 # The exporter to ONNX drops it where it did nothing here, though there it would.
                 return graph.call_function(_ATEN.clone.default, (copy(node.args[0]),), _CONTIGUOUS)
             copied = graph.node_copy(node, copy)
+            if "device" in node.kwargs:  # of the machine it was traced on
+                images = copies[self.nodes[start]]
+                with graph.inserting_before(copied):
+                    here = graph.call_function(getattr, (images, "device"))
+                copied.kwargs = {**copied.kwargs, "device": here}
             if node.target is _ATEN.view.default:
                 copied.target = _ATEN.reshape.default  # in training, tensors are laid out channels-last
             return copied
