@@ -56,6 +56,8 @@ def build(
 
     if (out.exists() and not out.is_dir()) or not out.absolute().parent.is_dir():
         fail("--out", f"{out} can't be made", "give a new folder in one that is there")
+    if out.exists() and any(out.iterdir()) and not (out / "bundle.json").is_file():
+        fail("--out", f"{out} exists and is no bundle", "give a new folder")
     trained, measured, tiers = runs.read(run), read_profile(profile), read_topology(topology)
     plans = [read_plan(each) for each in (plan, *(alternative or ()))]
     before = [Planner.of(measured, tiers, codec=each.codec).price(each).estimate for each in plans]

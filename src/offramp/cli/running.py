@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from offramp.bundle import Manifest
     from offramp.core.result import RunResult
+    from offramp.core.topology import Topology
     from offramp.runtime.client import Answer
 
 SamplesOption = Annotated[
@@ -33,7 +34,8 @@ def run(
     window: WindowOption = 1,
     deadline: DeadlineOption = "60s",
     emulate: Annotated[
-        bool, typer.Option("--emulate/--full-speed", help="Play the tiers' slowdowns; links are always emulated.")
+        bool,
+        typer.Option("--emulate/--full-speed", help="Play the tiers' slowdowns, or none; links are always emulated."),
     ] = True,
     out: Annotated[Path | None, typer.Option(help="Write what was predicted and measured to this JSON file.")] = None,
     json: JsonOption = False,
@@ -46,6 +48,7 @@ def run(
     """
     require_runtime()
     from offramp.bundle import read_bundle
+    from offramp.core.exits import Leaving
     from offramp.files import read_profile, write_run_result
     from offramp.files.quantities import TIME
     from offramp.rehearsal import estimate_of, leaving, rehearse
@@ -57,11 +60,13 @@ def run(
     images, labels = _samples(manifest, samples, count)
     profile_path = bundle / "profile.json"
     profile = read_profile(profile_path)
-    plan = manifest.plans[0]
-    replayed = None
+    plan, planned = manifest.plans[0], manifest.estimate
+    topology = manifest.topology if emulate else as_fast_as_here(manifest.topology)
+    expected = Leaving(planned.exit_rates, planned.stay_rates, planned.accuracy)
+    predicted, replayed = estimate_of(plan, expected, profile=profile, topology=topology), None
     if labels is not None:
         found = leaving(rehearse(load_engines(bundle, manifest), plan, images, labels), plan)
-        replayed = estimate_of(plan, found, profile=profile, topology=manifest.topology)
+        replayed = estimate_of(plan, found, profile=profile, topology=topology)
     local = LocalDeployment(bundle, emulate=profile_path if emulate else None)
     with local as deployment, deployment.client() as client:
         answers = client.ask_all(images, deadline_s=TIME.parse(deadline), window=window)
@@ -71,7 +76,7 @@ def run(
         labels,
         plan=plan,
         topology=manifest.topology.name,
-        predicted=manifest.estimate,
+        predicted=predicted,
         replayed=replayed,
     )
     if out:
@@ -83,6 +88,13 @@ def run(
         print_json(run_document(result))
     else:
         _print_result(result, finished, emulated=emulate)
+
+
+def as_fast_as_here(topology: Topology) -> Topology:
+    """The same line of tiers, every one of them the machine that the profile was made on."""
+    from dataclasses import replace
+
+    return replace(topology, tiers=tuple(replace(tier, slowdown=1.0, device=None) for tier in topology.tiers))
 
 
 def with_progress(answers: Iterable[Answer], *, total: int | None, wanted: bool) -> Iterator[Answer]:
