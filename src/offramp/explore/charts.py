@@ -13,9 +13,10 @@ from offramp.words import percent, seconds
 
 Options = dict[str, Any]
 
-# Text is put in as text, so that a tier's name is never markup.
+# Text is put in as text, so that a tier's name is never markup. Of the cloud's plans the page has a list.
 _TIP = """p => {
-  const tip = Array.isArray(p.value) ? p.value[2] : p.data && p.data.tip;
+  const listed = (window.offrampPlans?.[p.seriesIndex] || [])[p.dataIndex];
+  const tip = p.data?.tip || (Array.isArray(p.value) && p.value.length == 2 ? listed : p.value?.[2]);
   if (!tip) return '';
   const box = document.createElement('div');
   box.textContent = tip;
@@ -35,10 +36,14 @@ def breakdown(listed: Sequence[PricedPlan], scheme: Scheme) -> Options:
             "name": name,
             "type": "bar",
             "stack": "terms",
-            "barMaxWidth": 26,
+            "barMaxWidth": 44,
             "color": color,
             "data": [
-                {"value": short(value), "tip": f"{name}: {seconds(value / 1000)}, {100 * value / (total or 1):.0f} %"}
+                {
+                    "value": short(value),
+                    "tip": f"{name}: {seconds(value / 1000)}, {100 * value / (total or 1):.0f} %",
+                    "label": {"show": value > 0.13 * max(totals), "formatter": f"{value:.3g}", "color": "#000000"},
+                }
                 for value, total in zip(values, totals, strict=True)
             ],
         }
@@ -115,18 +120,16 @@ def exit_chart(rows: Sequence[ExitRow], scheme: Scheme) -> Options:
 
     series = [
         line(
-            "leave here, all exits in place",
+            "leave here",
             [row.leave for row in rows],
             scheme.leave,
             type="bar",
             barMaxWidth=30,
         ),
+        line("would leave", [row.alone for row in rows], scheme.way, type="line", symbol="emptyCircle"),
+        line("right of those", [row.right_alone for row in rows], scheme.terms[0], type="line", symbol="triangle"),
         line(
-            "would leave, this exit alone", [row.alone for row in rows], scheme.way, type="line", symbol="emptyCircle"
-        ),
-        line("of those right", [row.right_alone for row in rows], scheme.terms[0], type="line", symbol="triangle"),
-        line(
-            "right if all left here",
+            "right of all",
             [row.right_all for row in rows],
             scheme.faint,
             type="line",
@@ -159,7 +162,6 @@ def base(scheme: Scheme) -> Options:
     """What all charts share."""
     return {
         "animation": False,
-        "aria": {"enabled": True},
         "textStyle": {"fontFamily": "inherit", "color": scheme.ink},
         "legend": {
             "top": 4,

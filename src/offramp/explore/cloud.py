@@ -83,6 +83,12 @@ class Cloud:
         return np.take_along_axis(elapsed, np.take_along_axis(order, first[:, None], axis=1), axis=1)[:, 0]
 
     @property
+    def rows(self) -> tuple[tuple[int, ...], ...]:
+        """The plans of one partition, of two, and so on."""
+        most = self.ends.shape[1]
+        return tuple(tuple(np.flatnonzero(self.parts == parts).tolist()) for parts in range(1, most + 1))
+
+    @property
     def there(self) -> BoolArray:
         """[n, L] which partitions there are."""
         found: BoolArray = np.arange(self.ends.shape[1]) < self.parts[:, None]

@@ -39,7 +39,11 @@ class Scale:
     def position(self, value: float) -> float:
         """Where the value is, or the end that is nearest to it."""
         inside = min(max(value, self.low), self.high)
-        part = log(inside / self.low) / log(self.high / self.low) if self.log else inside / self.high
+        part = (
+            log(inside / self.low) / log(self.high / self.low)
+            if self.log
+            else (inside - self.low) / (self.high - self.low)
+        )
         return round(_STEPS * part)
 
 
@@ -48,7 +52,8 @@ _SCALES = {
     "latency_s": Scale(1e-4, 1.0, True),
     "slowdown": Scale(0.1, 1e4, True),
 }
-_FLOOR, _LIMIT = Scale(0.0, 1.0, False), Scale(1e-3, 1e1, True)
+# A floor is set to a tenth of a percent; a lower one can be typed.
+_FLOOR, _LIMIT = Scale(0.6, 1.0, False), Scale(1e-3, 1e1, True)
 
 
 @dataclass(slots=True)
@@ -172,10 +177,10 @@ class Controls:
             self._switches["threshold-per-exit"].set_value(state.threshold_per_exit)
 
     def _requirement(self, key: str, label: str, scale: Scale, said: Callable[[float], str]) -> None:
-        switch = ui.switch(label).classes("sub")
+        switch = ui.switch(label).classes("ask")
         switch.on("update:model-value", lambda event: self._enter(key, self._last[key] if event.args else "none"))
         self._switches[key] = switch
-        with ui.element("div").classes("row two"):
+        with ui.element("div").classes("setting two"):
             self._dials[key] = Dial(key, label, scale, said, self._enter)
 
     def _parameter(self, path: str, label: str, whole: str) -> None:
@@ -184,7 +189,7 @@ class Controls:
         def said(value: float) -> str:
             return write(parameter, value)
 
-        with ui.element("div").classes("row"):
+        with ui.element("div").classes("setting"):
             ui.label(label).classes("what").props(f'title="{_quoted(label)}"')
             scale = _SCALES[parameter.attribute]
             self._dials[path] = Dial(path, f"{label}, {whole}", scale, said, self._enter)

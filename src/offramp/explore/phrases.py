@@ -58,7 +58,7 @@ def pins(view: View, scheme: Scheme) -> str:
     for each, name, color in zip(view.listed, plan_names(view.listed), scheme.plans, strict=False):
         text = escape(str(each.plan), quote=True)
         pinned = each.plan in view.state.pins
-        button = _button("unpin", text, "Unpin") if pinned else _button("pin", text, "Pin")
+        button = _button(text, "Unpin" if pinned else "Pin")
         beside = "" if each is view.listed[0] else escape(difference(each, view.found.shown, latency))
         rows.append(
             f'<tr><th scope="row"><i class="chip" style="border-color:{color}"></i>{name}</th>'
@@ -90,7 +90,7 @@ def frontier(members: Sequence[PricedPlan], shown: PricedPlan, latency: Latency)
         strong = ' class="strong"' if each == shown else ""
         rows.append(
             f"<tr{strong}><td>{escape(seconds(latency.of(each.estimate)))}</td><td>{percent(each.estimate.accuracy)}"
-            f"</td><td class='text'><code>{text}</code></td><td>{_button('pin', text, 'Pin')}</td></tr>"
+            f"</td><td class='text'><code>{text}</code></td><td>{_button(text, 'Pin')}</td></tr>"
         )
     head = _head(("latency" if latency is Latency.MEAN else f"{latency.name.lower()} latency", "accuracy", "plan", ""))
     return f"<table>{head}<tbody>{''.join(rows)}</tbody></table>"
@@ -111,14 +111,14 @@ def _p95(priced: PricedPlan) -> str:
 
 
 def _head(names: Sequence[str]) -> str:
-    cells = "".join(f'<th scope="col">{name}</th>' for name in names)
+    cells = "".join(f'<th scope="col"{" class=text" if "plan" in name else ""}>{name}</th>' for name in names)
     return f"<thead><tr>{cells}</tr></thead>"
 
 
-def _button(event: str, text: str, label: str) -> str:
+def _button(text: str, label: str) -> str:
     return (
         f'<button type="button" class="small" aria-label="{label} {text}" data-plan-text="{text}" '
-        f"onclick=\"emitEvent('{event}', this.dataset.planText)\">{label}</button>"
+        f"onclick=\"emitEvent('pin', this.dataset.planText)\">{label}</button>"
     )
 
 

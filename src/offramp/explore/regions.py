@@ -17,7 +17,7 @@ from offramp.regimes import UNMET, Axis, RegimeMap
 from offramp.words import rate, requirement_words, seconds
 
 # How many values each way, first and at last.
-STEPS = (7, 15, 25)
+STEPS = (9, 25)
 _UNMET = "no plan meets the requirement"
 # Of the value that a parameter has, the map shows so much less and more.
 _REACH = 30.0
@@ -74,7 +74,7 @@ def map_chart(picture: RegimeMap, scheme: Scheme) -> Options:
     return {
         **options,
         "tooltip": {**options["tooltip"], "trigger": "item"},
-        "grid": {"left": 78, "right": 18, "top": 12, "bottom": 56},
+        "grid": {"left": 84, "right": 18, "top": 12, "bottom": 56},
         "xAxis": _categories(picture.x, scheme, gap=34),
         "yAxis": _categories(picture.y, scheme, gap=62) if picture.y else {"type": "category", "data": [""]},
         "visualMap": {
@@ -117,9 +117,12 @@ def map_legend(picture: RegimeMap) -> Iterator[tuple[str, str, int]]:
 
 
 def _categories(of: Axis, scheme: Scheme, *, gap: int) -> Options:
-    write = {"b/s": rate, "s": seconds, "": lambda value: f"{value:.3g}"}[of.unit]
+    write = {"b/s": rate, "s": seconds, "": lambda value: f"{value:.3g}" if value < 1000 else f"{value:,.0f}"}[of.unit]
+    every = max(1, (len(of.values) - 1) // 4)
+    options = axis(scheme, of.label, gap=gap)
     return {
-        **axis(scheme, of.label, gap=gap),
+        **options,
+        "axisLabel": {**options["axisLabel"], "interval": every - 1},
         "type": "category",
         "data": [write(value) for value in of.values],
         "splitLine": {"show": False},

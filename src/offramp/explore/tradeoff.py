@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from math import floor, log10
-
-import numpy as np
+from math import floor, isfinite, log10
 
 from offramp.core.estimate import Latency, PricedPlan
 from offramp.explore.charts import LETTERS, Options, axis, base, short
@@ -26,18 +24,19 @@ def tradeoff(view: View, surroundings: Surroundings | None, cloud: Cloud, scheme
         return {**base(scheme), "series": []}
     wanted = found.wanted
     latency = wanted.latency
-    times = 1000 * cloud.latency_s(view.planner.costs, latency)
-    for parts in range(1, cloud.ends.shape[1] + 1):
-        rows = np.flatnonzero((cloud.parts == parts) & np.isfinite(times))
-        points = [[short(times[i]), short(100 * cloud.accuracy[i]), cloud.texts[i]] for i in rows.tolist()]
+    times = (1000 * cloud.latency_s(view.planner.costs, latency)).tolist()
+    for parts, rows in enumerate(cloud.rows, start=1):
         series.append(
             {
                 "name": f"{parts} partition{'s' if parts > 1 else ''}",
                 "type": "scatter",
-                "data": points,
+                # Their texts are sent once, by `cloud_texts`.
+                "data": [[short(times[i]), short(100 * cloud.accuracy[i])] for i in rows if isfinite(times[i])],
+                "large": True,
+                "largeThreshold": 1,
                 "symbolSize": 4.5,
                 "color": _part_color(scheme, parts),
-                "itemStyle": {"opacity": 0.55},
+                "itemStyle": {"opacity": 0.6},
                 "z": 2,
             }
         )
@@ -83,22 +82,35 @@ def tradeoff(view: View, surroundings: Surroundings | None, cloud: Cloud, scheme
             "data": [
                 {
                     "value": [short(x), short(y), tip],
-                    "label": {"show": True, "formatter": label, "position": "bottom", "color": scheme.ink},
+                    "label": {
+                        "show": True,
+                        "formatter": label,
+                        "position": "top",
+                        "rotate": 38,
+                        "align": "left",
+                        **_legible(scheme.ink, scheme),
+                    },
                 }
                 for x, y, label, tip in systems
             ],
-            "labelLayout": {"hideOverlap": True, "moveOverlap": "shiftY"},
+            "labelLayout": {"hideOverlap": True},
             "z": 5,
         }
     )
     series.append(_marked(view, scheme))
     low, high = _axis_ends(max(1e-6, min(known)), max(1e-6, *known))
+    bottom = 10 * floor(10 * min(cloud.accuracy.min(), *(each.estimate.accuracy for each in (*members, *view.listed))))
+    ticks = [bottom + i * (100 - bottom) / 5 for i in range(6)]
     options = base(scheme)
     return {
         **options,
         "legend": {
             **options["legend"],
-            "data": [each["name"] for each in series if each["name"] != "plan and pins"],
+            "data": [
+                {"name": each["name"], "itemStyle": {"opacity": 1}}
+                for each in series
+                if each["name"] != "plan and pins"
+            ],
             "type": "scroll",
         },
         "grid": {"left": 54, "right": 18, "top": 40, "bottom": 46},
@@ -112,9 +124,23 @@ def tradeoff(view: View, surroundings: Surroundings | None, cloud: Cloud, scheme
             "axisTick": {"customValues": _round_values(low, high)},
             "splitLine": {"show": False},
         },
-        "yAxis": {**axis(scheme, "accuracy (%)", gap=38), "type": "value", "scale": True, "max": 100},
+        "yAxis": {
+            **axis(scheme, "accuracy (%)", gap=38),
+            "type": "value",
+            "min": bottom,
+            # Above the best plans there is room for names.
+            "max": 100 + 0.16 * (100 - bottom),
+            "axisLabel": {"color": scheme.faint, "customValues": ticks},
+            "axisTick": {"customValues": ticks},
+            "splitLine": {"show": False},
+        },
         "series": series,
     }
+
+
+def cloud_texts(cloud: Cloud) -> list[list[str]]:
+    """By series of the plot and point, the plan as text."""
+    return [[cloud.texts[i] for i in rows] for rows in cloud.rows]
 
 
 def _systems(surroundings: Surroundings | None) -> list[tuple[float, float, str, str]]:
@@ -148,11 +174,16 @@ def _marked(view: View, scheme: Scheme) -> Options:
                     "distance": 6,
                     "fontWeight": "bold",
                     "fontSize": 13,
-                    "color": color,
+                    **_legible(color, scheme),
                 },
             }
         )
     return {"name": "plan and pins", "type": "scatter", "symbolSize": 19, "data": data, "z": 6}
+
+
+def _legible(color: str, scheme: Scheme) -> Options:
+    """Text in that color, on top of points."""
+    return {"color": color, "textBorderColor": scheme.card, "textBorderWidth": 3}
 
 
 def _point(priced: PricedPlan, latency: Latency) -> Options:
