@@ -52,7 +52,7 @@ class OnRay:
 def _knock(address: str) -> None:
     """Raise `OSError` or `ValueError` where nobody listens; Ray itself would wait for minutes, or for ever."""
     if address != "auto":
-        there = urlsplit(address if "://" in address else f"//{address}")
+        there = urlsplit(f"//{address}")
         if not there.hostname or not there.port:
             raise ValueError("that is not HOST:PORT")
         socket.create_connection((there.hostname, there.port), timeout=_PATIENCE_S).close()
