@@ -11,8 +11,9 @@ from hypothesis.extra import numpy as npst
 
 from offramp.core.backbone import Backbone, Block
 from offramp.core.checks import FloatArray
+from offramp.core.codec import Codec
 from offramp.core.plan import Plan
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile, Timing
+from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile, Timing
 from offramp.core.topology import MOST_TIERS, Link, Tier, Topology
 
 _PRINTED = st.characters(exclude_categories=("Cs", "Cc", "Co", "Cn"))
@@ -101,6 +102,13 @@ def exit_tables(draw: st.DrawFn, *, blocks: int) -> ExitTable:
     )
 
 
+@st.composite
+def encoded(draw: st.DrawFn, *, blocks: int, devices: list[str]) -> Encoded:
+    timed = draw(st.lists(st.sampled_from(devices), unique=True))
+    there, back = ({device: draw(_vectors(blocks + 2)) for device in timed} for _ in range(2))
+    return Encoded(draw(exit_tables(blocks=blocks)), there, back)
+
+
 _scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 json_values = st.recursive(
     _scalars | names,
@@ -122,6 +130,12 @@ def profiles(draw: st.DrawFn) -> Profile:
         reference_device=draw(st.none() | st.sampled_from(sorted(measured))),
         exits=exits,
         exit_table=table,
+        codecs=draw(
+            st.dictionaries(
+                st.sampled_from([Codec.FP16, Codec.INT8]), encoded(blocks=n, devices=sorted(measured)), max_size=2
+            )
+        ),
+        overhead_bits=draw(st.integers(0, 2**20)),
         provenance=draw(st.dictionaries(names, json_values, max_size=4)),
     )
 
@@ -140,4 +154,5 @@ def plans(draw: st.DrawFn, *, blocks: int = 55, tiers: tuple[str, ...] | None = 
         thresholds=tuple(itertools.repeat(thresholds[0], partitions - 1))
         if alike and thresholds
         else tuple(thresholds),
+        codec=draw(st.sampled_from(Codec)),
     )

@@ -57,9 +57,11 @@ def test_profiles(profile: Profile) -> None:
         path = Path(folder, "p.json")
         write_profile(profile, path)
         assert same(read_profile(path), profile)
-        assert {file.name for file in Path(folder).iterdir()} == (
-            {"p.json"} if profile.exit_table is None else {"p.json", "p.npz"}
-        )
+        assert {file.name for file in Path(folder).iterdir()} == {
+            "p.json",
+            *({"p.npz"} if profile.exit_table is not None else ()),
+            *(f"p.{codec.value}.npz" for codec in profile.codecs),
+        }
 
 
 @settings(deadline=None)

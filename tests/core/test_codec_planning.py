@@ -1,0 +1,108 @@
+"""Plans in other codecs: the oracle plans on a profile that was rewritten by hand to be as if measured in the codec."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offramp.core.backbone import Block
+from offramp.core.codec import Codec
+from offramp.core.plan import Plan
+from offramp.core.planner import Budget, Planner
+from offramp.core.profile import Encoded, Profile
+from offramp.errors import InputError
+from offramp.files import read_profile, read_requirements, read_topology
+from offramp.finding import find_among
+
+from . import oracle
+from .test_planner import as_oracle
+from .worlds import World, eighths, exit_tables, worlds
+
+# Bytes of so many float32 entries, and what goes in front of them.
+SIZES = {Codec.FP16: (2, 0), Codec.INT8: (1, 4)}
+
+
+@st.composite
+def encoded_worlds(draw: st.DrawFn) -> tuple[World, Codec, Profile]:
+    """A world with a codec, the codec, and the world's profile as it is in it, written out by hand."""
+    world, codec = draw(worlds(most_blocks=3, most_tiers=3)), draw(st.sampled_from([*SIZES]))
+    entries = [draw(st.sampled_from([1, 2, 8])) for _ in world.profile.backbone.blocks]
+    n, overhead = len(entries), draw(st.sampled_from([0, 8, 64]))
+    blocks = tuple(Block(f"b{i}", 32 * count) for i, count in enumerate(entries))
+    there, back = (
+        {device: np.array([draw(eighths(0, 4)) for _ in range(n + 2)]) for device in ("one", "two")} for _ in range(2)
+    )
+    table = draw(exit_tables(blocks=n))
+    profile = dataclasses.replace(
+        world.profile,
+        backbone=dataclasses.replace(world.profile.backbone, blocks=blocks),
+        codecs={codec: Encoded(table, there, back)},
+        overhead_bits=overhead,
+    )
+    each, front = SIZES[codec]
+    plain = dataclasses.replace(
+        profile,
+        backbone=dataclasses.replace(
+            profile.backbone,
+            input_bits=profile.backbone.input_bits + overhead,
+            result_bits=profile.backbone.result_bits + overhead,
+            blocks=tuple(Block(f"b{i}", 8 * (each * count + front) + overhead) for i, count in enumerate(entries)),
+        ),
+        timings={
+            device: dataclasses.replace(timing, serialize_s=there[device], deserialize_s=back[device])
+            for device, timing in profile.timings.items()
+        },
+        exits=None,
+        exit_table=table,
+        codecs={},
+        overhead_bits=0,
+    )
+    return World(profile, world.topology), codec, plain
+
+
+@settings(max_examples=60, deadline=None)
+@given(encoded_worlds())
+def test_frontier_in_a_codec_is_what_trying_every_plan_finds(found: tuple[World, Codec, Profile]) -> None:
+    world, codec, plain = found
+    planner = Planner.of(world.profile, world.topology, codec=codec)
+    assert as_oracle(planner) == oracle.frontier(plain, world.topology)
+    assert all(each.plan.codec is codec for each in planner.frontier())
+
+
+@settings(max_examples=30, deadline=None)
+@given(encoded_worlds(), st.integers(0, 8))
+def test_the_best_of_all_codecs_is_the_best_of_each(found: tuple[World, Codec, Profile], floor: int) -> None:
+    world, codec, _ = found
+    planners = [Planner.of(world.profile, world.topology, codec=each) for each in (Codec.FP32, codec)]
+    asked = read_requirements(None, {"min_accuracy": floor / 8})
+    alone = [planner.best(asked.requirement).best for planner in planners]
+    reached = [each.estimate.latency_s for each in alone if each is not None]
+    _, answer = find_among(planners, asked, Budget(), frontier=True, seed=0)
+    assert answer.met == bool(reached)
+    if reached:
+        assert answer.shown.estimate.latency_s == min(reached)
+    every = [each.estimate for planner in planners for each in planner.frontier()]
+    for member in answer.members:
+        assert not any(
+            other.latency_s <= member.estimate.latency_s
+            and other.accuracy >= member.estimate.accuracy
+            and (other.latency_s, other.accuracy) != (member.estimate.latency_s, member.estimate.accuracy)
+            for other in every
+        )
+
+
+def test_a_codec_that_was_not_measured_is_refused() -> None:
+    bare = dataclasses.replace(read_profile("resnet20-digits"), codecs={})
+    with pytest.raises(InputError, match="was not measured"):
+        Planner.of(bare, read_topology("mobile"), codec=Codec.INT8)
+
+
+def test_a_plan_says_its_codec() -> None:
+    text = "1-3@watch 4@phone T=0.40 codec=int8"
+    plan = Plan.parse(text)
+    assert plan.codec is Codec.INT8
+    assert str(plan) == text
+    with pytest.raises(InputError, match="codec"):
+        Plan.parse("1-3@watch 4@phone T=0.40 codec=int4")
