@@ -1,7 +1,9 @@
+import contextlib
 import importlib.util
 import io
 import sys
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -301,7 +303,7 @@ def test_a_folder_per_class(tmp_path):
         part.labels.tolist() for part in (found.train, found.validation, found.test)
     ]
     everything = [(0, n) for n in range(10)] + [(1, n) for n in range(30)] + [(2, n) for n in range(20)]
-    assert sorted(sum(told, [])) == everything
+    assert sorted(chain.from_iterable(told)) == everything
     assert [len(part) for part in told] == [36, 15, 9]
 
 
@@ -451,10 +453,8 @@ def test_a_damaged_npz_is_read_or_refused(tmp_path_factory, place, value, cut):
     content[int(place * len(content))] = value
     path = tmp_path_factory.mktemp("damaged") / "some.npz"
     path.write_bytes(content[: int(place * len(content))] if cut else content)
-    try:
+    with contextlib.suppress(InputError):
         assert datasets.dataset(str(path), seed=0).image_shape[0] == 3
-    except InputError as error:
-        assert error.faults
 
 
 # By name.
@@ -511,7 +511,7 @@ def test_a_data_set_of_the_hub_with_several_labels_needs_one_to_be_chosen(hub, t
 
 
 def test_without_internet_there_is_a_remedy(hub):
-    with pytest.raises(InputError, match="hf:nobody/nothing: can't be had: .*that this machine has internet"):
+    with pytest.raises(InputError, match=r"hf:nobody/nothing: can't be had: .*that this machine has internet"):
         datasets.dataset("hf:nobody/nothing", seed=0)
 
 
