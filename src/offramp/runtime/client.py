@@ -77,7 +77,7 @@ class Client:
         self._waiting: dict[int, _Waiting] = {}
         self._lock = threading.Lock()
         self._sessions = [_connect(place, security) for place in dict.fromkeys((source, destination))]
-        self._courier = Courier(self._sessions[0], rest_s=0.0)
+        self._courier = Courier(self._sessions[0], rest_s=0.0, doors={network.work_key(self._source): threading.Lock()})
         self._queryable = self._sessions[-1].declare_queryable(network.client_key(self._id), self._on_outcome)
 
     def __enter__(self) -> "Client":

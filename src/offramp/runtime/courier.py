@@ -7,11 +7,15 @@ reply the acknowledgement: no reply in time, and it is sent again; receivers kno
 import math
 import threading
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import msgspec
 import zenoh
 
+from offramp.runtime.session import result_key, work_key
 from offramp.runtime.wire import Message, pack
 
 FULL = "the queue is full"
@@ -22,6 +26,8 @@ _SILENCE = "there was no acknowledgement"
 _ABSENCE = "nobody is there"
 _ZENOH_TIMEOUT = "Timeout"
 
+_MOST_ATTEMPTS = 512
+_GRACE_S = 0.05
 _PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.25
 
@@ -50,19 +56,35 @@ class Terms:
     absence_s: float = 0.3
 
 
+def doors(here: int, tiers: int) -> dict[str, threading.Lock]:
+    """A lock for each of a tier's two links, by the keys that are reached over it.
+
+    Zenoh holds up all who have something for a stalled link, one after the other, for as long as it waits for it. And
+    once it gives the link up, nothing else on this tier moves before the last of them has gone. So only one may wait
+    there at a time, and the others wait here, where they can give up.
+    """
+    sides = threading.Lock(), threading.Lock()
+    return {key(j): sides[j > here] for j in range(tiers) for key in (work_key, result_key)}
+
+
 class Courier:
     """Delivers over one session, and rests from places that gave no sign of life.
 
     After a delivery has failed for want of any reply, those to the same place fail at once for `rest_s` seconds:
     else every request would wait in vain for a link that is down. Then one tries, and the others go on resting.
     With a rest of no time each delivery tries for itself.
+
+    doors: by key, what only one message at a time may go through, because it goes over the same link; see `doors`.
     """
 
-    def __init__(self, session: zenoh.Session, *, rest_s: float = 1.0) -> None:
+    def __init__(
+        self, session: zenoh.Session, *, rest_s: float = 1.0, doors: Mapping[str, threading.Lock] = MappingProxyType({})
+    ) -> None:
         self._session = session
-        self._rest_s = rest_s
+        self._rest_s, self._doors = rest_s, doors
         self._resting_until_s: dict[str, float] = {}
         self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(_MOST_ATTEMPTS, thread_name_prefix="courier")
 
     def deliver(self, key: str, message: Message, tensor: bytes, terms: Terms) -> None:
         """Return when the receiver at `key` has taken the message. Raises `UndeliveredError`."""
@@ -91,14 +113,30 @@ class Courier:
         raise UndeliveredError(problem)
 
     def _attempt(self, key: str, data: bytes, patience_s: float) -> str:
-        """Send once. Returns `_TAKEN`, or what spoke against it."""
-        replies = self._session.get(
-            key,
-            payload=data,
-            timeout=patience_s,
-            congestion_control=zenoh.CongestionControl.BLOCK,
-            express=True,
-        )
+        """Send once. Returns `_TAKEN`, or what spoke against it, in time even where the link takes nothing."""
+        asking = self._threads.submit(self._ask, key, data, patience_s)
+        try:
+            return asking.result(patience_s + _GRACE_S)
+        except TimeoutError:
+            asking.cancel()
+            return _SILENCE
+
+    def _ask(self, key: str, data: bytes, patience_s: float) -> str:
+        """What became of one query. A link that stalls holds up whoever has more to send than its buffers take."""
+        until_s = time.monotonic() + patience_s
+        door = self._doors.get(key, threading.Lock())
+        if not door.acquire(timeout=patience_s):
+            return _SILENCE
+        try:
+            replies = self._session.get(
+                key,
+                payload=data,
+                timeout=max(until_s - time.monotonic(), 0.001),
+                congestion_control=zenoh.CongestionControl.BLOCK,
+                express=True,
+            )
+        finally:
+            door.release()
         for reply in replies:
             if reply.ok is not None:
                 return _TAKEN

@@ -3,7 +3,9 @@
 import logging
 import math
 import queue
+import threading
 import time
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
@@ -29,11 +31,14 @@ class Homeward:
     tier: its part of the bundle.
     session: its place in the network.
     window: how many may be on their way at once.
+    doors: as for `Courier`, shared with whoever else sends from this tier.
 
     travel_s: how long an outcome should be on its way to the destination.
     """
 
-    def __init__(self, tier: TierManifest, session: zenoh.Session, *, window: int) -> None:
+    def __init__(
+        self, tier: TierManifest, session: zenoh.Session, *, window: int, doors: Mapping[str, threading.Lock]
+    ) -> None:
         topology = tier.topology
         self._tier = tier.tier
         self._here = topology.index(tier.tier)
@@ -41,7 +46,7 @@ class Homeward:
         way_s = propagation_s(topology)[:, :, None] + transmission_s(topology, np.array(tier.object_bits[-1:], float))
         self.travel_s = float(way_s[self._here, self._destination, 0])
         # Nothing else can be done with an outcome: it is tried as long as it is worth anything.
-        self._courier = Courier(session, rest_s=0.0)
+        self._courier = Courier(session, rest_s=0.0, doors=doors)
         self._outbox = Outbox("homeward", window=window)
         self._concluded = Seen()
 

@@ -18,7 +18,7 @@ from offramp.runtime import session as network
 from offramp.runtime.admission import Admission, Job, Seen
 from offramp.runtime.backlog import Backlog
 from offramp.runtime.computing import Partitions
-from offramp.runtime.courier import FULL, Courier, Terms, UndeliveredError
+from offramp.runtime.courier import FULL, Courier, Terms, UndeliveredError, doors
 from offramp.runtime.homeward import Homeward
 from offramp.runtime.outbox import Outbox
 from offramp.runtime.pace import Pace, wait_until
@@ -72,12 +72,13 @@ class Worker:
         self._plan = str(tier.plans[0])
         self._jobs = Backlog(limits.queue)
         self._accepted, self._shelter = Seen(), Shelter()
-        self._courier = Courier(session)
+        links = doors(self._here, len(self._names))
+        self._courier = Courier(session, doors=links)
         longest = max(len(plan.ends) for plan in tier.plans)
         self._onward = [
             Outbox(f"onward-{k}", window=limits.window, freed=self._jobs.look_again) for k in range(longest)
         ]
-        self._home = Homeward(tier, session, window=2 * limits.window)
+        self._home = Homeward(tier, session, window=2 * limits.window, doors=links)
 
         self._thread = threading.Thread(target=self._work, name="partitions", daemon=True)
         self._thread.start()
