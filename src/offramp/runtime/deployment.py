@@ -62,7 +62,7 @@ class LocalDeployment:
     def kill(self, tier: int) -> None:
         """End a tier's process at once, as a power cut would."""
         self.processes[tier].kill()
-        self.processes[tier].wait()
+        _gone(self.processes[tier])
 
     def restart(self, tier: int) -> None:
         """Start a tier's process again."""
@@ -105,14 +105,19 @@ class LocalDeployment:
                 process.wait(5)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
-            assert process.stdin is not None
-            process.stdin.close()
+            _gone(process)
 
     def _fail(self, j: int, problem: str) -> None:
         said = (self._logs / f"{j}.log").read_text(errors="replace").strip()[-2000:] or "nothing"
         fault = Fault(f"tier {self.bundle.topology.tiers[j].name}", f"{problem}; it said: {said}", "mend that")
         raise InputError([fault])
+
+
+def _gone(process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a process has ended, and close what led to it."""
+    process.wait()
+    assert process.stdin is not None
+    process.stdin.close()
 
 
 def _free_ports(count: int) -> list[int]:
