@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offramp.core.checks import BoolArray, FloatArray, IntArray
 from offramp.core.estimate import Latency
@@ -75,7 +77,8 @@ class Cloud:
         # [n, L] of a sample that leaves there; every plan's mean is the sum of these, as its rates sum to one.
         elapsed = np.cumsum(arrive + compute, axis=1) + home
         if latency is Latency.MEAN:
-            return np.where(there, self.leave * elapsed, 0.0).sum(axis=1)
+            mean: FloatArray = np.where(there, self.leave * elapsed, 0.0).sum(axis=1)
+            return mean
         elapsed = np.where(there, elapsed, np.inf)
         order = np.argsort(elapsed, axis=1, kind="stable")
         reached = np.cumsum(np.take_along_axis(self.leave, order, axis=1), axis=1)
@@ -107,8 +110,8 @@ def _tiers(random: np.random.Generator, tiers: int, parts: int, exits_per_tier: 
     return tuple(tier for tier, count in zip(order, counts, strict=False) for _ in range(count))
 
 
-def _padded(rows: list[tuple[int, ...]] | list[tuple[float, ...]], width: int, dtype: type) -> np.ndarray:
-    padded = np.zeros((len(rows), width), dtype)
+def _padded(rows: list[tuple[int, ...]] | list[tuple[float, ...]], width: int, dtype: type) -> NDArray[Any]:
+    padded: NDArray[Any] = np.zeros((len(rows), width), dtype)
     for row, values in zip(padded, rows, strict=True):
         row[: len(values)] = values
     return padded

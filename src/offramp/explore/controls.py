@@ -147,9 +147,9 @@ class Controls:
             for j, tier in enumerate(state.topology.tiers):
                 if tier.slowdown is not None:
                     self._parameter(f"tiers[{j}].slowdown", tier.name, f"slowdown of {tier.name}")
-            names = [tier.name for tier in state.topology.tiers]
-            self._choice("source", "Samples arise at", names)
-            self._choice("destination", "Answers go to", names)
+            tiers = [tier.name for tier in state.topology.tiers]
+            self._choice("source", "Samples arise at", tiers)
+            self._choice("destination", "Answers go to", tiers)
         with ui.element("section").classes("panel"):
             ui.html("<h2>Which plans</h2>", sanitize=False)
             self._choice("exits-per-tier", "Exits per tier", [str(n) for n in range(1, MOST_EXITS_PER_TIER + 1)])
@@ -196,7 +196,7 @@ class Controls:
 
     def _choice(self, key: str, label: str, options: list[str]) -> None:
         choice = ui.select(options, label=label).props("dense outlined options-dense").classes("choice")
-        choice.on_value_change(lambda event: self._enter(key, str(event.value)))
+        choice.on("update:model-value", lambda: self._enter(key, str(choice.value)))
         self._choices[key] = choice
 
     def _switch(self, key: str, label: str) -> None:

@@ -106,7 +106,7 @@ class Layout:
             with ui.element("div").classes("pair"):
                 self.axes = [ui.select(known, label=label).props(SELECT) for label in ("along", "up")]
             for axis in self.axes:
-                axis.on_value_change(lambda: actions.axes(*(str(each.value) for each in self.axes)))
+                axis.on("update:model-value", lambda: actions.axes(*(str(each.value) for each in self.axes)))
             self.map = ui.echart({}).classes("chart")
             self.legend = ui.html("", sanitize=False)
         with _panel("The same in a terminal", "wide"):

@@ -134,13 +134,14 @@ class Page:
 
     def _show_plan(self, view: View) -> None:
         state = view.state
-        self._on.controls.show(state)
+        # A hand may be further by now: nothing is moved back under it.
+        self._on.controls.show(self._state)
+        self._on.threshold.show(self._state.threshold)
         self._on.short.set_content(phrases.summary(view))
         self._on.answer.set_content(phrases.answer(view))
         text = command.command(self._explorer, state)
         self._on.command.set_content(f'<pre class="command" data-command>{escape(text)}</pre>')
-        self._on.threshold.show(state.threshold)
-        for axis, path in zip(self._on.axes, state.axes, strict=True):
+        for axis, path in zip(self._on.axes, self._state.axes, strict=True):
             axis.set_value(path or None)
         found = view.found
         for element, upright in ((self._on.across, False), (self._on.down, True)):

@@ -117,13 +117,20 @@ def map_legend(picture: RegimeMap) -> Iterator[tuple[str, str, int]]:
 
 
 def _categories(of: Axis, scheme: Scheme, *, gap: int) -> Options:
-    write = {"b/s": rate, "s": seconds, "": lambda value: f"{value:.3g}" if value < 1000 else f"{value:,.0f}"}[of.unit]
     every = max(1, (len(of.values) - 1) // 4)
     options = axis(scheme, of.label, gap=gap)
     return {
         **options,
         "axisLabel": {**options["axisLabel"], "interval": every - 1},
         "type": "category",
-        "data": [write(value) for value in of.values],
+        "data": [_written(of.unit, value) for value in of.values],
         "splitLine": {"show": False},
     }
+
+
+def _written(unit: str, value: float) -> str:
+    if unit == "b/s":
+        return rate(value)
+    if unit == "s":
+        return seconds(value)
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from offramp.core.estimate import Latency, check_plan
@@ -78,13 +79,14 @@ class State:
         query: anything at all; what can't be used is left as it is here.
         blocks: how many the backbone has. replays: whether plans may have a threshold for each exit.
         """
-        state, refused = self, []
+        state, refused = self, list[str]()
         for key, text in parse_qsl(query[:20_000], keep_blank_values=True, errors="replace")[:200]:
             try:
                 state = state.entered(key, text, blocks=blocks, replays=replays)
             except InputError as error:
-                faults = [replace(each, place=shortened(each.place or key)) for each in error.faults[:3]]
-                refused += [str(InputError([each])) for each in faults]
+                for each in error.faults[:3]:
+                    place, problem = shortened(each.place or key), shortened(each.problem, most=4 * _LONGEST)
+                    refused.append(str(replace(each, place=place, problem=problem)))
         return state, tuple(refused)
 
     def entered(self, key: str, text: str, *, blocks: int, replays: bool) -> State:
@@ -96,8 +98,8 @@ class State:
         if key in known:
             return replace(self, topology=changed(self.topology, known[key], _number(known[key], text)))
         if key in ("source", "destination"):
-            self.topology.index(_one_of(key, text, [tier.name for tier in self.topology.tiers]))
-            return replace(self, topology=replace(self.topology, **{key: text}))
+            role: dict[str, Any] = {key: _one_of(key, text, [tier.name for tier in self.topology.tiers])}
+            return replace(self, topology=replace(self.topology, **role))
         if key == "map":
             return replace(self, axes=_axes(text, known))
         if key not in _ENTRIES:
@@ -105,7 +107,8 @@ class State:
         field, read = _ENTRIES[key]
         if key in ("threshold-per-exit", "latency") and not replays and text not in ("no", "mean"):
             fail(key, "needs to know who leaves where", "use a profile with an exit table, by the replay model")
-        return replace(self, **{field: read(key, text)})
+        entry: dict[str, Any] = {field: read(key, text)}
+        return replace(self, **entry)
 
     def _pinning(self, text: str, *, blocks: int, replays: bool) -> State:
         plan = Plan.parse(text[:2000])
@@ -136,9 +139,9 @@ def changed(topology: Topology, parameter: Parameter, value: float) -> Topology:
     return parameter.at(topology, value)
 
 
-def shortened(text: str) -> str:
-    """Text of anyone's, short enough to be shown."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+def shortened(text: str, *, most: int = _LONGEST) -> str:
+    """Text of anyone's, short enough to be shown, its end kept."""
+    return text if len(text) <= most else f"{text[: most - 25]}…{text[-24:]}"
 
 
 def _number(parameter: Parameter, text: str) -> float:

@@ -99,8 +99,7 @@ def tradeoff(view: View, surroundings: Surroundings | None, cloud: Cloud, scheme
     )
     series.append(_marked(view, scheme))
     low, high = _axis_ends(max(1e-6, min(known)), max(1e-6, *known))
-    bottom = 10 * floor(10 * min(cloud.accuracy.min(), *(each.estimate.accuracy for each in (*members, *view.listed))))
-    ticks = [bottom + i * (100 - bottom) / 5 for i in range(6)]
+    ticks = _ticks(min(cloud.accuracy.min(), *(each.estimate.accuracy for each in (*members, *view.listed))))
     options = base(scheme)
     return {
         **options,
@@ -127,9 +126,9 @@ def tradeoff(view: View, surroundings: Surroundings | None, cloud: Cloud, scheme
         "yAxis": {
             **axis(scheme, "accuracy (%)", gap=38),
             "type": "value",
-            "min": bottom,
+            "min": ticks[0],
             # Above the best plans there is room for names.
-            "max": 100 + 0.16 * (100 - bottom),
+            "max": 100 + 0.16 * (100 - ticks[0]),
             "axisLabel": {"color": scheme.faint, "customValues": ticks},
             "axisTick": {"customValues": ticks},
             "splitLine": {"show": False},
@@ -198,6 +197,13 @@ def _dot(scheme: Scheme, priced: PricedPlan) -> Options:
 
 def _part_color(scheme: Scheme, parts: int) -> str:
     return scheme.parts[(parts - 1) % len(scheme.parts)]
+
+
+def _ticks(least: float) -> list[int]:
+    """Percent at which an axis of accuracies has a number, from below the least one to 100."""
+    step = 10 if least >= 0.5 else 20
+    bottom = min(80, floor(100 * least / step) * step)
+    return list(range(bottom, 101, step))
 
 
 def _axis_ends(low: float, high: float) -> tuple[float, float]:

@@ -99,7 +99,7 @@ class Explorer:
         planner = Planner.of(profile, topology, exits=exits, compute=compute, compiled=True)
         floor = default_requirement(planner.frontier()).min_accuracy or 0.0
         state = State(topology, min_accuracy=int(200 * floor) / 200, axes=default_axes(topology))
-        flags = () if exits is None else ("--exit-model", exits.value)
+        flags: tuple[str, ...] = () if exits is None else ("--exit-model", exits.value)
         flags += () if compute is None else ("--compute", compute.value)
         return cls(profile, planner, state, profile_source, topology_source, flags)
 

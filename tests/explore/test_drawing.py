@@ -1,0 +1,215 @@
+"""The drawing of a plan, and the options of the charts: records that can be checked without a screen."""
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from offramp import Plan, Planner
+from offramp.core.exits import ExitModelName
+from offramp.core.planner import Budget
+from offramp.core.topology import Tier, Topology
+from offramp.explore import charts, phrases
+from offramp.explore.cloud import Cloud
+from offramp.explore.colors import DARK, LIGHT
+from offramp.explore.diagram import diagram
+from offramp.explore.tradeoff import cloud_texts, tradeoff
+from offramp.explore.view import Surroundings
+from tests.explore.worlds import explorer, profile
+
+SVG = "{http://www.w3.org/2000/svg}"
+PLANS = [
+    "1-10@smartwatch",
+    "1-7@smartphone 8-9@base-station T=0.35",
+    "1-3@smartwatch 4-5@cloud 6-7@base-station 8-10@smartphone T=0.40",
+    "1-3@smartphone 4-5@smartphone 6@smartphone T=0.55",
+]
+
+
+def drawn(text: str, *, upright: bool, topology: Topology | None = None) -> ElementTree.Element:
+    topology = topology or explorer().base.topology
+    priced = Planner.of(profile(), topology).price(Plan.parse(text))
+    return ElementTree.fromstring(diagram(topology, priced, blocks=10, upright=upright))
+
+
+def texts(svg: ElementTree.Element) -> list[str]:
+    return [each.text or "" for each in svg.iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize("text", PLANS)
+def test_the_drawing_says_who_runs_what_and_who_leaves(text: str, upright: bool) -> None:
+    svg = drawn(text, upright=upright)
+    plan = Plan.parse(text)
+    said = texts(svg)
+    predicted = Planner.of(profile(), explorer().base.topology).price(plan).estimate
+    for name in ("smartwatch", "smartphone", "base-station", "cloud"):
+        assert name in said
+    for (first, last), rate in zip(plan.blocks, predicted.exit_rates, strict=True):
+        assert f"blocks {first}-{last}" in said or f"block {first}" in said
+        assert f"{100 * rate:.2f} % leave" in said
+    assert svg[0].tag == f"{SVG}title"
+    assert text in (svg[0].text or "")
+    assert svg[1].tag == f"{SVG}desc"
+    assert "Answers go to smartwatch." in (svg[1].text or "")
+
+
+@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize("text", PLANS)
+def test_everything_is_inside_the_drawing(text: str, upright: bool) -> None:
+    svg = drawn(text, upright=upright)
+    _, _, width, height = map(float, svg.attrib["viewBox"].split())
+    for path in svg.iter(f"{SVG}path"):
+        numbers = [float(number) for number in re.findall(r"-?\d+\.?\d*", path.attrib["d"])]
+        half = float(path.attrib["stroke-width"]) / 2
+        assert all(half <= x <= width - half for x in numbers[0::2])
+        assert all(half <= y <= height - half for y in numbers[1::2])
+    for rect in svg.iter(f"{SVG}rect"):
+        x, y, wide, high = (float(rect.attrib[key]) for key in ("x", "y", "width", "height"))
+        assert x >= 0
+        assert y >= 0
+        assert x + wide <= width
+        assert y + high <= height
+
+
+def test_ribbons_are_as_wide_as_the_samples_are_many() -> None:
+    svg = drawn("1-3@smartphone 4-6@base-station T=0.50", upright=False)
+    predicted = Planner.of(profile(), explorer().base.topology).price(
+        Plan.parse("1-3@smartphone 4-6@base-station T=0.50")
+    )
+    estimate = predicted.estimate
+    widths = {
+        color: [float(path.attrib["stroke-width"]) for path in svg.iter(f"{SVG}path") if path.attrib["stroke"] == color]
+        for color in ("var(--way)", "var(--leave)")
+    }
+    assert widths["var(--way)"] == pytest.approx([22, 22 * estimate.stay_rates[0]], abs=0.01)
+    assert sorted(widths["var(--leave)"]) == pytest.approx(sorted(22 * rate for rate in estimate.exit_rates), abs=0.01)
+
+
+def test_names_from_files_are_text_and_nothing_else() -> None:
+    name = '<script>alert(1)</script>&"'
+    base = explorer().base.topology
+    tiers = tuple(Tier(name, tier.slowdown) if tier.name == "smartphone" else tier for tier in base.tiers)
+    topology = replace(base, tiers=tiers, destination=name)
+    answer = explorer().view(replace(explorer().base, topology=topology), Budget())
+    assert answer.found is not None
+    svg = drawn(f"1-10@{name}", upright=False, topology=topology)
+    assert not list(svg.iter(f"{SVG}script"))
+    assert name in (svg[0].text or "")
+    pinned = replace(answer, pins=(answer.planner.price(Plan.parse("1-10@cloud")),))
+    pages = [phrases.answer(answer), phrases.summary(answer), phrases.pins(pinned, LIGHT)]
+    pages.append(
+        phrases.frontier(
+            Surroundings.of(explorer(), answer, Budget()).members, answer.found.shown, answer.found.wanted.latency
+        )
+    )
+    for page in pages:
+        assert "&lt;script&gt;" in page
+        assert "<script" not in page
+
+
+def test_a_drawing_that_is_a_file_brings_its_colors() -> None:
+    topology = explorer().base.topology
+    priced = explorer().planner.price(Plan.parse(PLANS[1]))
+    svg = ElementTree.fromstring(diagram(topology, priced, blocks=10, upright=False, alone=True))
+    style = "".join(each.text or "" for each in svg.iter(f"{SVG}style"))
+    assert f"--way: {LIGHT.way};" in style
+    assert "prefers-color-scheme: dark" in style
+    used = set(re.findall(r"var\((--[a-z-]+)\)", ElementTree.tostring(svg, encoding="unicode")))
+    assert used <= set(re.findall(r"(--[a-z-]+):", LIGHT.css()))
+
+
+def everything(state_entries: list[tuple[str, str]], exits: ExitModelName | None = None) -> dict[str, dict[str, Any]]:
+    world = explorer(exits=exits)
+    state = world.base
+    for key, text in state_entries:
+        state = world.entered(state, key, text)
+    answer = world.view(state, Budget())
+    cloud = Cloud.drawn(world.planner.exits, state.topology, state.options, blocks=10, plans=120)
+    around = Surroundings.of(world, answer, Budget())
+    spread = [each for each in answer.listed if phrases.has_distribution(each)]
+    return {
+        "plot": tradeoff(answer, around, cloud, LIGHT),
+        "early": tradeoff(answer, None, cloud, DARK),
+        "terms": charts.breakdown(answer.listed, LIGHT),
+        "spread": charts.distribution(spread, LIGHT),
+    }
+
+
+@pytest.mark.parametrize("exits", [None, ExitModelName.PUBLISHED, ExitModelName.MARGINAL])
+def test_options_are_plain_json_in_every_exit_model(exits: ExitModelName | None) -> None:
+    made = everything([("pin", "1-3@smartphone 4-10@cloud T=0.50"), ("max-latency", "200 ms")], exits)
+    json.dumps(made, allow_nan=False)
+
+
+def test_the_plot_shows_frontier_requirement_systems_plan_and_pins() -> None:
+    entries = [("min-accuracy", "0.983"), ("max-latency", "200 ms"), ("pin", "1-10@cloud")]
+    series = {each["name"]: each for each in everything(entries)["plot"]["series"]}
+    members = explorer().planner.frontier()
+    line = series["frontier"]
+    assert [point["value"][3] for point in line["data"]] == [str(each.plan) for each in members]
+    first = members[0].estimate
+    assert line["data"][0]["value"][:2] == pytest.approx([1000 * first.latency_s, 100 * first.accuracy], rel=1e-4)
+    assert line["markLine"]["data"] == [{"yAxis": 98.3, "name": "floor"}, {"xAxis": 200.0, "name": "limit"}]
+    assert line["markLine"]["lineStyle"]["type"] == "dashed"
+    named = " ".join(point["value"][2] for point in series["published systems"]["data"])
+    for system in ("Neurosurgeon", "BranchyNet", "Edgent", "SPINN", "PORTEND", "device-only"):
+        assert system in named
+    marked = [point["value"][3] for point in series["plan and pins"]["data"]]
+    assert marked == ["1-7@smartphone 8-9@base-station T=0.35", "1-10@cloud"]
+
+
+def test_the_clouds_points_and_texts_go_together() -> None:
+    planner = explorer().planner
+    cloud = Cloud.drawn(planner.exits, planner.topology, planner.options, blocks=10, plans=120)
+    answer = explorer().view(explorer().base, Budget())
+    series = tradeoff(answer, None, cloud, LIGHT)["series"]
+    for plans, each in zip(cloud_texts(cloud), series, strict=False):
+        assert each["name"].split()[0] == str(len(Plan.parse(plans[0]).ends))
+        for text, (time, accuracy) in zip(plans, each["data"], strict=True):
+            predicted = planner.price(Plan.parse(text)).estimate
+            assert [time, accuracy] == pytest.approx([1000 * predicted.latency_s, 100 * predicted.accuracy], rel=1e-4)
+
+
+def test_bars_add_up_and_curves_end_at_everyone() -> None:
+    made = everything([("min-accuracy", "0.983"), ("pin", "1-3@smartphone 4-10@cloud T=0.50")])
+    planner = explorer().planner
+    bars = [sum(each["data"][i]["value"] for each in made["terms"]["series"]) for i in range(2)]
+    plans = ("1-7@smartphone 8-9@base-station T=0.35", "1-3@smartphone 4-10@cloud T=0.50")
+    wanted = [1000 * planner.price(Plan.parse(text)).estimate.latency_s for text in plans]
+    assert bars == pytest.approx(wanted, rel=1e-3)
+    for curve in made["spread"]["series"]:
+        shares = [point[1] for point in curve["data"]]
+        assert shares == sorted(shares)
+        assert shares[-1] == 100
+
+
+def test_differences_are_told_in_points_and_percent() -> None:
+    planner = explorer().planner
+    one, other = (planner.price(Plan.parse(text)) for text in ("1-7@smartphone", "1-6@smartphone"))
+    latency = explorer().base.latency
+    # 98.00 % against 97.56 %, 111.2 ms against 105.9 ms: 0.44 points and 5.0 %.
+    assert re.fullmatch(r"0\.44 points more accurate, [45]\.\d % slower", phrases.difference(one, other, latency))
+    assert phrases.difference(one, one, latency) == "as accurate and as fast"
+
+
+def test_text_stands_out_from_its_background() -> None:
+    def brightness(color: str) -> float:
+        channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(one: str, other: str) -> float:
+        light, dark = sorted((brightness(one), brightness(other)), reverse=True)
+        return (light + 0.05) / (dark + 0.05)
+
+    for scheme in (LIGHT, DARK):
+        for paper in (scheme.paper, scheme.card):
+            assert contrast(scheme.ink, paper) >= 7
+            assert contrast(scheme.faint, paper) >= 4.5
+        # Large or bold text, and lines: 3 to 1 by WCAG 2.
+        assert contrast(scheme.strong, scheme.card) >= 3
+        assert contrast(scheme.on_block, scheme.block) >= 3
