@@ -161,7 +161,7 @@ def test_every_class_is_in_every_split_however_few_there_are():
     [
         ([], "has 0 classes"),
         ([0] * 9, "has 1 classes"),
-        ([-1] + [0, 1] * 9, "class -1; label every sample"),
+        ([-1] + [0, 1] * 9, "class -1, of 2; label every sample"),
         ([0] * 9 + [1] * 3, "has 3 samples of class 1 .*at least 4"),
         ([0] * 9 + [2] * 9, "has 0 samples of class 1"),
     ],
@@ -255,8 +255,8 @@ def test_the_real_cifar(unpack, tmp_path):
     # The mean of the 50,000 training images as everybody normalizes with it: 0.4914 0.4822 0.4465.
     mean = 0.9 * found.mean + 0.1 * found.validation.images.mean(axis=(0, 2, 3))
     assert mean / 255 == pytest.approx([0.4914, 0.4822, 0.4465], abs=1e-4)
-    # The first test images are a cat, two ships and an airplane.
-    assert found.test.labels[:4].tolist() == [3, 8, 8, 0]
+    assert [found.class_names[label] for label in found.test.labels[:4]] == ["cat", "ship", "ship", "airplane"]
+    assert (tmp_path / "cifar-10-batches-bin" / "batches.meta.txt").read_text().split() == [*found.class_names]
 
 
 def test_the_real_cats_and_dogs(unpack, tmp_path):
@@ -297,6 +297,10 @@ def test_a_folder_per_class(tmp_path):
     write_pictures(tmp_path / "pets", {"dog": 20, "cat": 30, "ant": 10})
     found = datasets.dataset(str(tmp_path / "pets"), seed=0)
     assert (found.name, found.classes, found.image_shape) == ("pets", 3, (3, 4, 6))
+    assert found.class_names == ("ant", "cat", "dog")
+    (tmp_path / "pets" / "emu").mkdir()
+    with pytest.raises(InputError, match=r"has 0 samples of class emu .*give at least 4"):
+        datasets.dataset(str(tmp_path / "pets"), seed=0)
     assert found.augmentation.flip
     told = [colors(part) for part in (found.train, found.validation, found.test)]
     assert [[label for label, _ in part] for part in told] == [
@@ -492,7 +496,7 @@ def test_a_data_set_of_the_hubs_kind(hub, tmp_path):
     write_table(hub, tmp_path / "pets", "train", 40)
     write_table(hub, tmp_path / "pets", "test", 10)
     found = datasets.dataset(f"hf:{tmp_path / 'pets'}", seed=0)
-    assert (found.classes, found.image_shape) == (2, (3, 4, 6))
+    assert (found.class_names, found.image_shape) == (("cat", "dog"), (3, 4, 6))
     assert colors(found.test) == [(n % 2, n) for n in range(10)]
     assert found.test.labels.tolist() == [n % 2 for n in range(10)]
     assert sorted(n for _, n in colors(found.train) + colors(found.validation)) == [*range(40)]

@@ -193,14 +193,6 @@ def test_networks_trained_side_by_side_are_those_trained_in_turn(small, trained,
     check_training(learning.here(2), small, trained, tmp_path)
 
 
-def test_a_network_that_cannot_be_trained_is_named(small, tmp_path):
-    run = runs.begin(tmp_path, small)
-    wanted = [run.wanted(f"tuned-{end}", small.joint, ends=(end,), weights={}) for end in (1, 2)]
-    with pytest.raises(JobsError, match=r"^tuned-1 failed: RuntimeError(.|\n)*Missing key(.|\n)*\ntuned-2 failed"):
-        for _ in learning.train(wanted, run.dataset, learning.here(2)):
-            pass
-
-
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """A Ray cluster on this machine: a head that does no work, and two workers with one core each."""

@@ -1,7 +1,7 @@
 """Data sets in memory, split once and for all by seed, and the batches that training sees."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,7 @@ class Dataset:
     validation: what the exit table is made of; no training sees it.
     test: held out from training and from planning.
     augmentation: what is usual in training on such images.
+    class_names: by class; where none are known, the classes' numbers.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Dataset:
     validation: Split
     test: Split
     augmentation: Augmentation
+    class_names: tuple[str, ...]
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -101,6 +103,7 @@ def split(
     validation: int = 0,
     test: int = 0,
     augmentation: Augmentation | None = None,
+    class_names: Iterable[str] | None = None,
 ) -> Dataset:
     """A data set of three splits, every class in equal shares in those that are drawn here.
 
@@ -111,15 +114,17 @@ def split(
         validation samples stand before them. What was not published is drawn from the others: 15 % of them for the
         test, and 25 % of them, but at most 5,000, for validation.
     augmentation: None for a shift of an eighth of the height and no mirroring.
+    class_names: by class; None for the classes' numbers.
     Raises `InputError` where a class has too few samples for that, or there is one class alone.
     """
-    classes = int(labels.max()) + 1 if len(labels) else 0
+    names = tuple(map(str, range(labels.max(initial=-1) + 1)) if class_names is None else class_names)
+    classes = len(names)
     members = np.arange(len(labels))
     published, rest = members[len(members) - test :], members[: len(members) - test]
     kept, rest = rest[len(rest) - validation :], rest[: len(rest) - validation]
-    if len(labels) and labels.min() < 0:
-        fail(name, f"has a sample of class {labels.min()}", "label every sample, and count the classes from 0")
-    _check_classes(name, labels[rest], classes)
+    for label in labels[(labels < 0) | (labels >= classes)][:1]:
+        fail(name, f"has a sample of class {label}, of {classes}", "label every sample, and count the classes from 0")
+    _check_classes(name, labels[rest], names)
     undivided = len(rest)
     if not test:
         rest, published = _draw(rest, labels, math.ceil(TEST_SHARE * len(rest)), classes, seed)
@@ -127,7 +132,8 @@ def split(
         wanted = min(math.ceil(VALIDATION_SHARE * undivided), MOST_VALIDATION)
         rest, kept = _draw(rest, labels, wanted, classes, seed)
     parts = (Split(images[part], labels[part], part) for part in map(np.sort, (rest, kept, published)))
-    return Dataset(name, classes, *parts, augmentation or Augmentation(images.shape[2] // 8, flip=False))
+    augmentation = augmentation or Augmentation(images.shape[2] // 8, flip=False)
+    return Dataset(name, classes, *parts, augmentation, names)
 
 
 def batches(
@@ -153,15 +159,15 @@ def batches(
         yield moved.permute(0, 3, 1, 2), labels[chosen]
 
 
-def _check_classes(name: str, labels: NDArray[np.int64], classes: int) -> None:
-    """Every class up to the last is there often enough, and there are two."""
-    if classes < 2:
-        fail(name, f"has {classes} classes", "give images of two at least")
-    counts = np.bincount(labels, minlength=classes)
+def _check_classes(name: str, labels: NDArray[np.int64], names: Sequence[str]) -> None:
+    """Every class is there often enough, and there are two."""
+    if len(names) < 2:
+        fail(name, f"has {len(names)} classes", "give images of two at least")
+    counts = np.bincount(labels, minlength=len(names))
     rare = int(counts.argmin())
     if counts[rare] < _FEWEST_PER_CLASS:
-        problem = f"has {counts[rare]} samples of class {rare} to draw the splits from"
-        fail(name, problem, f"give at least {_FEWEST_PER_CLASS} of each class, counted from 0")
+        problem = f"has {counts[rare]} samples of class {names[rare]} to draw the splits from"
+        fail(name, problem, f"give at least {_FEWEST_PER_CLASS} of each class")
 
 
 def _draw(

@@ -15,7 +15,7 @@ _TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 _TEST = "test_batch.bin"
 # A record is the class, then the red, the green and the blue pixels, row by row.
 _RECORD_BYTES = 1 + 3 * 32 * 32
-_CLASSES = 10
+_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 def cifar10_folder(folder: Path) -> Path | None:
@@ -42,6 +42,7 @@ def cifar10(folder: Path, *, seed: int, size: int | None = None) -> Dataset:
         seed=seed,
         test=len(batches[-1]),
         augmentation=Augmentation(shift=(size or 32) // 8, flip=True),
+        class_names=_CLASSES,
     )
 
 
@@ -52,6 +53,6 @@ def _records(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     if held % _RECORD_BYTES or not held:
         fail(str(path), f"has {held} bytes, not records of {_RECORD_BYTES}", remedy)
     records = np.fromfile(path, np.uint8).reshape(-1, _RECORD_BYTES)
-    if (largest := records[:, 0].max()) >= _CLASSES:
+    if (largest := records[:, 0].max()) >= len(_CLASSES):
         fail(str(path), f"has a sample of class {largest}, of 10", remedy)
     return records

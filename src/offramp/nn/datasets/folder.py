@@ -45,6 +45,7 @@ def class_folders(root: Path, *, seed: int, size: int | None = None) -> Dataset:
         validation=sizes[1] if len(parts) == 3 else 0,
         test=sizes[-1] if len(parts) > 1 else 0,
         augmentation=Augmentation(shift=images.shape[2] // 8, flip=True),
+        class_names=classes,
     )
 
 

@@ -52,6 +52,7 @@ def hub(name: str, *, seed: int, size: int | None = None) -> Dataset:
         validation=counts[0] if len(counts) == 2 else 0,
         test=counts[-1] if counts else 0,
         augmentation=Augmentation(shift=images.shape[2] // 8, flip=True),
+        class_names=table.features[label].names,
     )
 
 
