@@ -49,9 +49,12 @@ class Shelter:
             self._kept.pop(request, None)
 
     def evacuate(self, taker: int) -> list[Kept]:
-        """The answers for all samples that `taker` took, which are kept no longer."""
+        """The answers for all samples that `taker` took, which are kept no longer.
+
+        The latest first: most of the earlier ones will have been answered since.
+        """
         with self._lock:
-            found = [kept for kept in self._kept.values() if kept.taker == taker]
+            found = [kept for kept in reversed(self._kept.values()) if kept.taker == taker]
             for kept in found:
                 del self._kept[kept.outcome.request]
         return found

@@ -156,7 +156,7 @@ class Worker:
                 query.reply(query.key_expr, self._plan.encode())
 
     def _on_sign_of_life(self, sample: zenoh.Sample) -> None:
-        if sample.kind is not zenoh.SampleKind.DELETE:
+        if sample.kind != zenoh.SampleKind.DELETE:  # Zenoh makes a new object of it each time
             return
         tier = int(str(sample.key_expr).split("/")[1])
         saved = self._shelter.evacuate(tier)
