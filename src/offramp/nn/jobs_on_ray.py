@@ -4,6 +4,7 @@ import socket
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from offramp.errors import MissingExtraError, fail
 from offramp.nn.jobs import MOST_TRIES, Failure, Job, JobsError, Task, problem_of
 
 _PATIENCE_S = 10.0
+_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,11 @@ class OnRay:
             import ray
         except ImportError as error:
             raise MissingExtraError("--ray needs Ray: pip install 'offramp[ray]'") from error
-        import offramp
 
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
         try:
             _knock(self.address)
-            ray.init(self.address, runtime_env={"py_modules": [offramp]}, **quiet)
+            ray.init(self.address, runtime_env={"py_modules": [str(_PACKAGE)]}, **quiet)
         except (OSError, RuntimeError, ValueError) as error:
             problem = f"there is no cluster at {self.address}: {next(iter(str(error).splitlines()), '')}"
             fail("--ray", problem, "start one with `ray start --head`, and give the address it prints")
