@@ -53,11 +53,16 @@ class LocalDeployment:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def client(self) -> Client:
-        """A client beside the source and the destination, which no emulated link parts from them."""
+    def places(self) -> tuple[str, str]:
+        """Where the source and the destination listen, as `host:port`, beyond the emulated links."""
         topology = self.bundle.topology
-        places = [f"{_HOST}:{self._ports[topology.index(name)]}" for name in (topology.source, topology.destination)]
-        return Client(self.bundle, source=places[0], destination=places[1])
+        source, destination = (topology.index(name) for name in (topology.source, topology.destination))
+        return f"{_HOST}:{self._ports[source]}", f"{_HOST}:{self._ports[destination]}"
+
+    def client(self) -> Client:
+        """A client beside the source and the destination."""
+        source, destination = self.places()
+        return Client(self.bundle, source=source, destination=destination)
 
     def kill(self, tier: int) -> None:
         """End a tier's process at once, as a power cut would."""
