@@ -56,12 +56,19 @@ _SCALES = {
 _FLOOR, _LIMIT = Scale(0.6, 1.0, False), Scale(1e-3, 1e1, True)
 
 
+class _Slider(ui.slider):
+    """A slider that follows the hand at once, and not only when the server has heard of it."""
+
+    LOOPBACK = False
+
+
 @dataclass(slots=True)
 class Dial:
     """A slider and a field for the same number.
 
     label: what it is, for those who can't see where it stands.
     said: value to text, as a person would write it.
+    moved: whether it is the page that moves the slider, and no hand.
     """
 
     key: str
@@ -71,11 +78,11 @@ class Dial:
     enter: Enter
     slider: ui.slider = field(init=False)
     text: ui.input = field(init=False)
+    moved: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        self.slider = ui.slider(min=0, max=_STEPS, step=1).classes("dial")
+        self.slider = _Slider(min=0, max=_STEPS, step=1, on_change=self._slid).classes("dial")
         self.slider.props(f'aria-label="{_quoted(self.label)}"')
-        self.slider.on("update:model-value", self._slid, throttle=0.05)
         self.text = ui.input().props("dense outlined hide-bottom-space").classes("number")
         self.text.props(f'input-aria-label="{_quoted(self.label)}" aria-label="{_quoted(self.label)}" debounce=0')
         self.text.on("keydown.enter", self._typed)
@@ -89,7 +96,9 @@ class Dial:
             return
         said, position = self.said(value), self.scale.position(value)
         if self.slider.value != position:
+            self.moved = True
             self.slider.set_value(position)
+            self.moved = False
         if self.slider.props.get("aria-valuetext") != said:
             self.slider.props["aria-valuetext"] = said
             self.slider.update()
@@ -97,8 +106,9 @@ class Dial:
             self.text.set_value(said)
         self._complain("")
 
-    def _slid(self, event: events.GenericEventArguments) -> None:
-        self._tell(self.said(self.scale.value(float(event.args))))
+    def _slid(self, event: events.ValueChangeEventArguments[float | None]) -> None:
+        if not self.moved and event.value is not None:
+            self._tell(self.said(self.scale.value(event.value)))
 
     def _typed(self) -> None:
         self._tell(str(self.text.value or ""))

@@ -107,7 +107,7 @@ class Page:
         await asyncio.sleep(_FLUSH)
         if not changing.done():
             self._show_rest(view)
-        if not around.done():
+        if self._around is None:
             await asyncio.wait({around, changing}, return_when=asyncio.FIRST_COMPLETED)
             if around.done() and not changing.done():
                 self._around = around.result()

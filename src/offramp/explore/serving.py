@@ -40,7 +40,7 @@ def serve(explorer: Explorer, *, host: str, port: int, show: bool) -> None:
         tailwind=False,
         binding_refresh_interval=None,
         show_welcome_message=False,
-        message_history_length=0,
+        message_history_length=50,
     )
 
 
