@@ -27,7 +27,7 @@ def seconds(setup: runs.Setup, runner: Runner) -> tuple[float, int]:
     dataset = catalog.dataset(setup.dataset, seed=setup.seed)
     with tempfile.TemporaryDirectory() as folder:
         run = runs.begin(Path(folder), setup)
-        blocks = len(run.spec.make_blocks())
+        blocks = len(run.spec.names(run.dataset))
         wanted = [run.wanted(runs.separate(end), setup.separate, ends=(end,)) for end in range(1, blocks + 1)]
         began = time.perf_counter()
         events = [*learning.train(wanted, dataset, runner)]

@@ -74,7 +74,7 @@ def build(
         deployment=_identity(models, plans, topology, object_bits),
         backbone=profile.backbone.name,
         dataset=dataset.name,
-        class_names=tuple(map(str, range(dataset.classes))),
+        class_names=dataset.class_names,
         input_shape=dataset.image_shape,
         topology=topology,
         plans=tuple(plans),

@@ -4,7 +4,8 @@
 
     OfframpError                 catch this to catch everything Offramp raises on purpose
     ├── InputError             what the user states or feeds in is wrong; lists every fault
-    └── MissingExtraError             a command needs packages that are not installed
+    ├── MissingExtraError      a command needs packages that are not installed
+    └── nn.jobs.JobsError      networks could not be trained; lists what became of each
 """
 
 from collections.abc import Iterable

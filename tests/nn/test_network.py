@@ -18,7 +18,7 @@ def images(tiny: Dataset) -> torch.Tensor:
 # He et al., section 4.2: 6n+2 layers are the stem, 3n blocks of two layers and the classifier.
 @pytest.mark.parametrize(("depth", "blocks"), [(8, 4), (20, 10), (56, 28), (110, 55)])
 def test_a_resnet_is_a_stem_and_its_residual_blocks(depth, blocks):
-    assert len(resnet(depth).make_blocks()) == blocks
+    assert len(resnet(depth).make((3, 32, 32), 10).blocks) == blocks
 
 
 def test_resnet20_has_the_published_number_of_weights(tiny):

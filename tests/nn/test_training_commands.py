@@ -37,7 +37,9 @@ def test_train_and_profile_from_end_to_end(run, tmp_path):
     assert read_profile(path).backbone.name == "resnet8"
 
     call("profile", run.folder, "--times-only", "--into", path, "--device", "pi", "--repeats", 4)
-    assert sorted(read_profile(path).timings) == sorted(f"{name}{way}" for name in ("box", "pi") for way in ("", "-torch", "-torch-1thread"))
+    assert sorted(read_profile(path).timings) == sorted(
+        f"{name}{way}" for name in ("box", "pi") for way in ("", "-torch", "-torch-1thread")
+    )
 
     text = path.read_text()
     assert text.count('"resnet8"') == 1

@@ -10,8 +10,11 @@ from offramp.cli import asking, building, options, planning, running, training
 
 def auto(
     out: Annotated[Path, typer.Option(help="Folder for everything; what is in it already is not done again.")],
-    backbone: Annotated[str, typer.Option(help="resnet20, or another ResNet of depth 6n+2.")] = "resnet20",
-    data: Annotated[str, typer.Option(help="digits.")] = "digits",
+    backbone: Annotated[str, typer.Option(help=training.BACKBONE)] = "resnet20",
+    data: Annotated[str, typer.Option(help=training.DATA)] = "digits",
+    image_size: training.ImageSizeOption = None,
+    batch_size: training.BatchSizeOption = training.BATCH_SIZE,
+    learning_rate: training.LearningRateOption = training.LEARNING_RATE,
     topology: options.TopologyOption = "mobile",
     min_accuracy: options.MinAccuracyOption = None,
     max_latency: options.MaxLatencyOption = None,
@@ -26,6 +29,7 @@ def auto(
     tuning_epochs: Annotated[int, typer.Option(min=0, help="Of the plan's branches.")] = building.EPOCHS,
     count: Annotated[int, typer.Option(min=2, help="How many held-out samples to run at most.")] = 100,
     seed: Annotated[int, typer.Option(help="Of the splits, the first weights and the order of the images.")] = 0,
+    ray: training.RayOption = None,
 ) -> None:
     """Train a network with exits, profile it on this machine, find its best plan, build it, and run it.
 
@@ -35,8 +39,19 @@ def auto(
     Example: offramp auto --backbone resnet20 --data digits --topology mobile --out runs/digits
     """
     run, profile = out / "networks", out / "profile.json"
-    learning = {"epochs": epochs, "separate_epochs": separate_epochs, "separate": separate, "seed": seed}
-    training.train(run, backbone=backbone, data=data, **learning)
+    training.train(
+        run,
+        backbone=backbone,
+        data=data,
+        image_size=image_size,
+        epochs=epochs,
+        separate_epochs=separate_epochs,
+        separate=separate,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        ray=ray,
+    )
     training.profile(run, out=profile, repeats=repeats)
     plan, bundle, result = out / "plan.json", out / "bundle", out / "result.json"
     planning.plan(

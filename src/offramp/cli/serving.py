@@ -10,7 +10,7 @@ import typer
 
 from offramp.cli.options import JsonOption
 from offramp.cli.output import print_json
-from offramp.errors import MissingExtraError
+from offramp.errors import MissingExtraError, fail
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,11 +106,14 @@ def infer(
 
     manifest = read_bundle(bundle)
     names, images, labels = read_samples(samples, shape=manifest.input_shape, most=count)
+    classes = len(manifest.class_names)
+    if labels is not None and not 0 <= labels.min() <= labels.max() < classes:
+        fail("labels", f"go from {labels.min()} to {labels.max()}", f"give 0 to {classes - 1}, the network's classes")
     security = None if certs is None else tls_config(certs, [manifest.topology.source, manifest.topology.destination])
     with Client(manifest, source=source, destination=destination or source, security=security) as client:
         asked = client.ask_all(images, deadline_s=TIME.parse(deadline), window=window)
         answers = list(with_progress(asked, total=len(images), wanted=not json))
-    rows = [answer_document(answer, names[answer.number], labels) for answer in answers]
+    rows = [answer_document(answer, names[answer.number], labels, manifest.class_names) for answer in answers]
     if out:
         _write_csv(rows, out)
     summary = _summary(answers, labels)
@@ -146,12 +149,14 @@ def switch(
         print(f"{before}  ->  {client.current_plan()}")
 
 
-def answer_document(answer: Answer, name: str, labels: NDArray[np.int64] | None) -> dict[str, Any]:
+def answer_document(
+    answer: Answer, name: str, labels: NDArray[np.int64] | None, class_names: tuple[str, ...]
+) -> dict[str, Any]:
     """One answer for machines."""
     return {
         "sample": name,
-        "class": answer.label,
-        "label": None if labels is None else int(labels[answer.number]),
+        "class": None if answer.label is None else class_names[answer.label],
+        "label": None if labels is None else class_names[labels[answer.number]],
         "probability": None if answer.label is None else float(answer.probabilities.max()),
         "exit": answer.exit,
         "degraded": answer.degraded,
@@ -196,7 +201,7 @@ def _print_answers(rows: list[dict[str, Any]], summary: dict[str, Any]) -> None:
         known = f"degraded: such answers are right in {percent(row['known_accuracy'])}" if row["degraded"] else ""
         left_at = f"partition {row['exit'] + 1}"
         sure = percent(row["probability"])
-        table.add_row(row["sample"], str(row["class"]), sure, left_at, seconds(row["latency_s"]), known)
+        table.add_row(row["sample"], row["class"], sure, left_at, seconds(row["latency_s"]), known)
     console.print(table)
     counts = ", ".join(f"{summary[key]} {key}" for key in ("answered", "degraded", "failed"))
     console.print(f"{len(rows)} samples: {counts}", highlight=False)

@@ -28,14 +28,21 @@ BACKBONE = (
 )
 DATA = "digits, a folder with CIFAR-10's binary batches, a folder per class, an npz, or hf:NAME."
 
+ImageSizeOption = Annotated[
+    int | None, typer.Option(min=1, help="Pixels of a side that images are resized to; by default as they are.")
+]
+BatchSizeOption = Annotated[int, typer.Option(help="Images per step.")]
+LearningRateOption = Annotated[float, typer.Option(help="The highest of the schedule.")]
+RayOption = Annotated[
+    str | None, typer.Option(help="Train on the Ray cluster at this address instead.", metavar="HOST:PORT")
+]
+
 
 def train(
     out: Annotated[Path, typer.Option(help="Folder for the run; one that was interrupted goes on.")],
     backbone: Annotated[str, typer.Option(help=BACKBONE)] = "resnet20",
     data: Annotated[str, typer.Option(help=DATA)] = "digits",
-    image_size: Annotated[
-        int | None, typer.Option(min=1, help="Pixels of a side that images are resized to; by default as they are.")
-    ] = None,
+    image_size: ImageSizeOption = None,
     shift: Annotated[
         int | None, typer.Option(min=0, help="Pixels that images are moved by at random; by default an eighth of them.")
     ] = None,
@@ -48,17 +55,15 @@ def train(
     separate: Annotated[
         bool, typer.Option("--separate/--no-separate", help="Train a network for each branch alone, too.")
     ] = True,
-    batch_size: Annotated[int, typer.Option(help="Images per step.")] = BATCH_SIZE,
-    learning_rate: Annotated[float, typer.Option(help="The highest of the schedule.")] = LEARNING_RATE,
+    batch_size: BatchSizeOption = BATCH_SIZE,
+    learning_rate: LearningRateOption = LEARNING_RATE,
     seed: Annotated[int, typer.Option(help="Of the splits, the first weights and the order of the images.")] = 0,
     precision: Annotated[str, typer.Option(help="auto (by what is faster here), fp32 or bf16.")] = "auto",
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes for the networks with one branch; by default one per GPU, or core."),
     ] = None,
-    ray: Annotated[
-        str | None, typer.Option(help="Train on the Ray cluster at this address instead.", metavar="HOST:PORT")
-    ] = None,
+    ray: RayOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Train a backbone with a branch after every block.

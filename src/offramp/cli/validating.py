@@ -183,4 +183,3 @@ def _print(validation: Validation, out: Path) -> None:
         highlight=False,
     )
     console.print(f"In {out}: validation.json validation.png", highlight=False)
-

@@ -40,10 +40,6 @@ class Spec:
         with torch.random.fork_rng():
             return tuple(self.make(dataset.image_shape, dataset.classes).blocks)
 
-    def make_blocks(self, image_shape: Shape = (3, 32, 32), classes: int = 10) -> Mapping[str, nn.Module]:
-        """New blocks by name, in order: to count them, and to say what they are called."""
-        return self.make(image_shape, classes).blocks
-
 
 class Normalize(nn.Module):
     """uint8 images to floats with mean 0 and deviation 1 per channel.

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -19,6 +19,7 @@ from offramp.nn import machine
 from offramp.nn.data import Dataset, Split
 from offramp.nn.export import export
 from offramp.nn.network import MultiExitNetwork
+from offramp.nn.partition_times import count, sample
 from offramp.nn.runs import Run
 from offramp.nn.timing import (
     PERCENTILE,
@@ -59,11 +60,24 @@ class MachineTimes:
             profile = profile.with_timing(
                 device, self._timing(compute), {codec: astuple(self.encoding[codec]) for codec in profile.codecs}
             )
-        return profile
+        before = profile.provenance.get("partitions")
+        partitions = {**(before if isinstance(before, Mapping) else {}), **self.partitions()}
+        return replace(profile, provenance={**profile.provenance, "partitions": partitions})
 
     def timings(self) -> dict[str, Timing]:
         """By device, with activations as they are."""
         return {device: self._timing(compute) for device, compute in self.compute.items()}
+
+    def partitions(self) -> dict[str, Mapping[str, object]]:
+        """For the provenance: by device, how many partitions were measured, and how wrong the others may be."""
+        return {
+            device: {
+                "measured": compute.measured,
+                "of": int(np.isfinite(compute.partition_s).sum()),
+                "held_out": None if compute.held_out is None else asdict(compute.held_out),
+            }
+            for device, compute in self.compute.items()
+        }
 
     def encoded(self, codec: Codec, table: ExitTable) -> Encoded:
         """What is different in that codec, with which the samples leave as `table` says."""
@@ -76,8 +90,15 @@ class MachineTimes:
 
     def _timing(self, compute: ComputeTimes) -> Timing:
         found = self.encoding[Codec.FP32]
-        fields = {name: getattr(compute, name) for name in ComputeTimes.__dataclass_fields__}
-        return Timing(**fields, serialize_s=found.serialize_s, deserialize_s=found.deserialize_s)
+        return Timing(
+            block_s=compute.block_s,
+            branch_s=compute.branch_s,
+            partition_s=compute.partition_s,
+            serialize_s=found.serialize_s,
+            deserialize_s=found.deserialize_s,
+            block_spread_s=compute.block_spread_s,
+            branch_spread_s=compute.branch_spread_s,
+        )
 
 
 def profile_run(
@@ -86,6 +107,7 @@ def profile_run(
     device: str,
     repeats: int = REPEATS,
     partition_repeats: int = PARTITION_REPEATS,
+    partitions: float | None = None,
     overhead_bits: int = 0,
     report: Report = silent,
 ) -> Profile:
@@ -93,6 +115,8 @@ def profile_run(
 
     device: what to call this machine, as in `measure`.
     repeats, partition_repeats: how often to time each block and each partition.
+    partitions: the share of them to measure, in (0, 1]; the others are fitted. None for the usual,
+        `partition_times.count`.
     overhead_bits: what travels with every object beside its own bits.
     Raises `InputError` while the full configuration isn't trained to the end.
     """
@@ -106,6 +130,7 @@ def profile_run(
         device=device,
         repeats=repeats,
         partition_repeats=partition_repeats,
+        partitions=partitions,
         codecs=encoded,
         report=report,
     )
@@ -126,6 +151,7 @@ def profile_run(
         overhead_bits=overhead_bits,
         provenance={
             **_origin(repeats, partition_repeats),
+            "partitions": times.partitions(),
             "accuracy": "of the joint network" if separate is None else "of networks trained for each branch alone",
             "training": {"seed": run.setup.seed, "joint": asdict(run.setup.joint), "bf16": run.setup.bf16}
             | ({} if separate is None or run.setup.separate is None else {"separate": asdict(run.setup.separate)}),
@@ -144,6 +170,7 @@ def measure(
     device: str,
     repeats: int = REPEATS,
     partition_repeats: int = PARTITION_REPEATS,
+    partitions: float | None = None,
     codecs: Iterable[Codec] = (),
     report: Report = silent,
 ) -> MachineTimes:
@@ -151,10 +178,13 @@ def measure(
 
     Beside it, for comparison: as `device-torch` in PyTorch with all its threads, as `device-torch-1thread` with one.
 
+    partitions: as in `profile_run`.
     codecs: those to time beside fp32.
     """
     network, dataset = run.network(), run.dataset
     objects = objects_of(network, _first_image(dataset))
+    n = len(network.blocks)
+    wanted = sample(n, count(n, partitions), seed=run.setup.seed)
     in_torch_ = in_torch(network, objects)
     ways = (
         (device, in_onnx_runtime(export(network, dataset.image_shape), objects), 1),
@@ -166,6 +196,7 @@ def measure(
         with torch_threads(threads):
             compute[name] = compute_times(
                 way,
+                wanted,
                 repeats=repeats,
                 partition_repeats=partition_repeats,
                 report=lambda stage, done, name=name: report(f"{name}: {stage}", done),  # type: ignore[misc]
@@ -180,7 +211,7 @@ def describe(run: Run) -> Backbone:
     input_bits = _bits(x)
     blocks = []
     with torch.inference_mode():
-        for name, block, branch in zip(run.spec.make_blocks(), network.blocks, network.branches, strict=True):
+        for name, block, branch in zip(run.spec.names(dataset), network.blocks, network.branches, strict=True):
             x = block(x)
             weights = [*block.state_dict().values(), *branch.state_dict().values()]
             blocks.append(Block(name, _bits(x), sum(map(_bits, weights))))

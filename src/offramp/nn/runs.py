@@ -100,7 +100,7 @@ class Run:
 
     def separate_accuracy(self) -> tuple[float, ...] | None:
         """[N] acc_i on the validation split, of the networks trained for branch i alone; None unless all are there."""
-        blocks = len(self.spec.make_blocks())
+        blocks = len(self.spec.names(self.dataset))
         kept = [checkpoints.read(self.checkpoint(separate(end))) for end in range(1, blocks + 1)]
         finished = [each.accuracy[0] for each in kept if each is not None and each.finished]
         return tuple(finished) if len(finished) == blocks else None
@@ -118,8 +118,8 @@ def train(folder: Path, setup: Setup, runner: Runner = in_turn) -> Iterator[Even
     last epoch that was kept. Raises `InputError` where `folder` holds a run of another setup, and what the runner
     raises where a network can't be trained.
     """
-    blocks = len(catalog.backbone(setup.backbone).make_blocks())
     dataset = catalog.dataset(setup.dataset, seed=setup.seed, size=setup.image_size)
+    blocks = len(catalog.backbone(setup.backbone).names(dataset))
     run = begin(folder, setup)
     wanted = [run.wanted(JOINT, setup.joint)]
     if setup.separate is not None:
