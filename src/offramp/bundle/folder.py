@@ -19,6 +19,7 @@ from typing import TypeVar
 from offramp.bundle.documents import BundleDocument, TierDocument, bundle_document, tier_document
 from offramp.bundle.manifest import Manifest, PartitionFile, TierManifest
 from offramp.core.profile import Profile
+from offramp.core.topology import Topology
 from offramp.errors import Fault, InputError, fail
 from offramp.files.checking import Document, check, untold
 from offramp.files.parsing import parse_json
@@ -80,7 +81,7 @@ def write_bundle(
 def read_bundle(folder: Path) -> Manifest:
     """The manifest of the bundle in `folder`. Raises `InputError` with every fault."""
     document, faults = _document(BundleDocument, folder / "bundle.json")
-    topology = read_topology(locate(folder / "topology.yaml"))
+    topology = _topology(folder)
     with naming(folder / "bundle.json"):
         if document is None or faults:
             raise InputError(faults)
@@ -93,7 +94,7 @@ def read_bundle(folder: Path) -> Manifest:
 def read_tier(folder: Path) -> TierManifest:
     """What the tier in `folder` must know. Raises `InputError` with every fault."""
     document, faults = _document(TierDocument, folder / "tier.json")
-    topology = read_topology(locate(folder / "topology.yaml"))
+    topology = _topology(folder)
     with naming(folder / "tier.json"):
         if document is None or faults:
             raise InputError(faults)
@@ -109,9 +110,9 @@ def read_tier(folder: Path) -> TierManifest:
 
 def read_model(folder: Path, partition: PartitionFile) -> bytes:
     """The partition's ONNX file in a tier's folder. Raises `InputError` unless it is the one that was built."""
-    path = locate(folder / partition.file)
+    path = folder / partition.file
     with naming(path):
-        size = path.stat().st_size
+        size = locate(path, remedy="copy the tier's folder again").stat().st_size
         if size != partition.size_bytes:
             fail("file", f"has {size} bytes, not {partition.size_bytes}", "copy the tier's folder again")
         data = path.read_bytes()
@@ -126,6 +127,12 @@ def _document(model: type[D], path: Path) -> tuple[D | None, list[Fault]]:
         raw, faults = parse_json(read_text(locate(path, remedy=remedy), most=MOST_BYTES))
         document, more = check(model, raw, strict=True)
         return document, untold(faults, more)
+
+
+def _topology(folder: Path) -> Topology:
+    path = folder / "topology.yaml"
+    with naming(path):
+        return read_topology(locate(path, remedy="copy the folder again"))
 
 
 def _write(path: Path, data: bytes) -> None:
