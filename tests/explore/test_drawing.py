@@ -17,7 +17,7 @@ from offramp.explore.cloud import Cloud
 from offramp.explore.colors import DARK, LIGHT
 from offramp.explore.diagram import diagram
 from offramp.explore.tradeoff import cloud_texts, tradeoff
-from offramp.explore.view import Surroundings
+from offramp.explore.view import Explorer, Surroundings
 from tests.explore.worlds import explorer, profile
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -185,6 +185,18 @@ def test_bars_add_up_and_curves_end_at_everyone() -> None:
         shares = [point[1] for point in curve["data"]]
         assert shares == sorted(shares)
         assert shares[-1] == 100
+
+
+def test_a_single_tier_needs_no_links() -> None:
+    topology = Topology("alone", "box", "box", (Tier("box", device="amd-epyc"),), ())
+    world = Explorer.of(profile(), topology, profile_source="p", topology_source="t")
+    answer = world.view(world.base, Budget())
+    assert answer.found is not None
+    assert world.base.axes == ("", "")
+    cloud = Cloud.drawn(world.planner.exits, topology, world.base.options, blocks=10, plans=120)
+    options = tradeoff(answer, Surroundings.of(world, answer, Budget()), cloud, LIGHT)
+    json.dumps(options, allow_nan=False)
+    assert "box" in texts(drawn(str(answer.found.shown.plan), upright=False, topology=topology))
 
 
 def test_differences_are_told_in_points_and_percent() -> None:

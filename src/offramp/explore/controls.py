@@ -144,16 +144,18 @@ class Controls:
             self._requirement("max-latency", "Latency of at most", _LIMIT, TIME.write)
             if replays:
                 self._choice("latency", "Which latency", [each.name.lower() for each in Latency])
-        with ui.element("section").classes("panel"):
-            ui.html("<h2>Links</h2>", sanitize=False)
-            for j in range(len(state.topology.links)):
-                names = f"{state.topology.tiers[j].name} to {state.topology.tiers[j + 1].name}"
-                ui.label(names).classes("sub")
-                self._parameter(f"links[{j}].bandwidth", "bandwidth", names)
-                self._parameter(f"links[{j}].latency", "latency", names)
+        if state.topology.links:
+            with ui.element("section").classes("panel"):
+                ui.html("<h2>Links</h2>", sanitize=False)
+                for j in range(len(state.topology.links)):
+                    names = f"{state.topology.tiers[j].name} to {state.topology.tiers[j + 1].name}"
+                    ui.label(names).classes("sub")
+                    self._parameter(f"links[{j}].bandwidth", "bandwidth", names)
+                    self._parameter(f"links[{j}].latency", "latency", names)
         with ui.element("section").classes("panel"):
             ui.html("<h2>Tiers</h2>", sanitize=False)
-            ui.label("Time there, as a multiple of the reference device's").classes("sub")
+            if any(tier.slowdown is not None for tier in state.topology.tiers):
+                ui.label("Time there, as a multiple of the reference device's").classes("sub")
             for j, tier in enumerate(state.topology.tiers):
                 if tier.slowdown is not None:
                     self._parameter(f"tiers[{j}].slowdown", tier.name, f"slowdown of {tier.name}")

@@ -20,6 +20,8 @@ from offramp.words import percent, rate, seconds
 # Pixels: how wide the way of all samples is, and the least that can be seen.
 _ALL, _LEAST = 22.0, 2.0
 _LANE = 26.0
+# So small it may be shown; where there is less room, it is scrolled.
+_LEAST_SIZE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ def diagram(topology: Topology, priced: PricedPlan, *, blocks: int, upright: boo
         style = f"<style>svg {{ {LIGHT.css()} background: var(--paper); font-family: sans-serif; }} {dark}</style>"
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="diagram" role="img" viewBox="0 0 {width:g} {height:g}" '
-        f'width="{width:g}" height="{height:g}" font-size="13" fill="var(--ink)">'
+        f'width="{width:g}" height="{height:g}" style="min-width: {_LEAST_SIZE * width:.0f}px" font-size="13" '
+        f'fill="var(--ink)">'
     )
     return f"{head}{style}<title>{title}</title><desc>{description}</desc>{''.join(line.drawn())}</svg>"
 
@@ -176,7 +179,7 @@ class _Line:
                 f'stroke="var(--line)" stroke-width="1.5"{idle}/>'
             )
             role = ", ".join(r for r in ("source", "destination") if getattr(self.topology, r) == tier.name)
-            name = fitted(tier.name, 17 if not self.upright else 22)
+            name = fitted(tier.name, 17)
             if self.upright:
                 left = self.road + self.sizes.box[1] + 10
                 yield text(left, y + 21, name, bold=True)

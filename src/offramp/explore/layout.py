@@ -16,6 +16,7 @@ from offramp.explore.state import State
 from offramp.explore.view import Explorer
 from offramp.grid import parameters
 
+_SELECT = "dense outlined options-dense"
 FILES = ("plan.json", "frontier.csv", "frontier.png", "frontier.svg", "drawing.svg", "topology.yaml")
 
 _STYLE = (Path(__file__).with_name("page.css")).read_text()
@@ -82,7 +83,7 @@ class Layout:
             for sentence in refused:
                 ui.label(f"The address of this page has something that can't be used. {sentence}").classes("warn")
             self.answer = ui.html("", sanitize=False)
-            self.across = ui.html("", sanitize=False).classes("sideways across")
+            self.across = ui.html("", sanitize=False).classes("sideways across").props("tabindex=0")
             self.down = ui.html("", sanitize=False).classes("down")
         with _panel("Accuracy and latency", "wide"):
             self.plot = ui.echart({}, on_point_click=actions.clicked).classes("chart tall")
@@ -101,26 +102,28 @@ class Layout:
                 "Bars: every exit in place, who leaves where. Lines: this exit the only one before the last, "
                 "who would leave there, and how many of those, and of all samples, it answers right."
             ).classes("hint")
-        with _panel("Which plan wins where"):
-            known = list(parameters(state.topology))
-            with ui.element("div").classes("pair"):
-                self.axes = [ui.select(known, label=label).props(SELECT) for label in ("along", "up")]
-            for axis in self.axes:
-                axis.on("update:model-value", lambda: actions.axes(*(str(each.value) for each in self.axes)))
-            self.map = ui.echart({}).classes("chart")
-            self.legend = ui.html("", sanitize=False)
+        self.axes: list[ui.select] = []
+        if all(state.axes):
+            self._map(state, actions)
         with _panel("The same in a terminal", "wide"):
             self.command = ui.html("", sanitize=False)
             ui.button("Copy", on_click=actions.copy).props("outline dense no-caps padding='2px 14px'")
         with _panel("The frontier", "wide"):
             self.frontier = ui.html("", sanitize=False).classes("sideways")
 
+    def _map(self, state: State, actions: Actions) -> None:
+        with _panel("Which plan wins where"):
+            known = list(parameters(state.topology))
+            with ui.element("div").classes("pair"):
+                self.axes = [ui.select(known, label=label).props(_SELECT) for label in ("along", "up")]
+            for axis in self.axes:
+                axis.on("update:model-value", lambda: actions.axes(*(str(each.value) for each in self.axes)))
+            self.map = ui.echart({}).classes("chart")
+            self.legend = ui.html("", sanitize=False)
+
     def _turn(self) -> None:
         """Light, dark, or as the system has it."""
         self._dark.value = {None: True, True: False, False: None}[self._dark.value]
-
-
-SELECT = "dense outlined options-dense"
 
 
 def draw(chart: ui.echart, options: dict[str, Any]) -> None:

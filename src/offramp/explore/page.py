@@ -141,8 +141,8 @@ class Page:
         self._on.answer.set_content(phrases.answer(view))
         text = command.command(self._explorer, state)
         self._on.command.set_content(f'<pre class="command" data-command>{escape(text)}</pre>')
-        for axis, path in zip(self._on.axes, self._state.axes, strict=True):
-            axis.set_value(path or None)
+        for axis, path in zip(self._on.axes, self._state.axes, strict=False):
+            axis.set_value(path)
         found = view.found
         for element, upright in ((self._on.across, False), (self._on.down, True)):
             drawn = diagram(state.topology, found.shown, blocks=self._explorer.blocks, upright=upright) if found else ""
@@ -221,7 +221,7 @@ class Page:
     def _choose_axes(self, x: str, y: str) -> None:
         if x == y:
             self._tell("A map needs two different parameters.")
-        elif "None" not in (x, y):
+        else:
             self.enter("map", f"{x},{y}")
 
     def _copy(self) -> None:

@@ -169,8 +169,8 @@ def _marked(view: View, scheme: Scheme) -> Options:
                 "label": {
                     "show": True,
                     "formatter": "plan" if letter == "P" else letter,
-                    "position": "left",
-                    "distance": 6,
+                    "position": "left" if letter == "P" else "bottom",
+                    "distance": 4,
                     "fontWeight": "bold",
                     "fontSize": 13,
                     **_legible(color, scheme),
@@ -209,7 +209,7 @@ def _ticks(least: float) -> list[int]:
 def _axis_ends(low: float, high: float) -> tuple[float, float]:
     """Where a logarithmic axis begins and ends, at round numbers, so that it stands still while plans move a little."""
     ends = _round_values(low / 4, high * 8)
-    return max(each for each in ends if each <= 0.93 * low), min(each for each in ends if each >= 1.4 * high)
+    return max(each for each in ends if each <= 0.97 * low), min(each for each in ends if each >= 1.4 * high)
 
 
 def _round_values(low: float, high: float) -> list[float]:
