@@ -9,7 +9,7 @@ import pytest
 import zenoh
 
 from offramp.runtime import session as network
-from offramp.runtime.courier import FULL, Courier, Terms, UndeliveredError
+from offramp.runtime.courier import FULL, Courier, Terms, UndeliveredError, doors
 from offramp.runtime.wire import Task, unpack
 from tests.runtime.places import free_port
 
@@ -148,3 +148,44 @@ def test_one_tries_while_the_others_rest(line: tuple[zenoh.Session, zenoh.Sessio
     assert sorted(problems)[:7] == ["the way there was down a moment ago"] * 7
     kept[0].drop()
     queryable.undeclare()
+
+
+def test_a_door_lets_one_through_at_a_time_and_the_others_give_up_in_time(
+    line: tuple[zenoh.Session, zenoh.Session],
+) -> None:
+    here, there = line
+    door = threading.Lock()
+    courier = Courier(here, rest_s=0.0, doors={KEY: door})
+    with receiver(there, accept) as got:
+        with door:
+            began_s = time.monotonic()
+            with pytest.raises(UndeliveredError, match="no acknowledgement"):
+                courier.deliver(KEY, TASK, b"", terms(within_s=0.5, patience_s=0.2))
+            assert time.monotonic() - began_s < 3
+            assert not got
+        courier.deliver(KEY, TASK, b"", terms(within_s=5))
+    assert len(got) == 1
+
+
+def test_neighbors_on_one_side_share_a_door() -> None:
+    found = doors(1, 4)
+    assert found[network.work_key(0)] is found[network.result_key(0)]
+    assert found[network.work_key(2)] is found[network.result_key(3)]
+    assert found[network.work_key(0)] is not found[network.work_key(2)]
+    assert network.client_key("ab") not in found
+
+
+def test_too_little_time_says_nothing_about_the_way(line: tuple[zenoh.Session, zenoh.Session]) -> None:
+    here, there = line
+    courier = Courier(here, rest_s=60)
+    kept = []
+    queryable = there.declare_queryable(KEY, kept.append)
+    for within_s in (-1.0, 0.05):
+        with pytest.raises(UndeliveredError):
+            courier.deliver(KEY, TASK, b"", terms(within_s=within_s, patience_s=2))
+    for query in kept:
+        query.drop()
+    queryable.undeclare()
+    with receiver(there, accept) as got:
+        courier.deliver(KEY, TASK, b"", terms(within_s=5))
+    assert len(got) == 1
