@@ -8,7 +8,7 @@ import torch
 from offramp import engine
 from offramp.core.exits import normalized_entropy
 from offramp.nn import export
-from offramp.nn.timing import pairs
+from offramp.nn.partition_times import pairs
 
 TOLERANCE = 1e-5
 

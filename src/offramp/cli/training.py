@@ -1,11 +1,12 @@
 """`offramp train` and `offramp profile`: the commands that need PyTorch."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -121,6 +122,13 @@ def profile(
     ),
     device: Annotated[str | None, typer.Option(help="What to call this machine; by default after its CPU.")] = None,
     repeats: Annotated[int, typer.Option(help="How often to time each block; each partition a quarter of it.")] = 200,
+    partitions: Annotated[
+        str,
+        typer.Option(
+            help="How many of the partitions to time: all, a share such as 10%, or auto, a tenth but at least a "
+            "hundred. The others are fitted."
+        ),
+    ] = "auto",
     times_only: Annotated[bool, typer.Option("--times-only", help="Measure no accuracy; needs --into.")] = False,
     into: Annotated[Path | None, typer.Option(help="The profile that this machine's times are added to.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -134,6 +142,7 @@ def profile(
         fail("--into", "goes with --times-only", "give both to add a machine, or neither for a new profile")
     if repeats < 4:
         fail("--repeats", f"{repeats} are too few", "give at least 4, better 200")
+    share = _share_of_partitions(partitions)
     require_torch()
     from offramp.files import read_profile, write_profile
     from offramp.nn import machine, profiler, runs
@@ -144,7 +153,12 @@ def profile(
         fail("--out", f"there is no folder {path.parent}", "make it first")
     found = runs.read(run)
     name = machine.short_name(machine.cpu_model()) if device is None else device
-    options: dict[str, Any] = {"device": name, "repeats": repeats, "partition_repeats": repeats // 4}
+    options: dict[str, Any] = {
+        "device": name,
+        "repeats": repeats,
+        "partition_repeats": repeats // 4,
+        "partitions": share,
+    }
     if into is None:
         with _bar() as report:
             result = profiler.profile_run(found, **options, overhead_bits=wire.overhead_bits(), report=report)
@@ -155,10 +169,16 @@ def profile(
             times = profiler.measure(found, **options, codecs=result.codecs, report=report)
         result = times.into(result)
     write_profile(result, path)
+    counted = cast("dict[str, dict[str, Any]]", result.provenance["partitions"])[name]
     if as_json:
         summary = {"profile": str(path), "backbone": result.backbone.name, "devices": [*result.timings]}
-        print_json({**summary, "reference_device": result.reference_device})
+        print_json({**summary, "reference_device": result.reference_device, "partitions": counted})
     else:
+        if counted["held_out"] is not None:
+            print(
+                f"{counted['measured']:,} of {counted['of']:,} partitions timed, the others fitted: off by "
+                f"{percent(counted['held_out']['error'])} on average, where that was tried on some that were timed"
+            )
         print(f"{result.backbone.name} on {name}: {path}. Next: offramp plan {path} --topology mobile")
 
 
@@ -177,6 +197,20 @@ def same_backbone(measured: "Backbone", wanted: "Backbone", option: str) -> None
         if names[0] == names[1]:
             problem = f"the blocks of {names[0]} in the profile differ from those of the run"
         fail(option, problem, "give the profile that was made from this run")
+
+
+def _share_of_partitions(text: str) -> float | None:
+    """None for `auto`; 1 for `all`; 0.1 for `10%` or `0.1`. Raises `InputError` for anything else."""
+    if text in ("auto", "all"):
+        return None if text == "auto" else 1.0
+    number, percents = text.removesuffix("%"), text.endswith("%")
+    try:
+        share = float(number) / (100 if percents else 1)
+    except ValueError:
+        share = math.nan
+    if not 0 < share <= 1:
+        fail("--partitions", f"{text!r} is no share of them", "use auto, all, or a share such as 10% or 0.1")
+    return share
 
 
 def _print_accuracy(names: Sequence[str], joint: tuple[float, ...], alone: list[float | None]) -> None:
