@@ -1,15 +1,24 @@
+import json
 import time
+import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from offramp.cli import training
 from offramp.core.codec import Codec, decode, encode
 from offramp.core.exits import DEFAULT_THRESHOLDS, ExitModelName, exit_model
 from offramp.core.profile import Meaning, Profile
-from offramp.nn import machine, profiler, runs, timing
+from offramp.errors import InputError
+from offramp.files import read_profile
+from offramp.nn import machine, partition_times, profiler, runs, timing
+from offramp.nn.train import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +114,52 @@ def test_codecs_have_tables_of_what_their_activations_say(profile, run):
             x = torch.from_numpy(decode(encode(x.numpy(), codec), x.shape, codec))
 
 
+@pytest.fixture(scope="module")
+def deeper(tmp_path_factory) -> runs.Run:
+    """Seven blocks, so that there are more partitions than must be measured."""
+    folder = tmp_path_factory.mktemp("deeper")
+    recipe = Recipe(epochs=1, batch_size=256)
+    setup = runs.Setup(backbone="resnet14", dataset="digits", seed=4, bf16=False, joint=recipe, separate=None)
+    for _ in runs.train(folder, setup):
+        pass
+    return runs.read(folder)
+
+
+def profiled(*words: object) -> tuple[dict, str]:
+    """What `offramp profile` wrote, and what it printed."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(training.profile)
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception:
+        raise result.exception
+    return json.loads(Path(str(words[words.index("--out") + 1])).read_text()), result.stdout
+
+
+def test_a_share_of_the_partitions_is_timed_and_the_profile_says_so(deeper, tmp_path):
+    path = tmp_path / "profile.json"
+    found, shown = profiled(deeper.folder, "--out", path, "--device", "box", "--repeats", 8, "--partitions", "50%")
+    assert "14 of 28 partitions timed, the others fitted: off by" in shown
+    for name in ("box", "box-torch", "box-torch-1thread"):
+        assert len(found["timings"][name]["partition_s"]) == 28
+        said = found["provenance"]["partitions"][name]
+        assert (said["measured"], said["of"]) == (14, 28)
+        assert 0 < said["held_out"]["error"] < 10
+        assert said["held_out"]["rmse_s"] > 0
+
+    # Another machine's times come with what is known of them; what was known of the others stays.
+    there = profiler.measure(deeper, device="there", repeats=2, partition_repeats=1, codecs=[Codec.FP16, Codec.INT8])
+    partitions = there.into(read_profile(path)).provenance["partitions"]
+    assert partitions["box"] == found["provenance"]["partitions"]["box"]
+    assert partitions["there"] == {"measured": 28, "of": 28, "held_out": None}
+
+
+@pytest.mark.parametrize("share", ["some", "0", "0%", "101%", "1.5", "nan", "-10%", "", "%"])
+def test_a_share_that_is_none_is_refused(share, tmp_path):
+    with pytest.raises(InputError, match=r"--partitions: .* use auto, all, or a share such as 10% or 0.1"):
+        profiled(tmp_path, "--out", tmp_path / "profile.json", "--partitions", share)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_codec_that_cannot_hold_an_activation_is_left_out(network, tiny):
     with torch.no_grad():
         network.blocks[1] = torch.nn.Sequential(network.blocks[1], Times(1e6))
@@ -161,6 +216,36 @@ def test_calls_take_turns_and_the_warm_up_is_not_counted():
     assert len(order) > 10
     assert seconds[1].min() >= 0.002 > np.median(seconds[0])
     assert told[-1] == 1
+
+
+def test_partitions_are_loaded_a_few_at_a_time_and_come_back_in_order():
+    alive: weakref.WeakSet[Sleeper] = weakref.WeakSet()
+    most, told = [0], []
+
+    def partition(first: int, last: int) -> Sleeper:
+        sleeper = Sleeper(1e-3 if first == last else 0.0)
+        alive.add(sleeper)
+        most[0] = max(most[0], len(alive))
+        return sleeper
+
+    wanted = partition_times.sample(22, 250, seed=0)
+    compute = timing.Compute([], [], partition)
+    seconds = timing.timed_partitions(compute, wanted, repeats=2, report=told.append)
+    assert most[0] == 100
+    assert seconds.shape == (250, 2)
+    alone = np.array([first == last for first, last in wanted])
+    assert seconds[alone].min() >= 1e-3 > np.median(seconds[~alone])
+    assert told == sorted(told)
+    assert told[-1] == 1
+
+
+class Sleeper:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __call__(self) -> None:
+        if self.seconds:
+            time.sleep(self.seconds)
 
 
 def test_the_statistic_is_the_99th_percentile():

@@ -69,21 +69,13 @@ def count(blocks: int, share: float | None = None) -> int:
 def sample(blocks: int, size: int, *, seed: int) -> list[Ends]:
     """So many different partitions, in an order that has nothing to do with where they lie.
 
-    The whole network comes first; then whichever begins and ends with the blocks that have done so least.
+    Every so many-th of `pairs`: early and late ones, long and short ones are in it as they are in all, so that what is
+    found of some left out holds for the others.
     """
-    every = np.random.default_rng(seed).permutation(pairs(blocks)) - 1
-    uses = np.zeros((2, blocks))
-    waiting = np.ones(len(every), bool)
-    taken = []
-    chosen = int(np.flatnonzero((every == (0, blocks - 1)).all(axis=1))[0])
-    for _ in range(size):
-        first, last = every[chosen]
-        taken.append((int(first) + 1, int(last) + 1))
-        uses[0, first] += 1
-        uses[1, last] += 1
-        waiting[chosen] = False
-        chosen = int(np.where(waiting, uses[0, every[:, 0]] + uses[1, every[:, 1]], np.inf).argmin())
-    return taken
+    every = pairs(blocks)
+    rng = np.random.default_rng(seed)
+    places = (np.arange(size) + rng.random()) * (len(every) / size)
+    return [every[int(place)] for place in rng.permutation(places)]
 
 
 def filled(block_s: FloatArray, branch_s: FloatArray, ends: Sequence[Ends], seconds: FloatArray) -> FloatArray:
