@@ -90,7 +90,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=30)
     repeats = parser.parse_args().repeats
-    table = Table(title="Milliseconds from a key to the picture, median and 95th percentile")
+    busy = f"{os.cpu_count()} cores, {os.getloadavg()[0]:.1f} processes wanting them"
+    table = Table(title=f"Milliseconds from a key to the picture, median and 95th percentile; {busy}")
     for heading in ("profile", "plans on the frontier", "plan", "plan p95", "plot", "plot p95"):
         table.add_column(heading, justify="right")
     with TemporaryDirectory() as name, sync_playwright() as playwright:

@@ -102,9 +102,7 @@ def test_names_from_files_are_text_and_nothing_else() -> None:
     pinned = replace(answer, pins=(answer.planner.price(Plan.parse("1-10@cloud")),))
     pages = [phrases.answer(answer), phrases.summary(answer), phrases.pins(pinned, LIGHT)]
     pages.append(
-        phrases.frontier(
-            Surroundings.of(explorer(), answer, Budget()).members, answer.found.shown, answer.found.wanted.latency
-        )
+        phrases.frontier(Surroundings.of(answer, Budget()).members, answer.found.shown, answer.found.wanted.latency)
     )
     for page in pages:
         assert "&lt;script&gt;" in page
@@ -129,7 +127,7 @@ def everything(state_entries: list[tuple[str, str]], exits: ExitModelName | None
         state = world.entered(state, key, text)
     answer = world.view(state, Budget())
     cloud = Cloud.drawn(world.planner.exits, state.topology, state.options, blocks=10, plans=120)
-    around = Surroundings.of(world, answer, Budget())
+    around = Surroundings.of(answer, Budget()).with_systems(world, answer)
     spread = [each for each in answer.listed if phrases.has_distribution(each)]
     return {
         "plot": tradeoff(answer, around, cloud, LIGHT),
@@ -194,7 +192,7 @@ def test_a_single_tier_needs_no_links() -> None:
     assert answer.found is not None
     assert world.base.axes == ("", "")
     cloud = Cloud.drawn(world.planner.exits, topology, world.base.options, blocks=10, plans=120)
-    options = tradeoff(answer, Surroundings.of(world, answer, Budget()), cloud, LIGHT)
+    options = tradeoff(answer, Surroundings.of(answer, Budget()).with_systems(world, answer), cloud, LIGHT)
     json.dumps(options, allow_nan=False)
     assert "box" in texts(drawn(str(answer.found.shown.plan), upright=False, topology=topology))
 

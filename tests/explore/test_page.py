@@ -278,6 +278,18 @@ def test_what_is_impossible_or_wrong_is_said_in_words(tab: Any, address: str) ->
     assert shown(tab) == before
 
 
+def test_what_someone_writes_is_not_written_over(tab: Any, address: str) -> None:
+    opened(tab, address)
+    field(tab, "Accuracy of at least").fill("98.")
+    slider(tab, "latency, smartwatch to smartphone").focus()
+    tab.get_by_text("98.00 %", exact=False).first.wait_for()
+    field(tab, BANDWIDTH).fill("3 M")
+    # Another number changes while this one is being written.
+    tab.evaluate("emitEvent('pin', '1-3@smartphone')")
+    tab.wait_for_selector('button[aria-label="Unpin 1-3@smartphone"]')
+    assert field(tab, BANDWIDTH).input_value() == "3 M"
+
+
 def test_an_address_that_says_nonsense_opens_all_the_same(tab: Any, address: str) -> None:
     opened(tab, f"{address}?source=<img src=x onerror=alert(1)>&links[0].bandwidth=1e999&%ff=%00&pin=1@moon")
     assert shown(tab) == expected(500e3)

@@ -141,7 +141,7 @@ def test_pins_are_priced_where_the_page_is_and_keep_their_order() -> None:
 
 def test_the_surroundings_are_the_librarys_frontier_and_the_published_systems() -> None:
     answer = view(asked(*CHANGED))
-    around = Surroundings.of(explorer(), answer, Budget())
+    around = Surroundings.of(answer, Budget()).with_systems(explorer(), answer)
     assert around.members == Planner.of(profile(), answer.state.topology).frontier()
     assert "PORTEND" in {row.system for row in around.systems}
     assert "Offramp" not in {row.system for row in around.systems}
@@ -216,7 +216,7 @@ def test_the_map_has_the_planners_winner_in_every_cell_and_the_page_in_its_middl
 def test_the_files_that_are_taken_along_read_back(tmp_path: Path) -> None:
     answer = view(asked(*CHANGED))
     assert answer.found is not None
-    around = Surroundings.of(explorer(), answer, Budget())
+    around = Surroundings.of(answer, Budget())
     (tmp_path / "plan.json").write_bytes(command.plan_file(answer))
     assert read_plan(tmp_path / "plan.json") == answer.found.shown.plan
     (tmp_path / "topology.yaml").write_bytes(command.topology_file(answer.state.topology))

@@ -69,6 +69,7 @@ class Dial:
     label: what it is, for those who can't see where it stands.
     said: value to text, as a person would write it.
     moved: whether it is the page that moves the slider, and no hand.
+    shown: what the page last wrote into the field.
     """
 
     key: str
@@ -79,6 +80,7 @@ class Dial:
     slider: ui.slider = field(init=False)
     text: ui.input = field(init=False)
     moved: bool = field(init=False, default=False)
+    shown: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         self.slider = _Slider(min=0, max=_STEPS, step=1, on_change=self._slid).classes("dial")
@@ -102,9 +104,11 @@ class Dial:
         if self.slider.props.get("aria-valuetext") != said:
             self.slider.props["aria-valuetext"] = said
             self.slider.update()
-        if self.text.value != said:
+        # What someone is writing is not written over, unless the number has changed.
+        if said != self.shown:
+            self.shown = said
             self.text.set_value(said)
-        self._complain("")
+            self._complain("")
 
     def _slid(self, event: events.ValueChangeEventArguments[float | None]) -> None:
         if not self.moved and event.value is not None:
@@ -116,6 +120,7 @@ class Dial:
     def _tell(self, text: str) -> None:
         try:
             self.enter(self.key, text)
+            self._complain("")
         except InputError as error:
             fault = error.faults[0]
             self._complain(f"{fault.problem}; {fault.remedy}")

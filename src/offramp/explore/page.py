@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from html import escape
 from typing import Any
 
@@ -23,9 +24,11 @@ from offramp.explore.view import Explorer, Surroundings, View, exit_rows
 
 # Plans of the cloud: enough to see its shape, few enough to be sent at every move.
 _CLOUD = 1500
-# Seconds: a search is ended after the first, the plot waits for the surroundings for the second, what is shown first is
-# sent within the third, and a hand rests after the last.
-_LONGEST, _SOON, _FLUSH, _PAUSE = 8.0, 0.05, 0.02, 0.3
+# Seconds: a search is ended after the first, the plot waits for the surroundings for the second, a page that can't be
+# seen is not waited for longer than the third, and a hand rests after the last.
+_LONGEST, _SOON, _PATIENCE, _PAUSE = 8.0, 0.05, 0.5, 0.3
+# Comes back when what was sent before is on the screen.
+_PAINTED = "return new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
 
 
 class Page:
@@ -98,21 +101,29 @@ class Page:
         """Show the answer to a state, the plan before its surroundings where those take long; less once it changes."""
         view = await asyncio.to_thread(self._explorer.view, state, self._limits)
         cloud = await self._cloud(state)
-        around = asyncio.create_task(asyncio.to_thread(Surroundings.of, self._explorer, view, self._limits))
+        found: list[Surroundings] = []
+        around = asyncio.create_task(self._surround(view, self._limits, found))
         await asyncio.wait({around, changing}, timeout=_SOON, return_when=asyncio.FIRST_COMPLETED)
-        self._view, self._around = view, around.result() if around.done() else None
+        self._view, self._around = view, found[-1] if found else None
         self._show_plan(view)
         self._show_plot(view, cloud)
-        # What people look at is on its way before the rest is drawn.
-        await asyncio.sleep(_FLUSH)
+        # What people look at is there before the rest is drawn, and no browser is sent more than it can draw.
+        with suppress(TimeoutError):
+            await self._client.run_javascript(_PAINTED, timeout=_PATIENCE)
         if not changing.done():
             self._show_rest(view)
-        if self._around is None:
+        if not found or self._around is not found[-1] or not around.done():
             await asyncio.wait({around, changing}, return_when=asyncio.FIRST_COMPLETED)
             if around.done() and not changing.done():
-                self._around = around.result()
+                self._around = found[-1]
                 self._show_plot(view, cloud)
         self._show_frontier(view)
+
+    async def _surround(self, view: View, limits: Budget, found: list[Surroundings]) -> None:
+        """Find what there is around a plan: first the frontier, then with the published systems."""
+        found.append(await asyncio.to_thread(Surroundings.of, view, limits))
+        if not limits.stop[0]:
+            found.append(await asyncio.to_thread(found[-1].with_systems, self._explorer, view))
 
     async def _cloud(self, state: State) -> Cloud:
         key = state.exits_per_tier, state.threshold_per_exit

@@ -9,7 +9,7 @@ from offramp.explore.charts import LETTERS, Options, axis, base, short
 from offramp.explore.cloud import Cloud
 from offramp.explore.colors import Scheme
 from offramp.explore.view import Surroundings, View
-from offramp.words import latency_name, percent, seconds
+from offramp.words import latency_name, percent
 
 
 def tradeoff(view: View, surroundings: Surroundings | None, cloud: Cloud, scheme: Scheme) -> Options:
@@ -186,9 +186,8 @@ def _legible(color: str, scheme: Scheme) -> Options:
 
 
 def _point(priced: PricedPlan, latency: Latency) -> Options:
-    time, accuracy = latency.of(priced.estimate), priced.estimate.accuracy
-    tip = f"{percent(accuracy)} in {seconds(time)}: {priced.plan}"
-    return {"value": [short(1000 * time), short(100 * accuracy), tip, str(priced.plan)]}
+    time, accuracy, text = 1000 * latency.of(priced.estimate), priced.estimate.accuracy, str(priced.plan)
+    return {"value": [short(time), short(100 * accuracy), f"{percent(accuracy)} in {time:.4g} ms: {text}", text]}
 
 
 def _dot(scheme: Scheme, priced: PricedPlan) -> Options:

@@ -150,14 +150,17 @@ class Surroundings:
     systems: tuple[Row, ...] = ()
 
     @classmethod
-    def of(cls, explorer: Explorer, view: View, limits: Budget) -> Surroundings:
-        """The surroundings of a view's plan; without the systems where the search was ended early."""
+    def of(cls, view: View, limits: Budget) -> Surroundings:
+        """The frontier around a view's plan; the systems take longer than most frontiers."""
         if view.found is None:
             return cls(())
-        members, gap = view.planner.frontier_within(limits, view.found.wanted.latency)
-        if gap is not None or limits.stop[0]:
-            return cls(members, gap)
-        return cls(members, None, compare(explorer.profile, view.planner, view.found.wanted)[:-1])
+        return cls(*view.planner.frontier_within(limits, view.found.wanted.latency))
+
+    def with_systems(self, explorer: Explorer, view: View) -> Surroundings:
+        """With what published systems would choose; without where there is no plan, or no whole frontier."""
+        if view.found is None or self.gap is not None:
+            return self
+        return replace(self, systems=compare(explorer.profile, view.planner, view.found.wanted)[:-1])
 
 
 @dataclass(frozen=True, slots=True)
