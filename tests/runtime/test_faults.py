@@ -85,7 +85,7 @@ def until_normal(case: Case, client: Client, plan: str) -> None:
         (lambda link: link.stall(), 4.0),
         (lambda link: link.stall(), 0.8),
         # 4 s for an activation.
-        (lambda link: link.slow(20_000), 2.0),
+        (lambda link: link.slow(20_000), 1.0),
     ],
     ids=["cut", "stalled", "stalled, little time", "slower than the deadline"],
 )
@@ -125,8 +125,8 @@ def test_a_link_that_comes_and_goes(tiny: Case, whole: LocalDeployment) -> None:
     plan, link = PLANS[2], whole.links[0]
     with whole.client() as client:
         until_normal(tiny, client, plan)
-        events = {at: (link.cut if at % 400 else link.restore) for at in range(200, 2000, 200)}
-        found = ask(tiny, client, plan, count=2000, events=events)
+        events = {at: (link.cut if at % 300 else link.restore) for at in range(150, 1350, 150)}
+        found = ask(tiny, client, plan, count=1350, events=events)
         assert kinds(found) >= {"degraded", "normal"}
         assert sum(bool(answer.error) for answer in found) <= WINDOW * len(events)
         link.restore()
@@ -145,23 +145,22 @@ def test_a_worker_is_killed_under_load_and_comes_back(tiny: Case, whole: LocalDe
         until_normal(tiny, client, plan)
 
 
-def test_the_next_tier_is_dead_from_the_start(tiny: Case) -> None:
-    with LocalDeployment(tiny.folder) as deployment:
-        deployment.kill(2)
-        with deployment.client() as client:
-            assert kinds(ask(tiny, client, PLANS[0], count=1000)) == {"degraded", "normal"}
-            assert client.alive() == {"watch", "phone"}
-            found = ask(tiny, client, "1-4@cloud", count=500)
-            assert all("the input can't be passed on to cloud" in answer.error for answer in found)
-            deployment.restart(2)
-            until_normal(tiny, client, "1-4@cloud")
-            until_normal(tiny, client, PLANS[0])
+def test_the_next_tier_is_not_there_at_all(tiny: Case, whole: LocalDeployment) -> None:
+    whole.kill(2)
+    with whole.client() as client:
+        assert kinds(ask(tiny, client, PLANS[0], count=1000)) == {"degraded", "normal"}
+        assert client.alive() == {"watch", "phone"}
+        found = ask(tiny, client, "1-4@cloud", count=500)
+        assert all("the input can't be passed on to cloud" in answer.error for answer in found)
+        whole.restart(2)
+        until_normal(tiny, client, "1-4@cloud")
+        until_normal(tiny, client, PLANS[0])
 
 
 def test_the_source_is_killed_and_comes_back(tiny: Case, whole: LocalDeployment) -> None:
     with whole.client() as client:
         until_normal(tiny, client, PLANS[0])
-        events = {100: lambda: whole.kill(0), 124: lambda: whole.restart(0)}
+        events = {100: lambda: whole.kill(0), 116: lambda: whole.restart(0)}
         found = ask(tiny, client, PLANS[0], count=800, events=events)
         errors = {answer.error for answer in found if answer.error}
         assert errors
@@ -173,8 +172,8 @@ def test_the_source_is_killed_and_comes_back(tiny: Case, whole: LocalDeployment)
         until_normal(tiny, client, PLANS[0])
 
 
-@pytest.mark.parametrize("plan", [PLANS[0], PLANS[2]])
-def test_the_way_to_another_destination_fails(across: Case, plan: str) -> None:
+def test_the_way_to_another_destination_fails(across: Case) -> None:
+    plan = PLANS[2]
     with LocalDeployment(across.folder) as deployment, deployment.client() as client:
         assert kinds(ask(across, client, plan, count=500)) == {"normal"}
         link = deployment.links[1]
