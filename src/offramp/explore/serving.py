@@ -41,6 +41,7 @@ def serve(explorer: Explorer, *, host: str, port: int, show: bool) -> None:
         binding_refresh_interval=None,
         show_welcome_message=False,
         message_history_length=50,
+        timeout_graceful_shutdown=1,
     )
 
 
