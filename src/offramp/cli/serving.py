@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,8 @@ from offramp.cli.output import print_json
 from offramp.errors import MissingExtraError, fail
 
 if TYPE_CHECKING:
+    import threading
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -72,8 +75,15 @@ def worker(
     with at_work(tier, place, emulate=profile, limits=Limits(queue=queue, window=window)):
         print(f"{tier.name} listens on port {port}", file=sys.stderr)
         if attached:
-            threading.Thread(target=lambda: (sys.stdin.buffer.read(), stop.set()), daemon=True).start()
+            threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
         stop.wait()
+
+
+def _stop_at_end_of_input(stop: threading.Event) -> None:
+    # Not through sys.stdin: the interpreter can't shut down while a thread holds its lock.
+    while os.read(0, 4096):
+        pass
+    stop.set()
 
 
 def infer(
