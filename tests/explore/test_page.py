@@ -340,6 +340,12 @@ def test_the_page_keeps_up_with_a_deep_network(tab: Any, tmp_path: Path) -> None
         assert shown(tab) == str(best.plan)
 
 
+def test_the_commands_help_has_an_example() -> None:
+    command = [sys.executable, "-m", "offramp", "explore", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "Example: offramp explore resnet20-digits" in " ".join(done.stdout.split())
+
+
 def test_a_port_that_is_taken_is_said_with_the_remedy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
