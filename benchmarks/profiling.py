@@ -89,7 +89,7 @@ def row(way: str, measurements: int, found_s: FloatArray, sums_s: FloatArray, tr
     return {
         "way": way,
         "measured": measurements,
-        "judged_on": len(truth_s),
+        "judged": len(truth_s),
         "rmse_s": wrong.rmse_s,
         "mean_error": wrong.error,
         "p95_error": float(np.percentile(np.abs(found_s / truth_s - 1), 95)),
@@ -99,17 +99,17 @@ def row(way: str, measurements: int, found_s: FloatArray, sums_s: FloatArray, tr
 
 
 def show(console: Console, title: str, found: list[dict[str, Any]]) -> None:
-    """Print a table of rows."""
+    """Print a table of rows: errors of the way, and of block-wise sums over the same partitions."""
     table = Table(title=title)
-    for column in ("", "measured", "judged on", "RMSE", "of sums", "mean error", "of sums"):
+    for column in ("", "timed", "judged", "RMSE ms", "sums ms", "error", "sums"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for each in found:
         table.add_row(
             each["way"],
             f"{each['measured']:,}",
-            f"{each['judged_on']:,}",
-            *(f"{each[name] * 1e3:.3f} ms" for name in ("rmse_s", "sums_rmse_s")),
-            *(f"{each[name]:.2%}" for name in ("mean_error", "sums_mean_error")),
+            f"{each['judged']:,}",
+            *(f"{each[name] * 1e3:.4f}" for name in ("rmse_s", "sums_rmse_s")),
+            *(f"{each[name]:.1%}" for name in ("mean_error", "sums_mean_error")),
         )
     console.print(table)
 
