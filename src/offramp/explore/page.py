@@ -23,10 +23,10 @@ from offramp.explore.state import State
 from offramp.explore.view import Explorer, Surroundings, View, exit_rows
 
 # Plans of the cloud: enough to see its shape, few enough to be sent at every move.
-_CLOUD = 1500
+_CLOUD = 1200
 # Seconds: a search is ended after the first, the plot waits for the surroundings for the second, a page that can't be
 # seen is not waited for longer than the third, and a hand rests after the last.
-_LONGEST, _SOON, _PATIENCE, _PAUSE = 8.0, 0.05, 0.5, 0.3
+_LONGEST, _SOON, _PATIENCE, _PAUSE = 8.0, 0.02, 0.5, 0.3
 # Comes back when what was sent before is on the screen.
 _PAINTED = "return new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
 
@@ -98,12 +98,13 @@ class Page:
             watch.cancel()
 
     async def _answer_to(self, state: State, changing: asyncio.Task[Any]) -> None:
-        """Show the answer to a state, the plan before its surroundings where those take long; less once it changes."""
+        """Show the answer to a state, without its surroundings at first where those take long; less once it changes."""
         view = await asyncio.to_thread(self._explorer.view, state, self._limits)
         cloud = await self._cloud(state)
         found: list[Surroundings] = []
         around = asyncio.create_task(self._surround(view, self._limits, found))
         await asyncio.wait({around, changing}, timeout=_SOON, return_when=asyncio.FIRST_COMPLETED)
+        whole = around.done()
         self._view, self._around = view, found[-1] if found else None
         self._show_plan(view)
         self._show_plot(view, cloud)
@@ -112,7 +113,7 @@ class Page:
             await self._client.run_javascript(_PAINTED, timeout=_PATIENCE)
         if not changing.done():
             self._show_rest(view)
-        if not found or self._around is not found[-1] or not around.done():
+        if not whole:
             await asyncio.wait({around, changing}, return_when=asyncio.FIRST_COMPLETED)
             if around.done() and not changing.done():
                 self._around = found[-1]
