@@ -38,6 +38,8 @@ benchmark: .venv/development  ## How long planning takes, and what the alternati
 	$(BIN)/python benchmarks/replanning.py
 	$(BIN)/python benchmarks/alternatives.py
 	$(BIN)/python benchmarks/links.py
+	$(BIN)/python benchmarks/separate_training.py
+	$(BIN)/python benchmarks/explore.py
 
 clean:
 	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
