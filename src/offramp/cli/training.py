@@ -125,8 +125,8 @@ def profile(
     partitions: Annotated[
         str,
         typer.Option(
-            help="How many of the partitions to time: all, a share such as 10%, or auto, a tenth but at least a "
-            "hundred. The others are fitted."
+            help="How many partitions to time: all, a share such as 20%, or auto: a tenth, but at least a hundred. "
+            "The others are fitted."
         ),
     ] = "auto",
     times_only: Annotated[bool, typer.Option("--times-only", help="Measure no accuracy; needs --into.")] = False,

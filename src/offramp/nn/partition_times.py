@@ -1,19 +1,19 @@
 """Which partitions to measure where there are too many, and what the others take.
 
-A partition takes about what its blocks and its branch take alone, plus what that sum misses. For blocks f..l, with CK
-and CB the blocks and branches alone and B = CK_f + ... + CK_l:
+Those that begin with block 1 are all measured: every plan has one of them, and the raw sample goes into them, which
+engines lay out another way than activations. The others take about what their blocks and their branch take alone, plus
+what that sum misses. For blocks f..l, with CK and CB the blocks and branches alone:
 
-    t(f..l) = B + CB_l                            the sum that EdgeSys'22 predicts with (section 2.2)
+    t(f..l) = CK_f + ... + CK_l + CB_l            the sum that EdgeSys'22 predicts with (section 2.2)
             + a_0                                 a call's fixed cost
             + a_1 (l - f)                         at each border inside: no call of its own, no activation handed over,
                                                   what the engine fuses across it
-            + a_2 B + a_3 CB_l                    parts are faster or slower in company
-            + a_4 B^2 / (CK_1 + ... + CK_N)       of a long partition the caches hold less
+            + a_2 (CK_f + ... + CK_l) + a_3 CB_l  parts are faster or slower in company
             + c_f + ... + c_l + e_f + d_l         what is special about a block inside, as the first and as the last
 
-The a, c, e and d are fitted to the partitions that were measured, by least squares of relative errors. They are drawn
-toward zero, which is the plain sum, as strongly as predicts best what was measured but left out: the less a machine
-repeats itself, the more. An outlier counts less (Huber).
+The a, c, e and d are fitted to a sample that was measured, by least squares of relative errors. They are drawn toward
+zero, which is the plain sum, as strongly as predicts best what was measured but left out: the less a machine repeats
+itself, the more. An outlier counts less (Huber).
 """
 
 import math
@@ -35,7 +35,7 @@ _FOLDS = 5
 _PULLS = 10.0 ** np.arange(-4, 3.1, 0.5)
 _FREE = 10.0  # times more freedom for what all partitions share than for what is special about a block
 _ROUNDS = 3
-_OUTLIER = 1.5  # typical errors
+_OUTLIER = 2.0  # typical errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +58,40 @@ def pairs(blocks: int) -> list[Ends]:
 def count(blocks: int, share: float | None = None) -> int:
     """How many partitions to measure of a network with so many blocks.
 
-    share: of all partitions, in (0, 1]; None for a tenth, but at least a hundred. All of them where they are fewer; ten
-        at least, for with less there is nothing to fit.
+    share: of all partitions, in (0, 1]; None for a tenth, but at least a hundred. All of them where they are fewer; at
+        least those that begin with block 1 and ten others, for with less there is nothing to fit.
     """
     every = blocks * (blocks + 1) // 2
-    least, share = (_USUALLY, _SHARE) if share is None else (_LEAST, share)
-    return min(every, max(least, math.ceil(share * every)))
+    least, share = (_USUALLY, _SHARE) if share is None else (0, share)
+    return min(every, max(least, blocks + _LEAST, math.ceil(share * every)))
 
 
 def sample(blocks: int, size: int, *, seed: int) -> list[Ends]:
     """So many different partitions, in an order that has nothing to do with where they lie.
 
-    Every so many-th of `pairs`: early and late ones, long and short ones are in it as they are in all, so that what is
-    found of some left out holds for the others.
+    All that begin with block 1, and every so many-th of the others: early and late ones, long and short ones are in it
+    as they are in all, so that what is found of some left out holds for those not measured.
+
+    size: of `count`.
     """
-    every = pairs(blocks)
+    beginning, others = pairs(blocks)[:blocks], pairs(blocks)[blocks:]
     rng = np.random.default_rng(seed)
-    places = (np.arange(size) + rng.random()) * (len(every) / size)
-    return [every[int(place)] for place in rng.permutation(places)]
+    places = (np.arange(size - blocks) + rng.random()) * (len(others) / max(size - blocks, 1))
+    taken = beginning + [others[int(place)] for place in places]
+    return [taken[k] for k in rng.permutation(size)]
 
 
 def filled(block_s: FloatArray, branch_s: FloatArray, ends: Sequence[Ends], seconds: FloatArray) -> FloatArray:
     """[N, N] what every partition takes, as `core.Timing.partition_s`: measured where it was, else fitted.
 
     block_s, branch_s: [N] seconds of the parts alone, above zero.
-    ends, seconds: [M] of the partitions measured, at least one; seconds above zero.
+    ends, seconds: [M] of the partitions measured, of `sample`; seconds above zero.
     """
     n = len(block_s)
-    every = pairs(n)
     found = dict(zip(ends, seconds, strict=True))
-    if len(found) < len(every):
-        found = dict(zip(every, predicted(block_s, branch_s, ends, seconds, every), strict=True)) | found
+    others = [each for each in pairs(n) if each not in found]
+    if others:
+        found |= dict(zip(others, predicted(block_s, branch_s, ends, seconds, others), strict=True))
     partition_s = np.full((n, n), np.nan)
     for (first, last), value in found.items():
         partition_s[first - 1, last - 1] = value
@@ -98,9 +101,13 @@ def filled(block_s: FloatArray, branch_s: FloatArray, ends: Sequence[Ends], seco
 def predicted(
     block_s: FloatArray, branch_s: FloatArray, ends: Sequence[Ends], seconds: FloatArray, wanted: Sequence[Ends]
 ) -> FloatArray:
-    """[W] seconds of the partitions wanted, by the model that is fitted to those measured, as in `filled`."""
+    """[W] seconds of the partitions wanted, none of which begins with block 1, by the model fitted to those measured.
+
+    block_s, branch_s, ends, seconds: as in `filled`.
+    """
     sums_s, columns = _terms(block_s, branch_s, np.array(ends))
-    corrections = _fit(columns / sums_s[:, None], seconds / sums_s - 1)
+    fit = np.array(ends)[:, 0] > 1
+    corrections = _fit(columns[fit] / sums_s[fit, None], seconds[fit] / sums_s[fit] - 1)
     sums_s, columns = _terms(block_s, branch_s, np.array(wanted))
     # Nothing is faster than a part of it, whatever was measured.
     floor_s = branch_s[np.array(wanted)[:, 1] - 1]
@@ -109,17 +116,18 @@ def predicted(
 
 
 def held_out(block_s: FloatArray, branch_s: FloatArray, ends: Sequence[Ends], seconds: FloatArray) -> HeldOut:
-    """How wrong the model is for partitions left out of the fit, a fifth of those measured at a time; as in `filled`.
+    """How wrong the model is for partitions left out of the fit, a fifth of those fitted to at a time; as in `filled`.
 
     What differs from one measurement of the same partition to the next is in these errors, too.
     """
-    wrong_s = np.empty(len(ends))
+    known = [k for k, (first, _) in enumerate(ends) if first > 1]
+    wrong_s = np.empty(len(known))
     for fold in range(_FOLDS):
-        out = np.arange(len(ends)) % _FOLDS == fold
-        inside = [each for each, is_out in zip(ends, out, strict=True) if not is_out]
-        outside = [each for each, is_out in zip(ends, out, strict=True) if is_out]
-        wrong_s[out] = predicted(block_s, branch_s, inside, seconds[~out], outside) - seconds[out]
-    return errors(wrong_s, seconds)
+        inside = [k for place, k in enumerate(known) if place % _FOLDS != fold]
+        outside = known[fold::_FOLDS]
+        found_s = predicted(block_s, branch_s, [ends[k] for k in inside], seconds[inside], [ends[k] for k in outside])
+        wrong_s[fold::_FOLDS] = found_s - seconds[outside]
+    return errors(wrong_s, seconds[known])
 
 
 def errors(wrong_s: FloatArray, seconds: FloatArray) -> HeldOut:
@@ -133,22 +141,16 @@ def sums(block_s: FloatArray, branch_s: FloatArray, ends: Sequence[Ends]) -> Flo
 
 
 def _terms(block_s: FloatArray, branch_s: FloatArray, ends: IntArray) -> tuple[FloatArray, FloatArray]:
-    """[M] the plain sums, and [M, 5+3N] what multiplies the corrections, for partitions [M, 2]."""
+    """[M] the plain sums, and [M, 4+3N] what multiplies the corrections, for partitions [M, 2]."""
     blocks = np.arange(1, len(block_s) + 1)
     first, last = ends[:, :1], ends[:, 1:]
     inside = (first <= blocks) & (blocks <= last)
     in_blocks_s = inside @ block_s
     in_branch_s = branch_s[ends[:, 1] - 1]
     call_s = branch_s.min()  # a branch computes next to nothing
-    shared = [
-        np.full(len(ends), call_s),
-        (ends[:, 1] - ends[:, 0]) * call_s,
-        in_blocks_s,
-        in_branch_s,
-        in_blocks_s**2 / block_s.sum(),
-    ]
-    special = np.concatenate([inside, first == blocks, last == blocks], axis=1) * np.tile(block_s, 3)
-    return in_blocks_s + in_branch_s, np.column_stack([_FREE * np.column_stack(shared), special])
+    shared = np.column_stack([np.full(len(ends), call_s), (ends[:, 1] - ends[:, 0]) * call_s, in_blocks_s, in_branch_s])
+    special = [inside * block_s, (first == blocks) * call_s, (last == blocks) * call_s]
+    return in_blocks_s + in_branch_s, np.column_stack([_FREE * shared, *special])
 
 
 def _fit(columns: FloatArray, missing: FloatArray) -> FloatArray:
