@@ -1,10 +1,10 @@
 """What a partition takes: the sum of its parts' times, or fitted to a share of the partitions that were measured.
 
 Every partition of untrained CIFAR ResNets, as ONNX Runtime runs it on one thread (or PyTorch, with --engine torch), one
-sample at a time. All are measured, a hundred at a time that take turns with each other and with all blocks and branches
-alone; the odd repeats are what the even ones must predict. Medians, not a profile's percentile 99: the question is what
-a way of predicting gets wrong, not how restless the machine is. That is what the first row says: the even repeats of
-the same partition. A fit can be better only where it evens that out.
+sample at a time. All are measured twice, two hundred at a time that take turns with each other and with all blocks and
+branches alone; the second time is what the first must predict. Medians, not a profile's percentile 99: the question is
+what a way of predicting gets wrong, not how restless the machine is. That is what the first row says: the same partition
+at two times. A fit can be better only where it evens that out.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from offramp.nn.export import export
 from offramp.nn.network import build
 from offramp.nn.partition_times import Ends
 
-AT_A_TIME = 100
+AT_A_TIME = 200
 ENGINES = ("onnxruntime", "torch")
 
 
@@ -42,10 +42,10 @@ def loaded(backbone: str, engine: str) -> timing.Compute:
 
 
 def measured(compute: timing.Compute, ends: Sequence[Ends], options: argparse.Namespace) -> tuple[FloatArray, ...]:
-    """[2, N] seconds of the blocks, [2, N] of the branches alone, [2, P] of the partitions: even and odd repeats."""
+    """[N] seconds of the blocks, [N] of the branches alone, [P] of the partitions."""
     parts = [*compute.blocks, *compute.branches]
     alone, wholes = [], []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=Console(stderr=True), transient=True) as progress, torch.inference_mode():
         task = progress.add_task("partitions", total=len(ends))
         for begin in range(0, len(ends), AT_A_TIME):
             calls = [compute.partition(*each) for each in ends[begin : begin + AT_A_TIME]]
@@ -53,12 +53,12 @@ def measured(compute: timing.Compute, ends: Sequence[Ends], options: argparse.Na
             alone.append(seconds[: len(parts)])
             wholes.append(seconds[len(parts) :])
             progress.advance(task, len(calls))
-            del calls  # before the next hundred are loaded
-    halves = [
-        np.stack([np.percentile(seconds[:, parity::2], options.percentile, axis=1) for parity in (0, 1)])
+            del calls  # before the next are loaded
+    parts_s, partition_s = (
+        np.percentile(seconds, options.percentile, axis=1)
         for seconds in (np.concatenate(alone, axis=1), np.concatenate(wholes))
-    ]
-    return *np.split(halves[0], 2, axis=1), halves[1]
+    )
+    return *np.split(parts_s, 2), partition_s
 
 
 def rows(compute: timing.Compute, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -66,16 +66,16 @@ def rows(compute: timing.Compute, options: argparse.Namespace) -> list[dict[str,
     blocks = len(compute.blocks)
     # In no order, so that a slow moment of the machine does not fall on neighbors.
     ends = partition_times.sample(blocks, partition_times.count(blocks, 1.0), seed=options.seed)
-    with torch.inference_mode():
-        block_s, branch_s, (found_s, truth_s) = measured(compute, ends, options)
-    sums_s = partition_times.sums(block_s[0], branch_s[0], ends)
+    block_s, branch_s, found_s = measured(compute, ends, options)
+    _, _, truth_s = measured(compute, ends, options)
+    sums_s = partition_times.sums(block_s, branch_s, ends)
     found = [row("measured once more", len(ends), found_s, sums_s, truth_s)]
     for share in options.shares:
         taken = {*partition_times.sample(blocks, partition_times.count(blocks, share), seed=options.seed)}
         inside = np.array([each in taken for each in ends])
         fitted_s = partition_times.predicted(
-            block_s[0],
-            branch_s[0],
+            block_s,
+            branch_s,
             [each for each in ends if each in taken],
             found_s[inside],
             [each for each in ends if each not in taken],
@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backbones", nargs="+", default=["resnet20", "resnet110"])
     parser.add_argument("--engine", choices=ENGINES, default="onnxruntime")
-    parser.add_argument("--repeats", type=int, default=40, help="of every partition; half of them are the truth")
+    parser.add_argument("--repeats", type=int, default=20, help="of every partition, each time")
     parser.add_argument(
         "--percentile", type=float, default=50, help="of the repeats; less where others use the machine"
     )

@@ -23,7 +23,7 @@ from offramp.nn.partition_times import Ends, HeldOut, filled, held_out, pairs
 
 PERCENTILE = 99
 _WARM_UP = 10
-_AT_A_TIME = 100
+_AT_A_TIME = 200
 
 Report: TypeAlias = Callable[[str, float], None]
 """Told what is being measured and the share of it that is done."""
@@ -145,7 +145,7 @@ def compute_times(
 def timed_partitions(
     compute: Compute, wanted: Sequence[Ends], *, repeats: int, report: Callable[[float], None]
 ) -> FloatArray:
-    """[wanted, repeats] seconds of each partition, as `timed`, but a hundred at a time: more may not fit in memory.
+    """[wanted, repeats] seconds of each partition, as `timed`, but 200 at a time: more may not fit in memory.
 
     `wanted` should come in no order, so that a slow moment does not fall on neighbors.
     """
