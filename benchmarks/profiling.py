@@ -3,8 +3,8 @@
 Every partition of untrained CIFAR ResNets, as ONNX Runtime runs it on one thread (or PyTorch, with --engine torch), one
 sample at a time. All are measured twice, two hundred at a time that take turns with each other and with all blocks and
 branches alone; the second time is what the first must predict. Medians, not a profile's percentile 99: the question is
-what a way of predicting gets wrong, not how restless the machine is. That is what the first row says: the same partition
-at two times. A fit can be better only where it evens that out.
+what a way of predicting gets wrong, not how restless the machine is. That is what the first row says: the same
+partition at two times. A fit can be better only where it evens that out.
 """
 
 import argparse
