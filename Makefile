@@ -24,8 +24,10 @@ demo: .venv/installed  ## ResNet-20 on handwritten digits, from nothing to a pla
 	rm -rf runs/demo
 	$(BIN)/offramp auto --backbone resnet20 --data digits --topology mobile --keep 1 --codec any --out runs/demo
 
+# Links, faults and the page are about time: their tests have the machine for themselves.
 test: .venv/development  ## Every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/runtime --ignore tests/explore
+	$(BIN)/python -m pytest tests/runtime tests/explore
 
 check: .venv/development  ## Style and types
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """From a trained run to a bundle that runs, through the commands, on real processes and sockets."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from offramp.cli.building import build
 from offramp.core.plan import Plan
 from offramp.errors import InputError
 from offramp.files import read_result, write_profile
-from offramp.nn import learning, profiler, tuning
+from offramp.nn import learning, profiler, runs, tuning
 from offramp.rehearsal import leaving, rehearse, staying_accuracy
 
 # Links that are fast, and tiers that are hardly slower than this machine: the test is not to take long.
@@ -44,6 +45,14 @@ def call(command, *words: object):
     if isinstance(result.exception, Exception):
         raise result.exception
     return result
+
+
+@pytest.fixture(scope="module")
+def run(run, tmp_path_factory) -> runs.Run:
+    """A copy: what is tuned is kept in the run's folder, and others only read theirs."""
+    folder = tmp_path_factory.mktemp("copy") / "run"
+    shutil.copytree(run.folder, folder)
+    return runs.read(folder)
 
 
 @pytest.fixture(scope="module")
