@@ -14,6 +14,7 @@ from offramp.core.latency import Work
 from offramp.core.plan import Plan
 from offramp.core.profile import ExitTable, Profile
 from offramp.core.topology import Topology
+from offramp.errors import fail
 
 Engines = Mapping[tuple[int, int], engine.Session]
 """Partitions, loaded, by first and last block."""
@@ -24,17 +25,20 @@ def rehearse(engines: Engines, plan: Plan, samples: NDArray[np.uint8], labels: N
 
     samples: [S, C, H, W], S at least 2.
     labels: [S] the true classes.
+    Raises `InputError` where an activation can't travel in the plan's codec.
     """
-    entropy, right = [], []
-    x: FloatArray | NDArray[np.uint8] = samples
-    for blocks, here, after in zip(plan.blocks, plan.placement, (*plan.placement[1:], ""), strict=True):
-        # One by one, as tiers get them.
-        outputs = [engines[blocks].run(sample[None]) for sample in x]
-        entropy.append(np.concatenate([each[2] for each in outputs]))
-        right.append(np.array([each[1].argmax() for each in outputs]) == labels)
-        travels = after not in ("", here)
-        x = np.concatenate([_traveled(output, plan) if travels else output for output, _, _ in outputs])
-    return ExitTable(entropy=np.stack(entropy), correct=np.stack(right), label=labels)
+    entropy = np.empty((len(plan.ends), len(samples)), np.float32)
+    right = np.empty(entropy.shape, np.bool_)
+    travels = [after not in ("", here) for here, after in zip(plan.placement, (*plan.placement[1:], ""), strict=True)]
+    # One by one, as tiers get them; and nobody has room for the activations of all of them.
+    for s, sample in enumerate(samples):
+        x: FloatArray | NDArray[np.uint8] = sample[None]
+        for k, blocks in enumerate(plan.blocks):
+            x, probabilities, entropy[k, s : s + 1] = engines[blocks].run(x)
+            right[k, s] = probabilities.argmax() == labels[s]
+            if travels[k]:
+                x = _traveled(x, plan)
+    return ExitTable(entropy=entropy, correct=right, label=labels)
 
 
 def leaving(table: ExitTable, plan: Plan) -> Leaving:
@@ -66,4 +70,7 @@ def estimate_of(plan: Plan, found: Leaving, *, profile: Profile, topology: Topol
 
 
 def _traveled(output: FloatArray, plan: Plan) -> FloatArray:
-    return decode(encode(output, plan.codec), output.shape, plan.codec)
+    try:
+        return decode(encode(output, plan.codec), output.shape, plan.codec)
+    except ValueError as error:
+        fail("plan", str(error), "use another codec")

@@ -52,9 +52,11 @@ def write_bundle(
     extra: more text files, by their place in the folder.
     Raises `InputError` where it can't be written.
     """
-    if path.exists() and not (path / "bundle.json").is_file():
-        fail(str(path), "exists and is no bundle", "give another folder")
-    part = path.parent / f".{secrets.token_hex(8)}.part"
+    check_place(path)
+    for tier in bundle.topology.tiers:
+        if "/" in tier.name or "\\" in tier.name or tier.name.startswith("."):
+            fail("tier", f"{tier.name!r} can't be the name of a folder", "give it another name in the topology")
+    part, old = (path.parent / f".{secrets.token_hex(8)}.{kind}" for kind in ("part", "old"))
     try:
         part.mkdir(parents=True)
         topology = topology_text(bundle.topology)
@@ -69,13 +71,24 @@ def write_bundle(
             _write(part / name, text.encode())
         write_profile(profile, part / "profile.json")
         if path.exists():
-            shutil.rmtree(path)
+            path.rename(old)
         part.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        fault = Fault("--out", f"can't be written: {error.strerror}", "give a folder where there is room")
+        if old.exists() and not path.exists():
+            old.rename(path)
+        fault = Fault("--out", f"can't be written: {error.strerror or error}", "give a folder where there is room")
         raise InputError([fault], source=str(path)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def check_place(path: Path) -> None:
+    """Raise `InputError` where no bundle may be written: at a file, a link, or a folder with something else in it."""
+    if path.is_symlink() or (path.exists() and not path.is_dir()) or not path.absolute().parent.is_dir():
+        fail("--out", f"{path} can't be made", "give a new folder in one that is there")
+    if path.exists() and any(path.iterdir()) and not (path / "bundle.json").is_file():
+        fail("--out", f"{path} exists and is no bundle", "give a new folder")
 
 
 def read_bundle(folder: Path) -> Manifest:

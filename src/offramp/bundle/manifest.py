@@ -1,5 +1,6 @@
 """What a bundle holds: a plan's partitions as files, and what tiers and clients must know to use them."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -8,6 +9,11 @@ from offramp.core.estimate import Estimate, check_plan
 from offramp.core.plan import Plan
 from offramp.core.topology import Topology
 from offramp.errors import Fault, InputError, refuse
+
+LONGEST_PLAN = 2048
+"""Characters of a plan in one line: it travels with every sample."""
+MOST_PARTITIONS = 64
+"""Of a plan: what each did travels with every sample, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +129,20 @@ class Manifest:
         faults = [*_common_faults(self.topology, self.plans, self.object_bits)]
         if not faults:
             faults += _partition_faults(self.partitions, [blocks for plan in self.plans for blocks in plan.blocks])
+            faults += self._size_faults()
             for name in ("estimate", "estimate_before"):
                 rates = len(getattr(self, name).exit_rates)
                 faults += checks.length(f"{name}.exit_rates", rates, len(self.plans[0].ends), "one per partition")
         refuse(faults)
+
+    def _size_faults(self) -> Iterator[Fault]:
+        """Clients take sizes from here, before anything has been sent."""
+        for name, bits, wanted in (
+            ("input_shape", 8 * math.prod(self.input_shape), self.object_bits[0]),
+            ("class_names", 32 * len(self.class_names), self.object_bits[-1]),
+        ):
+            if bits != wanted:
+                yield Fault(name, f"means {bits} bits, object_bits says {wanted}", "build the bundle again")
 
     def tier(self, name: str) -> TierManifest:
         """What the tier of that name must know."""
@@ -152,6 +168,8 @@ def _common_faults(topology: Topology, plans: tuple[Plan, ...], object_bits: tup
     if len(object_bits) < 3 or min(object_bits) < 1 or any(bits % 8 for bits in object_bits):
         yield Fault("object_bits", "are not sizes in whole bytes", "give the input, every block's output, the result")
     for i, plan in enumerate(plans):
+        if len(str(plan)) > LONGEST_PLAN or len(plan.ends) > MOST_PARTITIONS:
+            yield Fault(f"plans[{i}]", "is too long to go with every message", "use fewer partitions or shorter names")
         try:
             check_plan(plan, blocks=max(len(object_bits) - 2, 1), topology=topology)
         except InputError as error:

@@ -9,7 +9,7 @@ from offramp.cli import asking, building, options, planning, running, training
 
 
 def auto(
-    out: Annotated[Path, typer.Option(help="Folder for everything; what is in it already is not done again.")],
+    out: Annotated[Path, typer.Option(help="Folder for everything; a network that is trained is not trained again.")],
     backbone: Annotated[str, typer.Option(help=training.BACKBONE)] = "resnet20",
     data: Annotated[str, typer.Option(help=training.DATA)] = "digits",
     image_size: training.ImageSizeOption = None,
@@ -38,6 +38,13 @@ def auto(
 
     Example: offramp auto --backbone resnet20 --data digits --topology mobile --out runs/digits
     """
+    from offramp.files import read_topology
+
+    # What can be seen to be wrong is refused now, and not after the training.
+    read_topology(topology)
+    stated = {"min_accuracy": min_accuracy, "max_latency": max_latency, "keep": keep}
+    asking.asked_for(None, memory=None, price=None, price_bit=None, **stated)
+    training.check_repeats(repeats)
     run, profile = out / "networks", out / "profile.json"
     training.train(
         run,

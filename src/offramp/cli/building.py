@@ -47,17 +47,13 @@ def build(
     """
     require_torch()
     from offramp.building import build as build_bundle
-    from offramp.bundle import write_bundle
+    from offramp.bundle import check_place, write_bundle
     from offramp.core.planner import Planner
     from offramp.deploy import deployment_files
-    from offramp.errors import fail
     from offramp.files import read_plan, read_profile, read_topology
     from offramp.nn import machine, runs
 
-    if (out.exists() and not out.is_dir()) or not out.absolute().parent.is_dir():
-        fail("--out", f"{out} can't be made", "give a new folder in one that is there")
-    if out.exists() and any(out.iterdir()) and not (out / "bundle.json").is_file():
-        fail("--out", f"{out} exists and is no bundle", "give a new folder")
+    check_place(out)
     trained, measured, tiers = runs.read(run), read_profile(profile), read_topology(topology)
     plans = [read_plan(each) for each in (plan, *(alternative or ()))]
     before = [Planner.of(measured, tiers, codec=each.codec).price(each).estimate for each in plans]

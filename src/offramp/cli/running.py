@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from offramp.cli.options import JsonOption
-from offramp.cli.serving import DeadlineOption, WindowOption, require_runtime
+from offramp.cli.serving import DeadlineOption, WindowOption, check_folder_of, deadline_of, require_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,6 +43,7 @@ def run(
     """Run a bundle on this machine: every tier a process, every link emulated. Shows predicted beside measured.
 
     With one request in flight latencies are the model's; with more they hold the waiting too, which it leaves out.
+    Exit code 1 says that some samples got no answer.
 
     Example: offramp run bundle --count 100
     """
@@ -50,12 +51,13 @@ def run(
     from offramp.bundle import read_bundle
     from offramp.core.exits import Leaving
     from offramp.files import read_profile, write_run_result
-    from offramp.files.quantities import TIME
     from offramp.rehearsal import estimate_of, leaving, rehearse
     from offramp.runtime.deployment import LocalDeployment
     from offramp.runtime.measuring import run_result
     from offramp.runtime.serving import load_engines
 
+    deadline_s = deadline_of(deadline)
+    check_folder_of(out)
     manifest = read_bundle(bundle)
     images, labels = _samples(manifest, samples, count)
     profile_path = bundle / "profile.json"
@@ -64,12 +66,12 @@ def run(
     topology = manifest.topology if emulate else as_fast_as_here(manifest.topology)
     expected = Leaving(planned.exit_rates, planned.stay_rates, planned.accuracy)
     predicted, replayed = estimate_of(plan, expected, profile=profile, topology=topology), None
-    if labels is not None:
+    if labels is not None and len(labels) > 1:
         found = leaving(rehearse(load_engines(bundle, manifest), plan, images, labels), plan)
         replayed = estimate_of(plan, found, profile=profile, topology=topology)
     local = LocalDeployment(bundle, emulate=profile_path if emulate else None)
     with local as deployment, deployment.client() as client:
-        answers = client.ask_all(images, deadline_s=TIME.parse(deadline), window=window)
+        answers = client.ask_all(images, deadline_s=deadline_s, window=window)
         finished = list(with_progress(answers, total=len(images), wanted=not json))
     result = run_result(
         finished,
@@ -79,8 +81,6 @@ def run(
         predicted=predicted,
         replayed=replayed,
     )
-    if out:
-        write_run_result(result, out)
     if json:
         from offramp.cli.output import print_json
         from offramp.files.results import run_document
@@ -88,6 +88,10 @@ def run(
         print_json(run_document(result))
     else:
         _print_result(result, finished, emulated=emulate)
+    if out:
+        write_run_result(result, out)
+    if result.outcomes.failed:
+        raise typer.Exit(1)
 
 
 def as_fast_as_here(topology: Topology) -> Topology:
@@ -115,10 +119,15 @@ def _samples(manifest: Manifest, source: Path | None, count: int) -> tuple[NDArr
     from offramp.files.samples import read_samples
 
     if source is not None:
-        return read_samples(source, shape=manifest.input_shape, most=count)[1:]
+        classes = len(manifest.class_names)
+        return read_samples(source, shape=manifest.input_shape, classes=classes, most=count)[1:]
     from offramp.cli.training import require_torch
+    from offramp.errors import MissingExtraError
 
-    require_torch()
+    try:
+        require_torch()
+    except MissingExtraError as error:
+        raise MissingExtraError(f"give --samples; the data set's own are read by what trains: {error}") from error
     from offramp.nn import catalog
 
     match manifest.provenance.get("data"):
@@ -134,6 +143,7 @@ def _samples(manifest: Manifest, source: Path | None, count: int) -> tuple[NDArr
 def _print_result(result: RunResult, answers: list[Answer], *, emulated: bool) -> None:
     """Predicted, replayed and measured side by side."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from offramp.words import percent, seconds
@@ -143,8 +153,8 @@ def _print_result(result: RunResult, answers: list[Answer], *, emulated: bool) -
     ended = f"{outcomes.answered} answered, {outcomes.degraded} degraded, {outcomes.failed} failed"
     console.print(f"{len(result.requests)} samples: {ended}", highlight=False)
     if measured is None:
-        console.print(f"[red]No answer at all. The first error: {answers[0].error}[/]", highlight=False)
-        raise typer.Exit(1)
+        console.print(f"[red]No answer at all. The first error: {escape(answers[0].error)}[/]", highlight=False)
+        return
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("")
     columns = [("predicted", result.predicted), ("on these samples", result.replayed)]

@@ -36,6 +36,26 @@ def require_runtime() -> None:
         raise MissingExtraError("running bundles needs more packages: pip install 'offramp[run]'")
 
 
+def deadline_of(text: str) -> float:
+    """The seconds that `--deadline` says. Raises `InputError` for none that a request can have."""
+    from offramp.errors import InputError
+    from offramp.files.quantities import TIME
+
+    try:
+        seconds = TIME.parse(text)
+    except InputError as error:
+        raise InputError([fault.under("--deadline") for fault in error.faults]) from error
+    if not 0 < seconds <= 86400:
+        fail("--deadline", f"{text} is no time to wait", "give more than nothing, and at most a day: 86400 s")
+    return seconds
+
+
+def check_folder_of(out: Path | None) -> None:
+    """Raise `InputError` where a file can't be written, before there is something to lose."""
+    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
+        fail("--out", f"{out} can't be written", "give a file in a folder that is there")
+
+
 def worker(
     tier: Annotated[Path, typer.Argument(help="The tier's folder in a bundle: bundle/tiers/NAME.")],
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen.")] = 7447,
@@ -102,35 +122,36 @@ def infer(
 ) -> None:
     """Send samples to a running deployment, print its answers, and measure.
 
-    Exit code 1 says that some samples got no answer.
+    A latency is the difference of two clocks, those of the source and of the destination: where they are two
+    machines, keep these in step. Exit code 1 says that some samples got no answer.
 
     Example: offramp infer bundle photos/ --source watch.local:7447
     """
     require_runtime()
     from offramp.bundle import read_bundle
     from offramp.cli.running import with_progress
-    from offramp.files.quantities import TIME
     from offramp.files.samples import read_samples
     from offramp.runtime.client import Client
     from offramp.runtime.security import tls_config
 
+    deadline_s = deadline_of(deadline)
+    check_folder_of(out)
     manifest = read_bundle(bundle)
-    names, images, labels = read_samples(samples, shape=manifest.input_shape, most=count)
-    classes = len(manifest.class_names)
-    if labels is not None and not 0 <= labels.min() <= labels.max() < classes:
-        fail("labels", f"go from {labels.min()} to {labels.max()}", f"give 0 to {classes - 1}, the network's classes")
+    names, images, labels = read_samples(
+        samples, shape=manifest.input_shape, classes=len(manifest.class_names), most=count
+    )
     security = None if certs is None else tls_config(certs, [manifest.topology.source, manifest.topology.destination])
     with Client(manifest, source=source, destination=destination or source, security=security) as client:
-        asked = client.ask_all(images, deadline_s=TIME.parse(deadline), window=window)
+        asked = client.ask_all(images, deadline_s=deadline_s, window=window)
         answers = list(with_progress(asked, total=len(images), wanted=not json))
     rows = [answer_document(answer, names[answer.number], labels, manifest.class_names) for answer in answers]
-    if out:
-        _write_csv(rows, out)
     summary = _summary(answers, labels)
     if json:
         print_json({"answers": rows, **summary})
     else:
         _print_answers(rows, summary)
+    if out:
+        _write_csv(rows, out)
     if summary["failed"]:
         raise typer.Exit(1)
 
@@ -194,6 +215,7 @@ def _summary(answers: list[Answer], labels: NDArray[np.int64] | None) -> dict[st
 
 def _print_answers(rows: list[dict[str, Any]], summary: dict[str, Any]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from offramp.words import percent, seconds
@@ -206,12 +228,13 @@ def _print_answers(rows: list[dict[str, Any]], summary: dict[str, Any]) -> None:
     table.add_column("")
     for row in rows:
         if row["error"]:
-            table.add_row(row["sample"], "-", "-", "-", seconds(row["latency_s"]), f"[red]{row['error']}[/]")
+            error = f"[red]{escape(row['error'])}[/]"
+            table.add_row(escape(row["sample"]), "-", "-", "-", seconds(row["latency_s"]), error)
             continue
         known = f"degraded: such answers are right in {percent(row['known_accuracy'])}" if row["degraded"] else ""
         left_at = f"partition {row['exit'] + 1}"
         sure = percent(row["probability"])
-        table.add_row(row["sample"], row["class"], sure, left_at, seconds(row["latency_s"]), known)
+        table.add_row(escape(row["sample"]), escape(row["class"]), sure, left_at, seconds(row["latency_s"]), known)
     console.print(table)
     counts = ", ".join(f"{summary[key]} {key}" for key in ("answered", "degraded", "failed"))
     console.print(f"{len(rows)} samples: {counts}", highlight=False)
@@ -224,8 +247,12 @@ def _print_answers(rows: list[dict[str, Any]], summary: dict[str, Any]) -> None:
 
 def _write_csv(rows: list[dict[str, Any]], path: Path) -> None:
     import csv
+    import io
 
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*rows[0]])
-        writer.writeheader()
-        writer.writerows(rows)
+    from offramp.files.writing import replace_files
+
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [*rows[0]])
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_files({path: text.getvalue().encode()})

@@ -140,8 +140,7 @@ def profile(
     """
     if times_only != (into is not None):
         fail("--into", "goes with --times-only", "give both to add a machine, or neither for a new profile")
-    if repeats < 4:
-        fail("--repeats", f"{repeats} are too few", "give at least 4, better 200")
+    check_repeats(repeats)
     share = _share_of_partitions(partitions)
     require_torch()
     from offramp.files import read_profile, write_profile
@@ -180,6 +179,12 @@ def profile(
                 f"{percent(counted['held_out']['error'])} on average, where that was tried on some that were timed"
             )
         print(f"{result.backbone.name} on {name}: {path}. Next: offramp plan {path} --topology mobile")
+
+
+def check_repeats(repeats: int) -> None:
+    """Raise `InputError` for too few."""
+    if repeats < 4:
+        fail("--repeats", f"{repeats} are too few", "give at least 4, better 200")
 
 
 def require_torch() -> None:

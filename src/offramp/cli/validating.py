@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from offramp.cli.options import JsonOption
-from offramp.cli.training import require_torch
+from offramp.cli.training import require_torch, same_backbone
+from offramp.errors import fail
 
 if TYPE_CHECKING:
     from offramp.core.plan import Plan
@@ -44,12 +45,16 @@ def validate(
     from offramp.core.result import Validation
     from offramp.files import read_profile, read_topology, write_validation
     from offramp.nn import runs
+    from offramp.nn.profiler import describe
 
     trained, measured = runs.read(run), read_profile(profile)
+    topologies = [read_topology(name) for name in topology]
+    same_backbone(describe(trained), measured.backbone, "--profile")
+    if out.exists() and not out.is_dir():
+        fail("--out", f"{out} is a file", "give a folder")
     out.mkdir(parents=True, exist_ok=True)
     done: list[ValidatedPlan] = []
-    for name in topology:
-        tiers = read_topology(name)
+    for tiers in topologies:
         chosen = _choose(measured, tiers, plans, seed)
         for each in _shown(_validated(trained, measured, tiers, chosen, count), tiers, len(chosen), wanted=not json):
             done.append(each)
@@ -116,8 +121,9 @@ def _validated(
                     answers, labels, plan=plan, topology=topology.name, predicted=predicted, replayed=predicted
                 )
                 measured = result.measured
-                assert measured is not None
-                assert measured.accuracy is not None
+                if measured is None or measured.accuracy is None or result.outcomes.failed or result.outcomes.degraded:
+                    problem = f"{result.outcomes.failed} of {count} samples failed, {result.outcomes.degraded} degraded"
+                    fail(str(plan), problem, "let the machine do nothing else, and look at what `offramp run` says")
                 yield ValidatedPlan(
                     topology=topology.name,
                     plan=plan,

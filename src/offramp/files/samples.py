@@ -14,11 +14,12 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 def read_samples(
-    source: str | Path, *, shape: tuple[int, ...], most: int | None = None
+    source: str | Path, *, shape: tuple[int, ...], classes: int, most: int | None = None
 ) -> tuple[list[str], NDArray[np.uint8], NDArray[np.int64] | None]:
     """[S] names and [S, C, H, W] the samples in an npz or a folder of images, and [S] their classes if an npz tells.
 
     shape: (C, H, W) that the network takes; images are resized to it, arrays must have it.
+    classes: how many the network tells apart.
     most: how many to read at most.
     An npz holds `images`, uint8 [S, C, H, W], and may hold `labels`, whole numbers [S]. Images come by name.
     Raises `InputError` for anything else.
@@ -27,6 +28,8 @@ def read_samples(
     if path.is_dir():
         return *_from_folder(path, shape, most), None
     images, labels = _from_archive(locate(path), shape, most)
+    if labels is not None and not 0 <= labels.min() <= labels.max() < classes:
+        fail("labels", f"go from {labels.min()} to {labels.max()}", f"give 0 to {classes - 1}, the network's classes")
     return [str(number) for number in range(len(images))], images, labels
 
 
