@@ -57,7 +57,7 @@ REFUSED = [
     (WATCH, pack(TASK, SAMPLE)[:40], "the header claims"),
     (WATCH, pack(TASK, SAMPLE)[:-1], "a tensor of 15 bytes where the partition takes 16"),
     (WATCH, pack(TASK, SAMPLE + b"x"), "a tensor of 17 bytes where the partition takes 16"),
-    (WATCH, pack(TASK, bytes(1 << 26)), "more than any message for this tier has"),
+    (WATCH, pack(TASK, bytes(1 << 19)), "more than any message for this tier has"),
     (WATCH, b"OFR" + struct.pack("<BH", VERSION + 1, 4) + bytes(50), f"of version {VERSION + 1}, this program"),
     (WATCH, b"OFR" + struct.pack("<BH", VERSION, 0xFFFF) + bytes(50), "the header claims 65535 bytes"),
     (WATCH, b"OFR" + struct.pack("<BH", VERSION, 5) + b"\xdd\xff\xff\xff\xff", "the header is not valid"),

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from offramp.bundle.manifest import Manifest
 from offramp.core.checks import FloatArray
 from offramp.core.plan import Plan
-from offramp.errors import Fault, InputError
+from offramp.errors import Fault, InputError, fail
 from offramp.runtime import session as network
-from offramp.runtime.courier import Courier, Terms, UndeliveredError
+from offramp.runtime.courier import ZENOH_TIMEOUT, Courier, Terms, UndeliveredError
 from offramp.runtime.wire import MessageError, Outcome, Stage, Task, unpack
 
 _PATIENCE_S = 2.0
@@ -76,7 +76,8 @@ class Client:
         self._requests = count(secrets.randbits(30) << 32)
         self._waiting: dict[int, _Waiting] = {}
         self._lock = threading.Lock()
-        self._sessions = [_connect(place, security) for place in dict.fromkeys((source, destination))]
+        largest_bits = max(bundle.object_bits)
+        self._sessions = [_connect(place, security, largest_bits) for place in dict.fromkeys((source, destination))]
         self._courier = Courier(self._sessions[0], rest_s=0.0, doors={network.work_key(self._source): threading.Lock()})
         self._queryable = self._sessions[-1].declare_queryable(network.client_key(self._id), self._on_outcome)
 
@@ -96,6 +97,8 @@ class Client:
         samples: [C, H, W] each.
         deadline_s: for each request, from the moment it is sent; it then has an answer, or an error.
         plan: one of the bundle's, its thresholds free; None for the deployment's current one.
+
+        Whoever stops early, also by an interrupt, still waits for the requests in flight: at most `deadline_s`.
         """
         text = "" if plan is None else str(plan)
         numbered = enumerate(samples)
@@ -117,7 +120,8 @@ class Client:
         Raises `InputError` where the source refuses it or can't be reached.
         """
         current = self._ask_for_plan(str(plan), timeout_s)
-        assert current == str(plan)
+        if current != str(plan):
+            fail("plan", f"{plan} was asked for, but the source goes by {current}", "look at who else switches plans")
 
     def current_plan(self, *, timeout_s: float = 5.0) -> Plan:
         """The plan of the samples that arise now. Raises `InputError` where the source can't be reached."""
@@ -134,10 +138,11 @@ class Client:
             if reply.ok is not None:
                 return reply.ok.payload.to_string()
             if reply.err is not None:
-                raise InputError(
-                    [Fault("plan", bytes(reply.err.payload).decode(errors="replace"), "use one of its own")]
-                )
-        raise InputError([Fault("source", "does not answer", "start its worker, or look at the way there")])
+                refusal = bytes(reply.err.payload).decode(errors="replace")
+                if refusal == ZENOH_TIMEOUT:
+                    break
+                fail("plan", refusal, "use one of its own")
+        fail("source", "does not answer", "start its worker, or look at the way there")
 
     def _ask(self, number: int, sample: NDArray[np.uint8], plan: str, deadline_s: float) -> Answer:
         waiting = _Waiting()
@@ -194,9 +199,9 @@ class _Waiting:
         self.probabilities: FloatArray = np.empty(0, np.float32)
 
 
-def _connect(place: str, security: Mapping[str, Any] | None) -> zenoh.Session:
+def _connect(place: str, security: Mapping[str, Any] | None, largest_bits: int) -> zenoh.Session:
     try:
-        return network.client(tier=place, security=security)
+        return network.client(tier=place, security=security, largest_bits=largest_bits)
     except zenoh.ZError as error:
         remedy = "start the tier's worker, or give the host:port it listens at"
         raise InputError([Fault(place, f"there is no tier to connect to: {error}", remedy)]) from error

@@ -21,10 +21,12 @@ from offramp.runtime.wire import Message, pack
 FULL = "the queue is full"
 """The refusal that is worth trying again."""
 
+ZENOH_TIMEOUT = "Timeout"
+"""What Zenoh itself replies with, as an error, where nobody did in time."""
+
 _TAKEN = "taken"
 _SILENCE = "there was no acknowledgement"
 _ABSENCE = "nobody is there"
-_ZENOH_TIMEOUT = "Timeout"
 
 _MOST_ATTEMPTS = 512
 _GRACE_S = 0.05
@@ -142,7 +144,7 @@ class Courier:
                 return _TAKEN
             if reply.err is not None:
                 refusal = bytes(reply.err.payload)[:200].decode(errors="replace")
-                return _SILENCE if refusal == _ZENOH_TIMEOUT else refusal
+                return _SILENCE if refusal == ZENOH_TIMEOUT else refusal
         return _ABSENCE
 
     def _wake(self, key: str, terms: Terms) -> None:

@@ -74,7 +74,7 @@ class LocalDeployment:
         self.processes[tier] = self._start(tier)
 
     def wait_until_alive(self) -> None:
-        """Return when every tier sees every other."""
+        """Return when the source sees every tier. Raises `InputError` where one ended, or isn't there in time."""
         everyone = {tier.name for tier in self.bundle.topology.tiers}
         until_s = time.monotonic() + _LONGEST_START_S
         there: set[str] = set()

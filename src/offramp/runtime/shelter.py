@@ -26,7 +26,10 @@ class Kept:
 
 
 class Shelter:
-    """The answers kept, oldest first, each until its deadline; bounded in number."""
+    """The answers kept, oldest first; bounded in number.
+
+    Those past their deadline go when another is kept, but not before older ones that somebody still waits for.
+    """
 
     def __init__(self) -> None:
         self._kept: OrderedDict[int, Kept] = OrderedDict()

@@ -63,6 +63,7 @@ class Worker:
         topology = tier.topology
         self._tier, self._pace, self._limits = tier, pace, limits
         self._names = [each.name for each in topology.tiers]
+        self._signs = {network.alive_key(j): j for j in range(len(self._names))}
         self._here = topology.index(tier.tier)
         bits = np.array(tier.object_bits, np.float64)
         self._travel_s = propagation_s(topology)[:, :, None] + transmission_s(topology, bits)
@@ -158,7 +159,9 @@ class Worker:
     def _on_sign_of_life(self, sample: zenoh.Sample) -> None:
         if sample.kind != zenoh.SampleKind.DELETE:  # Zenoh makes a new object of it each time
             return
-        tier = int(str(sample.key_expr).split("/")[1])
+        tier = self._signs.get(str(sample.key_expr))
+        if tier is None:
+            return  # anybody may declare such a thing
         saved = self._shelter.evacuate(tier)
         if saved:
             _LOG.warning("%s is gone: answering %d samples from here", self._names[tier], len(saved))
