@@ -87,13 +87,18 @@ class Courier:
         self._resting_until_s: dict[str, float] = {}
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(_MOST_ATTEMPTS, thread_name_prefix="courier")
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Have deliveries end, undelivered, after the try that is under way; closing the session ends that as well."""
+        self._closed.set()
 
     def deliver(self, key: str, message: Message, tensor: bytes, terms: Terms) -> None:
         """Return when the receiver at `key` has taken the message. Raises `UndeliveredError`."""
         self._wake(key, terms)
         pause_s, problem, since_s = _PAUSE_S, "there was no time to try", time.monotonic()
         longest_s = {FULL: math.inf, _SILENCE: terms.silence_s, _ABSENCE: terms.absence_s}
-        while (now := time.monotonic()) < terms.give_up_s:
+        while (now := time.monotonic()) < terms.give_up_s and not self._closed.is_set():
             left_s = max(terms.deadline_s - now - terms.travel_s, 0.001)
             data = pack(msgspec.structs.replace(message, left_s=left_s), tensor)
             verdict = self._attempt(key, data, min(terms.patience_s, terms.give_up_s - now))
@@ -107,7 +112,7 @@ class Courier:
                 problem, since_s = verdict, now
             if time.monotonic() - since_s >= longest_s[verdict]:
                 break
-            time.sleep(min(pause_s, max(terms.give_up_s - time.monotonic(), 0)))
+            self._closed.wait(min(pause_s, max(terms.give_up_s - time.monotonic(), 0)))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         quiet_s = time.monotonic() - since_s if problem in (_SILENCE, _ABSENCE) else 0.0
         # Too little time for an answer says nothing about the way.
@@ -137,6 +142,8 @@ class Courier:
                 congestion_control=zenoh.CongestionControl.BLOCK,
                 express=True,
             )
+        except zenoh.ZError as error:
+            return f"it can't be sent: {error}"
         finally:
             door.release()
         for reply in replies:

@@ -50,12 +50,17 @@ class Homeward:
         self._outbox = Outbox("homeward", window=window)
         self._concluded = Seen()
 
+    def wait(self, until_s: float) -> None:
+        """Return when nothing is on its way, or at that time of the monotonic clock."""
+        self._outbox.wait(until_s)
+
     def close(self) -> None:
-        """Take nothing more."""
+        """Take nothing more, and give up what is not there yet."""
         self._outbox.close()
+        self._courier.close()
 
     def send(self, outcome: Outcome, tensor: bytes, deadline_s: float) -> None:
-        """Get an outcome to the destination, which may be here, once there is room for it."""
+        """Get an outcome to the destination, which may be here, once there is room for it; not once this is closed."""
         if self._here == self._destination:
             self._conclude(outcome, tensor, deadline_s, arrived_ns=time.time_ns(), wait=True)
         else:

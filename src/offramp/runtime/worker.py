@@ -27,6 +27,8 @@ from offramp.runtime.wire import MessageError, Outcome, Stage, Task, unpack
 
 _LOG = logging.getLogger(__name__)
 _LEAST_PATIENCE_S = 1.0
+# How long a worker that is to end goes on with what it has.
+_LAST_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ class Worker:
         ]
         self._home = Homeward(tier, session, window=2 * limits.window, doors=links)
 
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="partitions", daemon=True)
         self._thread.start()
         self._declared = [
@@ -93,14 +96,18 @@ class Worker:
         ]
 
     def close(self) -> None:
-        """Take nothing more, finish what has its turn, and leave the network."""
+        """Take nothing more, go on for up to two seconds with what is here, give up the rest, and leave the network."""
+        until_s = time.monotonic() + _LAST_S
         for each in reversed(self._declared):
             each.undeclare()
         self._jobs.close()
-        self._thread.join()
-        for outbox in self._onward:
+        self._thread.join(_LAST_S)
+        for outbox in (*self._onward, self._home):  # what can't be handed on goes home
+            outbox.wait(until_s)
+        self._over.set()
+        for outbox in (*self._onward, self._courier, self._home):
             outbox.close()
-        self._home.close()
+        self._thread.join()
 
     # What arrives. These run in Zenoh's threads: they check, put aside and acknowledge.
 
@@ -177,7 +184,7 @@ class Worker:
     # What is done, one job after the other.
 
     def _work(self) -> None:
-        while (job := self._jobs.take(self._ready)) is not None:
+        while not self._over.is_set() and (job := self._jobs.take(self._ready)) is not None:
             if time.monotonic() > job.deadline_s:
                 continue  # who asked has stopped waiting
             try:
@@ -236,9 +243,11 @@ class Worker:
             self._shelter.keep(Kept(*own, taker, job.deadline_s))
         try:
             self._courier.deliver(network.work_key(taker), task, tensor, self._terms(job, taker, item))
-        except UndeliveredError as error:
+        except Exception as error:  # whatever it was, who asked is told
             self._shelter.release(task.request)
-            _LOG.info("request %d not handed to %s: %s", task.request, self._names[taker], error)
+            foreseen = isinstance(error, UndeliveredError)
+            level, text = logging.INFO if foreseen else logging.ERROR, "request %d not handed to %s: %s"
+            _LOG.log(level, text, task.request, self._names[taker], error, exc_info=not foreseen)
             if own is None:
                 reason = f"the input can't be passed on to {self._names[taker]}: {error}"
                 own = self._outcome(job, 0, error=reason), b""
