@@ -96,8 +96,18 @@ def at_work(folder: Path, place: Place, *, emulate: Profile | None = None, limit
         )
     except zenoh.ZError as error:
         fail("the network", f"can't be joined: {error}", "look at --host, --port, --next and --certs")
-    with session, closing(Worker(tier, engines, session, pace=pace, limits=limits)) as worker:
-        yield worker
+    try:
+        with closing(Worker(tier, engines, session, pace=pace, limits=limits)) as worker:
+            yield worker
+    finally:
+        _close(session)
+
+
+def _close(session: zenoh.Session) -> None:
+    try:
+        session.close()
+    except RuntimeError as error:  # it is lent to a message that a stalled link holds up
+        _LOG.warning("the session ends with the process: it can't be closed now (%s)", error)
 
 
 def _check_place(tier: TierManifest, place: Place) -> None:
