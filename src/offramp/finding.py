@@ -32,6 +32,7 @@ class Found:
     certificate: what held-back samples say of `shown`, where that was asked.
     gap: what is proven where the search was ended early.
     took_s: how long the search took.
+    plans: how many it is proven among.
     """
 
     wanted: Requirement
@@ -42,6 +43,7 @@ class Found:
     certificate: Certificate | None
     gap: Gap | None
     took_s: float
+    plans: int
 
 
 def find(planner: Planner, asked: Requirements, limits: Budget, *, frontier: bool, seed: int) -> Found:
@@ -72,7 +74,7 @@ def find(planner: Planner, asked: Requirements, limits: Budget, *, frontier: boo
     if certificate is not None:
         shown = planner.price(certificate.plan)
     met = answer.best is not None and (certificate is None or not asked.certify or certificate.certified)
-    return Found(wanted, shown, met, members, ways, certificate, gap, took_s)
+    return Found(wanted, shown, met, members, ways, certificate, gap, took_s, planner.plans)
 
 
 def find_among(
@@ -100,7 +102,8 @@ def find_among(
         keep = nondominated(latencies, np.array([each.estimate.accuracy for each in members]))
         members = [each for each, kept in zip(members, keep, strict=True) if kept]
     took_s = sum(each.took_s for each in found)
-    return planners[best], replace(found[best], members=tuple(members), took_s=took_s)
+    plans = sum(each.plans for each in planners)
+    return planners[best], replace(found[best], members=tuple(members), took_s=took_s, plans=plans)
 
 
 def _certificate(planner: Planner, wanted: Requirement, asked: Requirements, seed: int) -> Certificate | None:

@@ -52,7 +52,7 @@ def headline(planner: Planner, found: Found) -> str:
     return f"No plan has {asked}{' under the constraints' if planner.options.constraints.stated else ''}"
 
 
-def proof(planner: Planner, found: Found) -> list[str]:
+def proof(found: Found) -> list[str]:
     """How sure the answer is, in sentences."""
     sentences = []
     certificate, gap, took = found.certificate, found.gap, seconds(found.took_s)
@@ -74,7 +74,7 @@ def proof(planner: Planner, found: Found) -> list[str]:
             f"The search ended early, after {took}: the best so far. Of the plans not looked at none is "
             f"faster than {seconds(gap.latency_s)} or more accurate than {percent(gap.accuracy)}.",
         ]
-    return [*sentences, f"{'Optimal' if found.met else 'Proven'} among {planner.plans:,} plans, in {took}."]
+    return [*sentences, f"{'Optimal' if found.met else 'Proven'} among {found.plans:,} plans, in {took}."]
 
 
 def _si(value: float, unit: str) -> str:

@@ -15,6 +15,7 @@ from offramp.core.plan import Plan
 from offramp.core.planner import Options, Planner, Requirement
 from offramp.files import read_profile, read_topology
 from offramp.placement import Placement
+from offramp.words import seconds
 from tests.core import worlds
 
 
@@ -91,7 +92,10 @@ def test_a_plan_down_the_line() -> None:
         "│ 500 Mb/s, 50 ms",
         "cloud",
     ]
-    assert f"{100 * priced.estimate.exit_rates[0]:.2f} % leave after 111.2 ms" in drawn[2]
+    assert (
+        f"{100 * priced.estimate.exit_rates[0]:.2f} % leave after {seconds(priced.estimate.exit_latency_s[0])}"
+        in drawn[2]
+    )
     assert f"{100 * priced.estimate.stay_rates[0]:.2f} % go on" in drawn[2]
     assert "go on" not in drawn[4]
 

@@ -19,7 +19,7 @@ from offramp import Plan, Planner, read_plan, read_topology
 from offramp.core.planner import Requirement
 from offramp.files import write_profile, write_topology
 from offramp.files.quantities import RATE
-from tests.explore.worlds import explorer, profile
+from tests.explore.worlds import PROFILE, explorer, profile
 
 pytest.importorskip("nicegui", reason="the explorer needs nicegui")
 playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
@@ -69,7 +69,7 @@ def serving(*arguments: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with serving("resnet20-digits", "--topology", "mobile") as page:
+    with serving(str(PROFILE), "--topology", "mobile") as page:
         yield page
 
 

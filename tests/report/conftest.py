@@ -10,7 +10,8 @@ from offramp.files import read_profile, read_requirements, read_topology
 from offramp.finding import find
 from offramp.report import Study
 
-PLAN = Plan.parse("1-7@smartphone 8-9@base-station T=0.35")
+LIMIT = "400 ms"
+PLAN = Plan.parse("1-6@smartwatch 7-8@smartphone T=0.30")
 
 
 def a_run(planner: Planner, plan: Plan, *, seed: int) -> RunResult:
@@ -36,7 +37,8 @@ def a_run(planner: Planner, plan: Plan, *, seed: int) -> RunResult:
 
 @pytest.fixture(scope="session")
 def planner() -> Planner:
-    return Planner.of(read_profile("resnet20-digits"), read_topology("mobile"))
+    options = read_requirements(None, {"keep": 1}).options
+    return Planner.of(read_profile("resnet20-digits"), read_topology("mobile"), options=options)
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +70,7 @@ def validation(planner: Planner) -> Validation:
 
 @pytest.fixture(scope="session")
 def study(planner: Planner, run: RunResult, validation: Validation) -> Study:
-    asked = read_requirements(None, {"max_latency": "115 ms"})
+    asked = read_requirements(None, {"max_latency": LIMIT})
     found = find(planner, asked, Budget(), frontier=True, seed=0)
     results = [("run.json", run), ("validation.json", validation)]
     return Study.of(read_profile("resnet20-digits"), planner, found, results=results)

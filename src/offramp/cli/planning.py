@@ -111,7 +111,7 @@ def plan(
             for each in found.members
         ],
         "search": {
-            "plans": sum(each.plans for each in planners),
+            "plans": found.plans,
             "seconds": found.took_s,
             "optimal": not asked.certify and gap is None,
             "gap": None if gap is None else {"latency_s": gap.latency_s, "accuracy": gap.accuracy},

@@ -74,7 +74,7 @@ def print_answer(planner: Planner, found: Found, spread: float | None) -> None:
             console.print(f"  Give up {given_up}: {got}  {way.plan.plan}", highlight=False, soft_wrap=True)
         console.print("The nearest:")
     print_plan(planner, found.shown, spread)
-    for sentence in proof(planner, found):
+    for sentence in proof(found):
         console.print(sentence, highlight=False)
     if found.members:
         print_frontier(console, found.members, found.shown, wanted)

@@ -52,7 +52,7 @@ class View:
             if len(way.given_up) == 1
         ]
         nearest = [] if self.found.met else ["Shown is the plan that comes nearest."]
-        return (*nearest, *(ways if len(ways) > 1 else ()), *proof(self.planner, self.found))
+        return (*nearest, *(ways if len(ways) > 1 else ()), *proof(self.found))
 
     @property
     def listed(self) -> tuple[PricedPlan, ...]:

@@ -68,16 +68,16 @@ def _verdict(study: Study, candidate: Candidate) -> str:
     found = study.found
     best = found.shown
     if candidate.priced == best and found.met:
-        return f"{headline(study.planner, found)}. {' '.join(proof(study.planner, found))}"
+        return f"{headline(study.planner, found)}. {' '.join(proof(found))}"
     if candidate.priced == best:
-        return f"{headline(study.planner, found)}; this one comes nearest. {' '.join(proof(study.planner, found))}"
+        return f"{headline(study.planner, found)}; this one comes nearest. {' '.join(proof(found))}"
     asked = requirement_words(found.wanted)
     under = " under the conditions" if study.planner.options.constraints.stated else ""
     has = f"It has {asked}" if candidate.meets else f"It does not have {asked}"
     name, latency = latency_name(found.wanted), seconds(found.wanted.latency.of(best.estimate))
     return (
         f"{has}{under}. What planning finds is {best.plan}, with accuracy of {percent(best.estimate.accuracy)} and "
-        f"{name} of {latency}. {' '.join(proof(study.planner, found))}"
+        f"{name} of {latency}. {' '.join(proof(found))}"
     )
 
 
@@ -164,7 +164,7 @@ def _confidence(study: Study, candidate: Candidate) -> str:
         )
     certificate, model = study.found.certificate, study.planner.exits
     if certificate is not None and certificate.plan == candidate.priced.plan:
-        said += proof(study.planner, study.found)
+        said += proof(study.found)
     elif isinstance(model, Replay):
         said.append(
             f"The accuracy is that of the {model.table.samples:,} samples which also chose the plan, so it flatters "
