@@ -97,6 +97,10 @@ def worker(
         if attached:
             threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
         stop.wait()
+        # A stalled link holds Zenoh up for longer than anybody waits for a process to end.
+        watchdog = threading.Timer(4.0, os._exit, [0])
+        watchdog.daemon = True
+        watchdog.start()
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:
