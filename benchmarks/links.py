@@ -79,10 +79,11 @@ def queries(name: str, link: Link, repeats: int) -> Iterator[dict[str, Any]]:
         query.reply(query.key_expr, b"")
         query.drop()
 
+    longest_send_s = 8 * max(SIZES) / link.bandwidth_bits_per_s
     with (
         EmulatedLink(link, target=(HOST, port)) as emulated,
         router(port=port, toward_cloud=None, host=HOST) as far,
-        router(port=0, toward_cloud=f"{HOST}:{emulated.port}", host=HOST) as near,
+        router(port=0, toward_cloud=f"{HOST}:{emulated.port}", host=HOST, longest_send_s=longest_send_s) as near,
         far.declare_queryable(work_key(1), take),
     ):
         for size_bytes in SIZES:
