@@ -1,6 +1,7 @@
 """Nothing is half-written, and no bytes make a reader raise anything but `InputError`."""
 
 import contextlib
+import copy
 import errno
 import io
 import json
@@ -77,7 +78,8 @@ def change(node: dict | list, data: st.DataObject) -> None:
     inner = None if key is None else node[key]
     if isinstance(inner, dict | list) and data.draw(st.integers(0, 3)):
         return change(inner, data)
-    value = data.draw(odd | own.json_values)
+    # A copy: what is drawn may be the strategy's own, and the next change may be inside of it.
+    value = copy.deepcopy(data.draw(odd | own.json_values))
     match data.draw(st.integers(0, 3)):
         case 0 if key is not None:
             del node[key]
