@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ ODD = st.one_of(
         [0, -1, 1 << 63, 1 << 200, 10**400, 1e308, -0.0, "", "\x00", "../x", "é" * 300, [], {}, True, None]
     ),
     st.sampled_from([float("nan"), float("inf"), [[[]]], "1@watch", "1-4@watch T=2", "9" * 5000]),
-)
+).map(deepcopy)  # the next edit may be inside of it
 
 
 def edited(document: Any, data: st.DataObject) -> str:
