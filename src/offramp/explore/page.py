@@ -23,7 +23,7 @@ from offramp.explore.state import State
 from offramp.explore.view import Explorer, Surroundings, View, exit_rows
 
 # Plans of the cloud: enough to see its shape, few enough to be sent at every move.
-_CLOUD = 1200
+_CLOUD = 500
 # Seconds: a search is ended after the first, the plot waits for the surroundings for the second, a page that can't be
 # seen is not waited for longer than the third, and a hand rests after the last.
 _LONGEST, _SOON, _PATIENCE, _PAUSE = 8.0, 0.02, 0.5, 0.3
