@@ -96,7 +96,7 @@ def test_a_link_fails_under_load(
     with whole.client() as client:
         until_normal(tiny, client, plan)
         events = {300: lambda: fault(link), 1200: link.restore}
-        found = ask(tiny, client, plan, count=1500, deadline_s=deadline_s, events=events)
+        found = ask(tiny, client, plan, count=2500, deadline_s=deadline_s, events=events)
         tally = Counter(bool(answer.error) for answer in found)
         # Each sample has been at the watch, which answers what can't be passed on: only those whose answers were
         # on their way over the link are without.
@@ -114,9 +114,9 @@ def test_a_raw_input_that_can_not_be_passed_on_is_an_error_at_once(
     with whole.client() as client:
         until_normal(tiny, client, plan)
         getattr(link, fault)()
-        found = ask(tiny, client, plan, count=1000)
+        found = ask(tiny, client, plan, count=2000)
         assert all("the input can't be passed on to phone" in answer.error for answer in found)
-        assert sorted(answer.latency_s for answer in found)[500] < 1, "most need not wait"
+        assert sorted(answer.latency_s for answer in found)[1000] < 1, "most need not wait"
         link.restore()
         until_normal(tiny, client, plan)
 
@@ -125,8 +125,8 @@ def test_a_link_that_comes_and_goes(tiny: Case, whole: LocalDeployment) -> None:
     plan, link = PLANS[2], whole.links[0]
     with whole.client() as client:
         until_normal(tiny, client, plan)
-        events = {at: (link.cut if at % 300 else link.restore) for at in range(150, 1350, 150)}
-        found = ask(tiny, client, plan, count=1350, events=events)
+        events = {at: (link.cut if at % 300 else link.restore) for at in range(150, 2250, 150)}
+        found = ask(tiny, client, plan, count=2250, events=events)
         assert kinds(found) >= {"degraded", "normal"}
         assert sum(bool(answer.error) for answer in found) <= WINDOW * len(events)
         link.restore()
@@ -138,7 +138,7 @@ def test_a_worker_is_killed_under_load_and_comes_back(tiny: Case, whole: LocalDe
     with whole.client() as client:
         until_normal(tiny, client, plan)
         events = {200: lambda: whole.kill(tier), 700: lambda: whole.restart(tier)}
-        found = ask(tiny, client, plan, count=1200, events=events)
+        found = ask(tiny, client, plan, count=2400, events=events)
         # What it had taken is answered by who handed it over, without waiting for the deadline.
         assert kinds(found) == {"degraded", "normal"}
         assert "degraded" in kinds(found[220:700])
@@ -148,7 +148,7 @@ def test_a_worker_is_killed_under_load_and_comes_back(tiny: Case, whole: LocalDe
 def test_the_next_tier_is_not_there_at_all(tiny: Case, whole: LocalDeployment) -> None:
     whole.kill(2)
     with whole.client() as client:
-        assert kinds(ask(tiny, client, PLANS[0], count=1000)) == {"degraded", "normal"}
+        assert kinds(ask(tiny, client, PLANS[0], count=2000)) == {"degraded", "normal"}
         assert client.alive() == {"watch", "phone"}
         found = ask(tiny, client, "1-4@cloud", count=500)
         assert all("the input can't be passed on to cloud" in answer.error for answer in found)
@@ -161,7 +161,7 @@ def test_the_source_is_killed_and_comes_back(tiny: Case, whole: LocalDeployment)
     with whole.client() as client:
         until_normal(tiny, client, PLANS[0])
         events = {100: lambda: whole.kill(0), 116: lambda: whole.restart(0)}
-        found = ask(tiny, client, PLANS[0], count=800, events=events)
+        found = ask(tiny, client, PLANS[0], count=2000, events=events)
         errors = {answer.error for answer in found if answer.error}
         assert errors
         assert errors <= {
