@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.nn import tasks
 
 from offramp.errors import InputError, MissingExtraError
 from offramp.nn import learning, runs
 from offramp.nn.jobs import MOST_TRIES, Job, JobsError, Local, in_turn
 from offramp.nn.jobs_on_ray import OnRay
 from offramp.nn.train import Recipe
+from tests.nn import tasks
 
 pair = Local(2, tasks.settle)
 

@@ -1,7 +1,8 @@
-"""The view of networks that are being trained: a line for each that is done, a bar for each at work, one for all."""
+"""The view of long work: of networks that are being trained, and of what is measured stage by stage."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from offramp.words import percent
 
@@ -10,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def train_with_progress(events: "Iterable[learning.Event]", *, wanted: bool = True) -> dict[str, tuple[float, ...]]:
-    """Take the events, drawing them on stderr if that is wanted. Returns the branches' accuracies by network."""
+    """Take the events, drawing them on stderr if that is wanted. Returns the branches' accuracies by network.
+
+    A line for each network that is done, a bar for each at work, and one for all.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -51,3 +55,20 @@ def train_with_progress(events: "Iterable[learning.Event]", *, wanted: bool = Tr
                     progress.console.print(done_line, highlight=False)
             progress.update(every, completed=sum(seen.values()), status=f"{len(accuracy)} done")
     return accuracy
+
+
+@contextmanager
+def stage_bars() -> Iterator[Callable[[str, float], None]]:
+    """A bar per stage on stderr, drawn by what is yielded."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: float) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=1.0)
+            bar.update(tasks[stage], completed=done)
+
+        yield report

@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from offramp.cli.output import print_json
-from offramp.cli.progress import train_with_progress
+from offramp.cli.progress import stage_bars, train_with_progress
 from offramp.errors import MissingExtraError, fail
 from offramp.words import percent
 
@@ -159,12 +158,12 @@ def profile(
         "partitions": share,
     }
     if into is None:
-        with _bar() as report:
+        with stage_bars() as report:
             result = profiler.profile_run(found, **options, overhead_bits=wire.overhead_bits(), report=report)
     else:
         result = read_profile(into)
         same_backbone(profiler.describe(found), result.backbone, "--into")
-        with _bar() as report:
+        with stage_bars() as report:
             times = profiler.measure(found, **options, codecs=result.codecs, report=report)
         result = times.into(result)
     write_profile(result, path)
@@ -226,20 +225,3 @@ def _print_accuracy(names: Sequence[str], joint: tuple[float, ...], alone: list[
     for i, (name, j, s) in enumerate(zip(names, joint, alone, strict=True), start=1):
         table.add_row(f"{i} {name}", percent(j), "" if s is None else percent(s))
     Console().print(table)
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, float], None]]:
-    """A bar per stage on stderr, drawn by what is yielded."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as bar:
-        tasks: dict[str, Any] = {}
-
-        def report(stage: str, done: float) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=1.0)
-            bar.update(tasks[stage], completed=done)
-
-        yield report

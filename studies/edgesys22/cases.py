@@ -1,6 +1,6 @@
 """The four cases of EdgeSys'22, section 3.3, asked of a profile of your own.
 
-    python examples/edgesys22_cases.py [PROFILE]
+    python -m studies.edgesys22.cases [PROFILE]
 
 Each case is a question, and an effect that the paper saw in its answer. Where the profile answers without the effect,
 the case looks for it: it makes the devices of the whole topology faster or slower, or the links, in steps of the square
@@ -21,10 +21,12 @@ from offramp import Planner, PricedPlan, Profile, Requirement, Topology, read_pr
 class Case:
     """A question to the planner.
 
+    number, paper: the case's, and the answer in the paper.
     ask: the plans that answer it on a topology, or None where nothing meets the requirement.
     effect: whether those plans show what the paper's answer showed.
     """
 
+    number: str
     title: str
     paper: str
     topology: str
@@ -121,28 +123,32 @@ def placements_differ(planner: Planner, plans: tuple[PricedPlan, ...]) -> bool:
 
 CASES = (
     Case(
-        title="I. Trimming: the fastest plan within a point of the best accuracy, mobile",
+        number="I",
+        title="Trimming: the fastest plan within a point of the best accuracy, mobile",
         paper="P=[6], 3309 ms, 92.32 %",
         topology="mobile",
         ask=lambda planner: fastest(planner, points_below_best=1),
         effect=is_trimmed,
     ),
     Case(
-        title="II. Several exits: the most accurate plan within 300 ms, mobile",
+        number="II",
+        title="Several exits: the most accurate plan within 300 ms, mobile",
         paper="P=[3,9,10], 299.9 ms, 74.4 %",
         topology="mobile",
         ask=lambda planner: most_accurate(planner, limit_s=0.3),
         effect=has_three_exits_in_use,
     ),
     Case(
-        title="III. Not consecutive: the most accurate plan within 80 ms, iot",
+        number="III",
+        title="Not consecutive: the most accurate plan within 80 ms, iot",
         paper="A=[3,2]: from the third tier back to the second",
         topology="iot",
         ask=lambda planner: most_accurate(planner, limit_s=0.08),
         effect=goes_back,
     ),
     Case(
-        title="IV. The destination: the fastest plan within a point, iot, answers for the first tier and for the last",
+        number="IV",
+        title="The destination: the fastest plan within a point, iot, answers for the first tier and for the last",
         paper="A=[2,3] for the first tier, A=[2,4] for the last",
         topology="iot",
         ask=lambda planner: fastest_for_both_ends(planner, points_below_best=1),
@@ -162,9 +168,10 @@ def show(plans: tuple[PricedPlan, ...] | None) -> None:
 
 def main() -> None:
     """Ask the four questions of the profile named on the command line."""
-    profile = read_profile(sys.argv[1] if len(sys.argv) > 1 else "resnet20-digits")
+    profile = read_profile(sys.argv[1] if len(sys.argv) > 1 else "resnet20-cifar10")
     for case in CASES:
-        print(f"{case.title}\n  the paper: {case.paper}\n  {profile.backbone.name} on {profile.backbone.dataset}:")
+        network = f"{profile.backbone.name} on {profile.backbone.dataset}"
+        print(f"{case.number}. {case.title}\n  the paper: {case.paper}\n  {network}:")
         show(answer(case, profile))
         found = demonstrate(case, profile)
         if found is None:

@@ -1,0 +1,1 @@
+"""Evaluations from the literature, done again with Offramp."""

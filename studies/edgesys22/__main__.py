@@ -1,0 +1,122 @@
+"""EdgeSys'22's evaluation done again, with networks trained here.
+
+    python -m studies.edgesys22 --cifar10 cifar-10-batches-bin --catdog catdog64 --budget 3.5
+
+Trains, profiles, plans, and writes what comes out as tables and figures. What was interrupted goes on where it was.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from offramp.cli.progress import stage_bars, train_with_progress
+from offramp.errors import Fault, OfframpError, refuse
+from offramp.files import read_profile, write_profile
+from offramp.nn import machine, profiler, runs
+from offramp.nn.runs import Run
+from offramp.runtime import wire
+from studies.edgesys22 import document, prediction, results, schedule, training
+from studies.edgesys22.results import Results
+from studies.edgesys22.schedule import Schedule
+from studies.edgesys22.subjects import Subject, subjects
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do the study, or what is left of it."""
+    options = _options(arguments)
+    found = options.out / "results.json"
+    if not options.write_only:
+        refuse(_faults(options))
+        options.work.mkdir(parents=True, exist_ok=True)
+        options.out.mkdir(parents=True, exist_ok=True)
+        chosen = subjects(
+            cifar10=options.cifar10, catdog=options.catdog, inception=not options.without_inception, work=options.work
+        )
+        settled = schedule.settle(options.work / "schedule.json", chosen, options.budget)
+        ledger = training.Ledger(options.work / "spent.json", settled.processors)
+        trained = {each: _train(each, settled, ledger, options.work) for each in chosen}
+        for subject, run in trained.items():
+            _profile(subject, run, options)
+        results.write(_results(trained, settled, ledger, options.out), found)
+    document.write(results.read(found), options.out)
+    print(f"{options.out / 'README.md'}")
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(prog="python -m studies.edgesys22", description=__doc__.split("\n")[0])
+    parser.add_argument("--cifar10", type=Path, help="folder with CIFAR-10's binary batches")
+    parser.add_argument("--catdog", type=Path, help="folder with a folder per class; without it, no cats and dogs")
+    parser.add_argument("--budget", type=float, help="CPU hours that training may take; needed to begin with")
+    parser.add_argument("--without-inception", action="store_true", help="leave Inception V3 out, the slowest")
+    parser.add_argument("--repeats", type=int, default=800, help="of every time measured; of partitions a quarter")
+    parser.add_argument("--work", type=Path, default=Path("runs/edgesys22"), help="where networks are kept")
+    parser.add_argument("--out", type=Path, default=results.HERE, help="where the page, figures and profiles go")
+    parser.add_argument("--write-only", action="store_true", help="from the results there are; needs no data")
+    return parser.parse_args(arguments)
+
+
+def _faults(options: argparse.Namespace) -> Iterator[Fault]:
+    if options.cifar10 is None:
+        yield Fault("--cifar10", "is missing", "give the folder with CIFAR-10's binary batches, or --write-only")
+    if options.budget is not None and not options.budget > 0:
+        yield Fault("--budget", f"{options.budget:g} is no time to train in", "give CPU hours, e.g. 3.5")
+    if options.repeats < 4:
+        yield Fault("--repeats", f"{options.repeats} are too few", "give at least 4, better 800")
+
+
+def _train(subject: Subject, settled: Schedule, ledger: training.Ledger, work: Path) -> Run:
+    """All networks of a subject."""
+    epochs = settled.epochs[subject.key]
+    print(f"{subject.title}: {epochs}", file=sys.stderr)
+    train_with_progress(ledger.metered(subject.key, training.train(subject, settled, work / subject.key)))
+    run = runs.read(work / subject.key)
+    if epochs.final:
+        train_with_progress(ledger.metered("final models", training.train_finals(run, epochs.final)))
+    return run
+
+
+def _profile(subject: Subject, run: Run, options: argparse.Namespace) -> None:
+    """Measure a subject's full configuration, unless that was done, and put the profile where results go."""
+    kept = run.folder / "profile.json"
+    if not kept.exists():
+        with stage_bars() as report:
+            measured = profiler.profile_run(
+                run,
+                device=machine.short_name(machine.cpu_model()),
+                repeats=options.repeats,
+                partition_repeats=options.repeats // 4,
+                overhead_bits=wire.overhead_bits(),
+                report=lambda stage, done: report(f"{subject.key}: {stage}", done),
+            )
+        write_profile(measured, kept)
+    path = results.profile_path(options.out, subject.key)
+    path.parent.mkdir(exist_ok=True)
+    write_profile(read_profile(kept), path)
+
+
+def _results(trained: dict[Subject, Run], settled: Schedule, ledger: training.Ledger, out: Path) -> Results:
+    first, run = next(iter(trained.items()))
+    with stage_bars() as report:
+        trials = tuple(
+            prediction.trials(
+                run, read_profile(results.profile_path(out, first.key)), lambda done: report("figure 3", done)
+            )
+        )
+    return Results(
+        budget_h=settled.budget_h,
+        processors=settled.processors,
+        bf16=settled.bf16,
+        spent_s=ledger.read(),
+        trained={each.key: results.trained(run, each.title, settled.epochs[each.key]) for each, run in trained.items()},
+        trials=trials,
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OfframpError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,222 @@
+"""The study as a page: its tables, figures and prose, from the results and the profiles alone."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+
+from offramp import PricedPlan, Profile, read_profile
+from offramp.files.writing import replace_files
+from offramp.nn import partition_times
+from offramp.words import bits, percent, seconds
+from studies.edgesys22 import cases, figures, prediction, results
+from studies.edgesys22.results import Results
+
+_TEMPLATE = "README.md.j2"
+_FLOAT_BITS, _BYTE_BITS = 32, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A profile seen in another way, to tell where a difference to the paper comes from."""
+
+    name: str
+    profile: Profile
+
+
+def write(found: Results, folder: Path) -> None:
+    """Write README.md and its figures into `folder`, where the profiles are."""
+    profiles = {key: read_profile(results.profile_path(folder, key)) for key in found.trained}
+    pictures = folder / "figures"
+    pictures.mkdir(exist_ok=True)
+    first = profiles[results.SHIPPED]
+    figures.draw_branches(
+        [figures.BranchesPicture.of(profiles[key], each.title) for key, each in found.trained.items()],
+        pictures / "branches.png",
+    )
+    figures.draw_figure_3(found.trials, pictures / "figure-3.png")
+    for number, topology in ((4, "mobile"), (5, "iot")):
+        picture = figures.PlansPicture.of(first, topology, cases.CASES)
+        figures.draw_plans(picture, pictures / f"figure-{number}.png")
+    replace_files({folder / "README.md": text(found, profiles).encode()})
+
+
+def text(found: Results, profiles: Mapping[str, Profile]) -> str:
+    """The page as Markdown.
+
+    profiles: by subject, as `found.trained` has them.
+    """
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.globals["table"] = _table
+    first = profiles[results.SHIPPED]
+    agreements = {name: _agreements(found, name) for name in prediction.ESTIMATORS}
+    template = (Path(__file__).parent / _TEMPLATE).read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        found=found,
+        spent_h=sum(found.spent_s.values()) / 3600,
+        provenance=first.provenance,
+        date=datetime.datetime.fromisoformat(str(first.provenance["date"])).date().isoformat(),
+        training=_training(found, profiles),
+        branches=[(each.title, _branches(profiles[key])) for key, each in found.trained.items()],
+        exit_rates=[(each.title, _exit_rates(profiles[key])) for key, each in found.trained.items()],
+        figure_3=_figure_3(found),
+        agreements=agreements,
+        best=min(prediction.BEFORE, key=lambda name: agreements[name]["accuracy"]["mean_error"]),
+        before=prediction.BEFORE,
+        after=prediction.AFTER,
+        cases=_cases(variants(first)),
+        other_cases=_cases([Variant(each.title, profiles[key]) for key, each in found.trained.items()][1:]),
+        effects=_effects(first),
+        sums=[(each.title, _sums(profiles[key])) for key, each in found.trained.items()],
+    )
+
+
+def variants(profile: Profile) -> list[Variant]:
+    """The profile as measured; in PyTorch on one thread; and with images as 32-bit floats besides."""
+    slower = replace(profile, reference_device=f"{profile.reference_device}-torch-1thread")
+    floats = slower.backbone.input_bits // _BYTE_BITS * _FLOAT_BITS
+    larger = replace(slower, backbone=replace(slower.backbone, input_bits=floats))
+    return [
+        Variant("as measured", profile),
+        Variant("in PyTorch", slower),
+        Variant("in PyTorch, images as floats", larger),
+    ]
+
+
+def _training(found: Results, profiles: Mapping[str, Profile]) -> str:
+    rows = []
+    for key, each in found.trained.items():
+        profile = profiles[key]
+        samples, joint = profile.provenance["samples"], profile.provenance["training"]["joint"]  # type: ignore[index]
+        assert profile.exits is not None
+        assert profile.exits.joint_accuracy is not None
+        rows.append(
+            (
+                each.title,
+                " / ".join(f"{samples[name]:,}" for name in ("train", "validation", "test")),
+                f"{each.epochs.joint} / {each.epochs.separate}"
+                + (f" / {each.epochs.final}" if each.epochs.final else ""),
+                f"{joint['batch_size']}, {joint['learning_rate']:g}",
+                percent(profile.exits.joint_accuracy[-1]),
+                percent(each.test_accuracy[-1]),
+                percent(profile.exits.accuracy[-1]),
+            )
+        )
+    columns = ("", "images: train / validation / held out", "epochs: joint / alone / final", "batch, rate")
+    return _table((*columns, "last branch, validation", "held out", "trained alone, validation"), rows)
+
+
+def _branches(profile: Profile) -> str:
+    rates, device = profile.exits, profile.reference_device
+    assert rates is not None
+    assert rates.joint_accuracy is not None
+    engine, torch = profile.timings[str(device)], profile.timings[f"{device}-torch-1thread"]
+    assert engine.partition_s is not None
+    assert torch.partition_s is not None
+    rows = [
+        (
+            f"{i + 1} {block.name}",
+            bits(block.output_bits),
+            seconds(float(engine.partition_s[0, i])),
+            seconds(float(torch.partition_s[0, i])),
+            percent(rates.joint_accuracy[i]),
+            percent(rates.accuracy[i]),
+        )
+        for i, block in enumerate(profile.backbone.blocks)
+    ]
+    return _table(("block", "output", "1..i, ONNX Runtime", "1..i, PyTorch", "joint", "alone"), rows)
+
+
+def _exit_rates(profile: Profile) -> str:
+    rates = profile.exits
+    assert rates is not None
+    columns = ("T", *(str(i + 1) for i in range(len(profile.backbone.blocks))))
+    rows = [
+        (f"{threshold:.2f}", *(f"{100 * share:.1f}" for share in row))
+        for threshold, row in zip(rates.thresholds, rates.exit_rate, strict=True)
+    ]
+    return _table(columns, rows)
+
+
+def _agreements(found: Results, name: str) -> dict[str, dict[str, float]]:
+    return {
+        "accuracy": asdict(prediction.accuracy_agreement(found.trials, name, averaged=True)),
+        "each": asdict(prediction.accuracy_agreement(found.trials, name, averaged=False)),
+        "rates": asdict(prediction.exit_rate_agreement(found.trials, name, averaged=True)),
+    }
+
+
+def _figure_3(found: Results) -> str:
+    rows = []
+    for name in prediction.ESTIMATORS:
+        told = _agreements(found, name)
+        rows.append(
+            (
+                name,
+                *(f"{told['accuracy'][entry]:.2f}" for entry in ("slope",)),
+                f"{told['accuracy']['r2']:.3f}",
+                *(f"{told['accuracy'][entry]:.2f}" for entry in ("mean_error", "worst_error")),
+                f"{told['accuracy']['bias']:+.2f}",
+                *(f"{told['each'][entry]:.2f}" for entry in ("mean_error", "worst_error")),
+                *(f"{told['rates'][entry]:.2f}" for entry in ("mean_error", "worst_error")),
+            )
+        )
+    columns = ("accuracy by", "slope", "R²", "mean error", "worst", "bias")
+    return _table((*columns, "each T: mean", "each T: worst", "exit rates: mean", "worst"), rows)
+
+
+def _cases(seen: Sequence[Variant]) -> str:
+    rows = []
+    for case in cases.CASES:
+        cells = [_plans(cases.answer(case, variant.profile)) for variant in seen]
+        rows.append((f"{case.number}. {case.title}", case.paper, *cells))
+    return _table(("case", "the paper", *(variant.name for variant in seen)), rows, numeric=False)
+
+
+def _effects(profile: Profile) -> list[tuple[str, str, str]]:
+    """(case, under what change its effect is there, the plans)."""
+    found = []
+    for case in cases.CASES:
+        effect = cases.demonstrate(case, profile)
+        if effect is None:
+            found.append((case.number, "not there, whatever the speed of devices and links", ""))
+        elif (effect.devices, effect.links) == (1, 1):
+            found.append((case.number, "there, as measured", _plans(effect.plans)))
+        else:
+            change = f"there with slowdowns x {effect.devices:.3g} and bandwidths x {effect.links:.3g}"
+            found.append((case.number, change, _plans(effect.plans)))
+    return found
+
+
+def _plans(plans: tuple[PricedPlan, ...] | None) -> str:
+    if not plans:
+        return "no plan is fast enough"
+    return "<br>".join(
+        f"`{each.plan}` {seconds(each.estimate.latency_s)}, {percent(each.estimate.accuracy)}" for each in plans
+    )
+
+
+def _sums(profile: Profile) -> str:
+    """How wrong sums of blocks are for each partition that was measured as one."""
+    rows = []
+    for device, timing in profile.timings.items():
+        if timing.block_s is None or timing.branch_s is None or timing.partition_s is None:
+            continue
+        ends = partition_times.pairs(timing.blocks)
+        wholes = np.array([timing.partition_s[first - 1, last - 1] for first, last in ends])
+        wrong = partition_times.errors(partition_times.sums(timing.block_s, timing.branch_s, ends) - wholes, wholes)
+        rows.append(
+            (device, f"{len(ends)}", seconds(float(wholes.mean())), seconds(wrong.rmse_s), percent(wrong.error))
+        )
+    return _table(("device", "partitions", "mean time", "RMSE of sums", "mean error of sums"), rows)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: bool = True) -> str:
+    """Rows as a table of Markdown, every column but the first to the right if they are numbers."""
+    rules = ["---", *(["---:" if numeric else "---"] * (len(columns) - 1))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, rules, *rows))

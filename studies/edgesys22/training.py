@@ -1,0 +1,103 @@
+"""The study's networks trained: each kept as it goes, and the time that all took."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from offramp.core.checks import IntArray
+from offramp.nn import checkpoints, learning, runs
+from offramp.nn.network import MultiExitNetwork, build, selected
+from offramp.nn.runs import Run
+from studies.edgesys22.schedule import FINAL_MODELS, FROM_SCRATCH, Schedule
+from studies.edgesys22.subjects import SEED, Subject
+
+# Against the rate of the full configuration's training, whose weights are good already.
+_GENTLER = 0.1
+_MOST_PARTITIONS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Processor seconds spent, by what on, in a file that outlives an interrupted study."""
+
+    path: Path
+    processors: int
+
+    def read(self) -> dict[str, float]:
+        """What was spent so far."""
+        return json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
+
+    def metered(self, on: str, events: Iterable[learning.Event]) -> Iterator[learning.Event]:
+        """The events as they are; the time until each counts, on all processors, and is kept at every network's end."""
+        before = self.read()
+        began = time.perf_counter()
+        learned = False
+        try:
+            for event in events:
+                learned |= isinstance(event, learning.Learned)
+                if learned and isinstance(event, learning.Finished):
+                    self._write(before, on, began)
+                yield event
+        finally:
+            if learned:
+                self._write(before, on, began)
+
+    def _write(self, before: dict[str, float], on: str, began: float) -> None:
+        spent = before.get(on, 0.0) + self.processors * (time.perf_counter() - began)
+        self.path.write_text(json.dumps({**before, on: spent}, indent=2) + "\n", encoding="utf-8")
+
+
+def train(subject: Subject, schedule: Schedule, folder: Path) -> Iterator[learning.Event]:
+    """Train the subject's networks, with all branches and with each alone."""
+    epochs = schedule.epochs[subject.key]
+    setup = subject.setup(joint=epochs.joint, separate=epochs.separate, bf16=schedule.bf16)
+    return runs.train(folder, setup, learning.here())
+
+
+def train_finals(run: Run, epochs: int) -> Iterator[learning.Event]:
+    """Train a final model for each partitioning of figure 3: its branches alone.
+
+    From the full configuration's weights with a tenth of its rate, or, with epochs enough, from new weights.
+    """
+    full = run.network()
+    joint = run.setup.joint
+    if epochs >= FROM_SCRATCH:
+        recipe, weights = replace(joint, epochs=epochs), None
+    else:
+        recipe, weights = replace(joint, epochs=epochs, learning_rate=_GENTLER * joint.learning_rate), full
+    wanted = [
+        run.wanted(
+            _name(ends), recipe, ends=ends, weights=None if weights is None else selected(weights, ends).state_dict()
+        )
+        for ends in partitionings(len(full.blocks))
+    ]
+    return learning.train(wanted, run.dataset, learning.here())
+
+
+def final_model(run: Run, ends: Sequence[int]) -> MultiExitNetwork:
+    """The trained final model of a partitioning."""
+    kept = checkpoints.read(run.checkpoint(_name(ends)))
+    assert kept is not None
+    assert kept.finished
+    network = build(run.spec, run.dataset, ends=ends, seed=run.setup.seed)
+    network.load_state_dict(dict(kept.weights))
+    return network.eval()
+
+
+def partitionings(blocks: int) -> tuple[tuple[int, ...], ...]:
+    """The 28 random ones of figure 3: two to four partitions, cut anywhere, trimmed or not."""
+    rng = np.random.default_rng(SEED)
+    found: dict[tuple[int, ...], None] = {}
+    while len(found) < FINAL_MODELS:
+        parts = int(rng.integers(2, _MOST_PARTITIONS + 1))
+        ends: IntArray = np.sort(rng.choice(np.arange(1, blocks + 1), parts, replace=False))
+        found[tuple(ends.tolist())] = None
+    return tuple(found)
+
+
+def _name(ends: Sequence[int]) -> str:
+    return f"final-{'-'.join(map(str, ends))}"
