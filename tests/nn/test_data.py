@@ -123,6 +123,23 @@ def test_augmentation_follows_from_the_seed(tiny):
     assert sum(same) > 5
 
 
+@pytest.mark.parametrize(
+    ("count", "batch_size", "sizes"),
+    [(48, 16, [16, 16, 16]), (48, 23, [23, 23, 2]), (47, 23, [23, 24]), (48, 100, [48]), (1, 16, [1])],
+)
+def test_no_sample_is_left_alone(tiny, count, batch_size, sizes):
+    seen = data.batches(
+        torch.tensor(tiny.train.images[:count]),
+        torch.arange(count),
+        batch_size=batch_size,
+        augmentation=data.Augmentation(0, flip=False),
+        rng=np.random.default_rng(0),
+    )
+    places = [places for _, places in seen]
+    assert [len(each) for each in places] == sizes
+    assert sorted(torch.cat(places).tolist()) == [*range(count)]
+
+
 def test_the_statistics_are_those_of_the_pixels(tiny):
     assert tiny.mean == pytest.approx(tiny.train.images.mean(axis=(0, 2, 3)))
     assert tiny.deviation == pytest.approx(tiny.train.images.std(axis=(0, 2, 3)))

@@ -141,6 +141,8 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """All samples once, in random order, each moved and mirrored by chance; what comes in is black.
 
+    A sample that would be left alone goes with the batch before: normalization needs two to tell them apart.
+
     images: [S, C, H, W]; the batches are channels-last.
     labels: [S].
     """
@@ -154,7 +156,10 @@ def batches(
     if augmentation.flip:
         mirrored = torch.from_numpy(rng.random((len(labels), 1)) < 0.5).to(images.device)
         columns = torch.where(mirrored, columns.flip(1), columns)
-    for chosen in order.split(batch_size):
+    *fit, last = order.split(batch_size)
+    if fit and len(last) == 1:
+        last = torch.cat([fit.pop(), last])
+    for chosen in (*fit, last):
         moved = padded[chosen[:, None, None], :, rows[chosen][:, :, None], columns[chosen][:, None, :]]
         yield moved.permute(0, 3, 1, 2), labels[chosen]
 
