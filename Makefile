@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check benchmark clean
+.PHONY: demo test check benchmark study clean
 
 # Python compiles what it imports when it first does; compiling all of PyTorch beforehand would take longer.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
@@ -41,7 +41,13 @@ benchmark: .venv/development  ## How long planning takes, and what the alternati
 	$(BIN)/python benchmarks/alternatives.py
 	$(BIN)/python benchmarks/links.py
 	$(BIN)/python benchmarks/separate_training.py
+	$(BIN)/python benchmarks/profiling.py
 	$(BIN)/python benchmarks/explore.py
+
+# CIFAR10 is a folder with the binary batches, CATDOG one with pictures of cats and of dogs, a folder each.
+BUDGET ?= 3.5
+study: .venv/development  ## EdgeSys'22 done again: make study CIFAR10=cifar-10-batches-bin CATDOG=catdog64 BUDGET=3.5
+	$(BIN)/python -m studies.edgesys22 --cifar10 '$(CIFAR10)' $(if $(CATDOG),--catdog '$(CATDOG)') --budget $(BUDGET)
 
 clean:
 	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -50,7 +50,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--catdog", type=Path, help="folder with a folder per class; without it, no cats and dogs")
     parser.add_argument("--budget", type=float, help="CPU hours that training may take; needed to begin with")
     parser.add_argument("--without-inception", action="store_true", help="leave Inception V3 out, the slowest")
-    parser.add_argument("--repeats", type=int, default=800, help="of every time measured; of partitions a quarter")
+    parser.add_argument("--repeats", type=int, help="of every time measured; of partitions a quarter")
     parser.add_argument("--work", type=Path, default=Path("runs/edgesys22"), help="where networks are kept")
     parser.add_argument("--out", type=Path, default=results.HERE, help="where the page, figures and profiles go")
     parser.add_argument("--write-only", action="store_true", help="from the results there are; needs no data")
@@ -62,8 +62,8 @@ def _faults(options: argparse.Namespace) -> Iterator[Fault]:
         yield Fault("--cifar10", "is missing", "give the folder with CIFAR-10's binary batches, or --write-only")
     if options.budget is not None and not options.budget > 0:
         yield Fault("--budget", f"{options.budget:g} is no time to train in", "give CPU hours, e.g. 3.5")
-    if options.repeats < 4:
-        yield Fault("--repeats", f"{options.repeats} are too few", "give at least 4, better 800")
+    if options.repeats is not None and options.repeats < 4:
+        yield Fault("--repeats", f"{options.repeats} are too few", "give at least 4, or leave it out")
 
 
 def _train(subject: Subject, settled: Schedule, ledger: training.Ledger, work: Path) -> Run:
@@ -73,7 +73,7 @@ def _train(subject: Subject, settled: Schedule, ledger: training.Ledger, work: P
     train_with_progress(ledger.metered(subject.key, training.train(subject, settled, work / subject.key)))
     run = runs.read(work / subject.key)
     if epochs.final:
-        train_with_progress(ledger.metered("final models", training.train_finals(run, epochs.final)))
+        train_with_progress(ledger.metered("figure-3", training.train_finals(run, epochs.final)))
     return run
 
 
@@ -81,12 +81,13 @@ def _profile(subject: Subject, run: Run, options: argparse.Namespace) -> None:
     """Measure a subject's full configuration, unless that was done, and put the profile where results go."""
     kept = run.folder / "profile.json"
     if not kept.exists():
+        repeats = options.repeats or subject.repeats
         with stage_bars() as report:
             measured = profiler.profile_run(
                 run,
                 device=machine.short_name(machine.cpu_model()),
-                repeats=options.repeats,
-                partition_repeats=options.repeats // 4,
+                repeats=repeats,
+                partition_repeats=repeats // 4,
                 overhead_bits=wire.overhead_bits(),
                 report=lambda stage, done: report(f"{subject.key}: {stage}", done),
             )
@@ -98,11 +99,10 @@ def _profile(subject: Subject, run: Run, options: argparse.Namespace) -> None:
 
 def _results(trained: dict[Subject, Run], settled: Schedule, ledger: training.Ledger, out: Path) -> Results:
     first, run = next(iter(trained.items()))
+    profile = read_profile(results.profile_path(out, first.key))
     with stage_bars() as report:
-        trials = tuple(
-            prediction.trials(
-                run, read_profile(results.profile_path(out, first.key)), lambda done: report("figure 3", done)
-            )
+        trials = results.kept_trials(
+            run.folder / "trials.json", lambda: prediction.trials(run, profile, lambda done: report("figure 3", done))
         )
     return Results(
         budget_h=settled.budget_h,

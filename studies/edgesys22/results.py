@@ -1,5 +1,6 @@
 """What the study found, as a file from which its tables and figures are made without training anything."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class Results:
     trials: tuple[Trial, ...]
 
 
-_ADAPTER = TypeAdapter(Results)
+_RESULTS, _TRIALS = TypeAdapter(Results), TypeAdapter(tuple[Trial, ...])
 
 
 def trained(run: Run, title: str, epochs: Epochs) -> Trained:
@@ -60,19 +61,29 @@ def trained(run: Run, title: str, epochs: Epochs) -> Trained:
 
 def write(results: Results, path: Path) -> None:
     """Write the results, shares with five decimals: more than the samples can tell apart."""
-    document = _rounded(_ADAPTER.dump_python(results, mode="json"))
-    replace_files({path: json_text(document).encode()})
+    _write(_RESULTS.dump_python(results, mode="json"), path)
 
 
 def read(path: Path) -> Results:
     """The results at `path`."""
-    return _ADAPTER.validate_json(path.read_bytes())
+    return _RESULTS.validate_json(path.read_bytes())
+
+
+def kept_trials(path: Path, make: Callable[[], Iterable[Trial]]) -> tuple[Trial, ...]:
+    """The trials at `path`; where there are none, those that are made, and then kept."""
+    if not path.exists():
+        _write(_TRIALS.dump_python(tuple(make()), mode="json"), path)
+    return _TRIALS.validate_json(path.read_bytes())
 
 
 def profile_path(folder: Path, key: str) -> Path:
     """Where the profile of a subject is, for results in that folder."""
     shipped = folder == HERE and key == SHIPPED
     return (_PACKAGED if shipped else folder / "profiles") / f"{key}.json"
+
+
+def _write(document: object, path: Path) -> None:
+    replace_files({path: json_text(_rounded(document)).encode()})
 
 
 def _rounded(value: object) -> object:

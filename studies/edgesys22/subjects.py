@@ -40,6 +40,7 @@ class Subject:
     image_size: what images are resized to, square; None for as they are.
     learning_rate: the highest of the joint network's schedule, where all branches' losses add up, and of the others'.
     share: of the budget, beside the other subjects' shares.
+    repeats: how often each block is timed, and four times as often as each partition.
     """
 
     key: str
@@ -50,6 +51,7 @@ class Subject:
     batch_size: int
     learning_rate: float
     share: Share
+    repeats: int = 800
 
     def setup(self, *, joint: int, separate: int, bf16: bool) -> Setup:
         """The training run with so many epochs each."""
@@ -119,6 +121,7 @@ def _inceptionv3_cifar10(cifar10: Path, work: Path) -> Subject:
         batch_size=64,
         learning_rate=0.02,
         share=Share(joint=0.07, separate=0.16),
+        repeats=200,
     )
 
 

@@ -36,7 +36,7 @@ def test_what_is_done_is_not_done_again(study: Done) -> None:
 def test_the_budget_and_what_was_spent_are_recorded(study: Done) -> None:
     found = results.read(study.out / "results.json")
     assert found.budget_h == 1e-4
-    assert {*found.spent_s} == {SUBJECT, "final models"}
+    assert {*found.spent_s} == {SUBJECT, "figure-3"}
     assert all(seconds > 0 for seconds in found.spent_s.values())
     assert "Budget: 0.0001 CPU hours" in (study.out / "README.md").read_text()
 
