@@ -139,7 +139,7 @@ def draw_plans(picture: PlansPicture, path: Path) -> None:
     ax.set(xscale="log", xlabel="mean latency (ms)", ylabel="accuracy (%)", title=picture.title)
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     _finish(ax)
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2, frameon=False, fontsize=9)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2, labelspacing=0.9, frameon=False, fontsize=9)
     figure.savefig(path, dpi=110)
 
 
