@@ -26,8 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Do the study, or what is left of it."""
     options = _options(arguments)
     found = options.out / "results.json"
+    refuse(_faults(options, found))
     if not options.write_only:
-        refuse(_faults(options))
         options.work.mkdir(parents=True, exist_ok=True)
         options.out.mkdir(parents=True, exist_ok=True)
         chosen = subjects(
@@ -57,7 +57,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _faults(options: argparse.Namespace) -> Iterator[Fault]:
+def _faults(options: argparse.Namespace, found: Path) -> Iterator[Fault]:
+    for name in ("work", "out"):
+        if (path := getattr(options, name)).exists() and not path.is_dir():
+            yield Fault(f"--{name}", f"{path} is a file", "give a folder")
+    if options.write_only:
+        if not found.is_file():
+            yield Fault("--out", f"there is no {found}", "do the study first: leave --write-only out")
+        return
     if options.cifar10 is None:
         yield Fault("--cifar10", "is missing", "give the folder with CIFAR-10's binary batches, or --write-only")
     if options.budget is not None and not options.budget > 0:
@@ -120,3 +127,6 @@ if __name__ == "__main__":
     except OfframpError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept, the same command goes on", file=sys.stderr)
+        sys.exit(130)

@@ -14,6 +14,7 @@ from offramp.nn import partition_times
 from offramp.words import bits, percent, seconds
 from studies.edgesys22 import cases, figures, prediction, results
 from studies.edgesys22.results import Results
+from studies.edgesys22.schedule import FROM_SCRATCH
 
 _TEMPLATE = "README.md.j2"
 _FLOAT_BITS, _BYTE_BITS = 32, 8
@@ -66,6 +67,8 @@ def text(found: Results, profiles: Mapping[str, Profile]) -> str:
         spent_h=sum(found.spent_s.values()) / 3600,
         provenance=first.provenance,
         date=datetime.datetime.fromisoformat(str(first.provenance["date"])).date().isoformat(),
+        repeats=" or ".join(dict.fromkeys(str(each.provenance["partition_repeats"]) for each in profiles.values())),
+        fine_tuned=found.trained[results.SHIPPED].epochs.final < FROM_SCRATCH,
         training=_training(found, profiles),
         branches=[(each.title, _branches(profiles[key])) for key, each in found.trained.items()],
         exit_rates=[(each.title, _exit_rates(profiles[key])) for key, each in found.trained.items()],

@@ -27,9 +27,13 @@ class Done:
     first_go: dict[Path, int]
 
     @property
-    def command(self) -> list[str]:
+    def words(self) -> list[str]:
         places = ["--cifar10", str(self.cifar10), "--work", str(self.work), "--out", str(self.out)]
-        return [sys.executable, "-m", "studies.edgesys22", *places, "--without-inception", "--repeats", "4"]
+        return [*places, "--without-inception", "--repeats", "4"]
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "studies.edgesys22", *self.words]
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:

@@ -1,14 +1,17 @@
 """The study as its one command does it, and the page it writes."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from offramp.core.exits import DEFAULT_THRESHOLDS
+from offramp.errors import InputError
 from offramp.files import read_profile
 from offramp.nn import profiler, runs
 from studies.edgesys22 import document, prediction, results
+from studies.edgesys22.__main__ import main
 from studies.edgesys22.training import final_model, partitionings
 from tests.studies.conftest import SUBJECT, Done, run
 
@@ -41,10 +44,25 @@ def test_the_budget_and_what_was_spent_are_recorded(study: Done) -> None:
     assert "Budget: 0.0001 CPU hours" in (study.out / "README.md").read_text()
 
 
-def test_another_budget_is_refused(study: Done) -> None:
-    done = run([*study.command, "--budget", "2"])
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--budget", "2"], "was 0.0001 CPU hours when this study began"),
+        (["--budget", "-1"], "-1 is no time to train in"),
+        (["--repeats", "1"], "1 are too few"),
+        (["--work", __file__], "is a file"),
+        (["--out", "nowhere", "--write-only"], "there is no nowhere/results.json"),
+        (["--work", "{tmp}"], "give the CPU hours that training may take"),
+    ],
+)
+def test_bad_input_is_refused_in_a_sentence(study: Done, tmp_path: Path, words: list[str], problem: str) -> None:
+    with pytest.raises(InputError, match=re.escape(problem)):
+        main([*study.words, *(word.format(tmp=tmp_path) for word in words)])
+
+
+def test_a_refusal_is_exit_code_2(study: Done) -> None:
+    done = run([*study.command, "--budget", "0"])
     assert done.returncode == 2
-    assert "was 0.0001 CPU hours when this study began" in done.stderr
     assert "Traceback" not in done.stderr
 
 
