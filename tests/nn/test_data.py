@@ -15,6 +15,7 @@ from PIL import Image
 
 from offramp.errors import InputError, MissingExtraError
 from offramp.nn import catalog, data, datasets
+from offramp.nn.datasets.pictures import opened, stacked
 
 
 @pytest.fixture(scope="module")
@@ -349,6 +350,30 @@ def test_the_splits_that_a_folder_has_are_kept(tmp_path):
 def test_pictures_of_any_kind_become_red_green_blue(tmp_path, mode, suffix):
     write_pictures(tmp_path, {"a": 8, "b": 8}, mode=mode, suffix=suffix)
     assert datasets.dataset(str(tmp_path), seed=0).image_shape == (3, 4, 6)
+
+
+@pytest.mark.parametrize(("dtype", "suffix"), [("<u2", "png"), (">u2", "tiff"), ("<i4", "tiff")])
+def test_gray_of_16_bits_is_scaled_to_8(tmp_path, dtype, suffix):
+    ramp = np.arange(0, 65_536, 257).reshape(16, 16)
+    pictures = [(str(number), tmp_path / f"{number}.{suffix}") for number in range(2)]
+    for _, path in pictures:
+        Image.fromarray(ramp.astype(dtype)).save(path)
+    found = stacked(opened((name, str(path)) for name, path in pictures), count=2, size=None)
+    assert np.array_equal(found, np.broadcast_to(np.arange(256).reshape(16, 16), (2, 3, 16, 16)))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([[0, 65_536]], np.int32), r"dark\.tiff: has gray values from 0 to 65536; save it with 8 or 16 bits"),
+        (np.array([[-1, 0]], np.int32), r"dark\.tiff: has gray values from -1 to 0"),
+        (np.array([[0, 0.5]], np.float32), r"dark\.tiff: has gray values that are floating-point numbers; save it"),
+    ],
+)
+def test_gray_of_more_bits_is_refused(tmp_path, values, message):
+    Image.fromarray(values).save(tmp_path / "dark.tiff")
+    with pytest.raises(InputError, match=message):
+        stacked(opened([("dark.tiff", str(tmp_path / "dark.tiff"))]), count=1, size=None)
 
 
 def test_pictures_of_several_sizes_need_one_to_be_given(tmp_path):
