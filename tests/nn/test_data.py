@@ -146,6 +146,14 @@ def test_the_statistics_are_those_of_the_pixels(tiny):
     assert tiny.deviation == pytest.approx(tiny.train.images.std(axis=(0, 2, 3)))
 
 
+def test_a_channel_that_is_the_same_everywhere_can_be_divided_by_its_deviation():
+    images = np.random.default_rng(0).integers(0, 256, (40, 3, 5, 7)).astype(np.uint8)
+    images[:, 2] = 77
+    found = data.split("no blue", images, np.arange(40) % 2, seed=0)
+    assert found.mean[2] == 77
+    assert found.deviation == pytest.approx([*found.train.images[:, :2].std(axis=(0, 2, 3)), 1])
+
+
 # Splits.
 
 

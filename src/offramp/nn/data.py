@@ -88,10 +88,14 @@ class Dataset:
 
     @property
     def deviation(self) -> NDArray[np.float64]:
-        """[C] standard deviation of the training split's pixels, in 0..255."""
+        """[C] standard deviation of the training split's pixels, in 0..255.
+
+        1 for a channel that is the same everywhere, as blue may be: images are divided by it, and 0/0 is no number.
+        """
         counts = _pixel_counts(self.train.images)
         squares = (np.arange(256) - self.mean[:, None]) ** 2
-        return np.sqrt((counts * squares).sum(axis=1) / counts.sum(axis=1))
+        deviation = np.sqrt((counts * squares).sum(axis=1) / counts.sum(axis=1))
+        return np.where(deviation == 0, 1, deviation)
 
 
 def split(
