@@ -1,6 +1,7 @@
 import contextlib
 import importlib.util
 import io
+import os
 import sys
 import zipfile
 from itertools import chain
@@ -15,6 +16,7 @@ from PIL import Image
 
 from offramp.errors import InputError, MissingExtraError
 from offramp.nn import catalog, data, datasets
+from offramp.nn.datasets import archive, pictures
 from offramp.nn.datasets.pictures import opened, stacked
 
 
@@ -54,6 +56,13 @@ def test_enlarging_keeps_the_picture(digits):
     small = load_digits().images[digits.test.members] * 255 / 16
     back = digits.test.images[:, 0].reshape(-1, 8, 4, 8, 4).mean(axis=(2, 4))
     assert np.corrcoef(small.ravel(), back.ravel())[0, 1] > 0.97
+
+
+def test_digits_are_not_made_larger_than_memory():
+    with pytest.raises(
+        InputError, match=r"1797 pictures of 600x600 need 5\.2 GB; give a smaller --image-size; up to 4"
+    ):
+        datasets.dataset("digits", seed=0, size=600)
 
 
 def test_images_cannot_be_changed(digits):
@@ -301,6 +310,20 @@ def test_the_real_cats_and_dogs(unpack, tmp_path):
         assert np.array_equal(part.labels, [names[labels[order[member]]].lower() == "dog" for member in part.members])
 
 
+def test_cifar_images_are_not_made_larger_than_memory(tmp_path):
+    write_batches(tmp_path)
+    with pytest.raises(InputError, match=r"120 pictures of 99999x99999 need 3,599\.9 GB; give a smaller --image-size"):
+        datasets.dataset(str(tmp_path), seed=0, size=99_999)
+
+
+def test_cifar_batches_larger_than_memory_are_not_read(tmp_path):
+    write_batches(tmp_path)
+    # A file with a hole, which takes no room on the disk.
+    os.truncate(tmp_path / "data_batch_2.bin", 3073 << 21)
+    with pytest.raises(InputError, match=r"holds batches of 6\.4 GB, more than 4 GB; unpack"):
+        datasets.dataset(str(tmp_path), seed=0)
+
+
 # A folder per class.
 
 
@@ -391,7 +414,7 @@ def test_pictures_of_several_sizes_need_one_to_be_given(tmp_path):
         datasets.dataset(str(tmp_path), seed=0)
     found = datasets.dataset(str(tmp_path), seed=0, size=5)
     assert found.image_shape == (3, 5, 5)
-    with pytest.raises(InputError, match="17 pictures of 99999x99999 need 510 GB; give a smaller"):
+    with pytest.raises(InputError, match=r"17 pictures of 99999x99999 need 510\.0 GB; give a smaller"):
         datasets.dataset(str(tmp_path), seed=0, size=99_999)
 
 
@@ -496,6 +519,31 @@ def test_a_forged_header_is_refused_before_anything_is_allocated(tmp_path, shape
         archive.writestr("images.npy", forged(shape))
     with pytest.raises(InputError, match=message):
         datasets.dataset(str(path), seed=0)
+
+
+def test_the_images_of_an_npz_are_not_made_larger_than_memory(tmp_path):
+    path = saved(tmp_path / "some.npz", **arrays())
+    with pytest.raises(InputError, match=r"40 pictures of 9999x9999 need 12\.0 GB; give a smaller --image-size"):
+        datasets.dataset(path, seed=0, size=9999)
+
+
+def test_the_parts_of_an_npz_are_not_put_together_larger_than_memory(tmp_path, monkeypatch):
+    """Gray ones, which become three times as large: with a limit that an honest test can reach."""
+    parts = {f"{part}_{name}": values for part in ("train", "test") for name, values in arrays(shape=(5, 7)).items()}
+    path = saved(tmp_path / "some.npz", **parts)
+    monkeypatch.setattr(pictures, "MOST_BYTES", 80 * 5 * 7 * 3)
+    assert datasets.dataset(path, seed=0).image_shape == (3, 5, 7)
+    monkeypatch.setattr(pictures, "MOST_BYTES", 80 * 5 * 7 * 3 - 1)
+    with pytest.raises(InputError, match="80 pictures of 7x5 need"):
+        datasets.dataset(path, seed=0)
+    assert datasets.dataset(path, seed=0, size=4).image_shape == (3, 4, 4)
+
+
+def test_the_arrays_of_an_npz_are_counted_together(tmp_path, monkeypatch):
+    path = saved(tmp_path / "some.npz", **arrays())
+    monkeypatch.setattr(archive, "MOST_BYTES", 40 * 3 * 5 * 7 + 128)
+    with pytest.raises(InputError, match=r"some\.npz: holds arrays of 0\.0 GB; give at most"):
+        datasets.dataset(path, seed=0)
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,10 +14,21 @@ MOST_BYTES = 1 << 32
 _AT_ONCE = 1024
 
 
+def check_room(count: int, width: int, height: int, *, pixel_bytes: int = 3) -> None:
+    """Raises `InputError` where so many pictures would take more than 4 GB: to be asked before they are made."""
+    if (needed := count * width * height * pixel_bytes) > MOST_BYTES:
+        problem = f"{count} pictures of {_text((width, height))} need {needed / 1e9:,.1f} GB"
+        fail("pictures", problem, f"give a smaller --image-size; up to {MOST_BYTES >> 30} GB is taken")
+
+
 def resized(images: NDArray[np.uint8], size: int | None) -> NDArray[np.uint8]:
-    """[S, C, H, W] images as [S, C, size, size], bicubic and without aliasing; as they are where `size` is None."""
+    """[S, C, H, W] images as [S, C, size, size], bicubic and without aliasing; as they are where `size` is None.
+
+    Raises `InputError` before more than 4 GB would be taken.
+    """
     if size is None or images.shape[2:] == (size, size):
         return images
+    check_room(len(images), size, size, pixel_bytes=images.shape[1])
     result = np.empty((*images.shape[:2], size, size), np.uint8)
     for first in range(0, len(images), _AT_ONCE):
         few = torch.tensor(images[first : first + _AT_ONCE])
@@ -39,9 +50,7 @@ def stacked(pictures: Iterable[tuple[str, Image.Image]], *, count: int, size: in
             problem = f"is {_text(picture.size)}, the first picture is {_text(wanted)}"
             fail(name, problem, "give --image-size, which all are resized to")
         if found is None:
-            if (needed := count * 3 * wanted[0] * wanted[1]) > MOST_BYTES:
-                problem = f"{count} pictures of {_text(wanted)} need {needed / 1e9:.0f} GB"
-                fail("pictures", problem, f"give a smaller --image-size; up to {MOST_BYTES >> 30} GB is taken")
+            check_room(count, *wanted)
             found = np.empty((count, 3, wanted[1], wanted[0]), np.uint8)
         rgb = _red_green_blue(name, picture)
         found[i] = np.asarray(rgb if rgb.size == wanted else rgb.resize(wanted)).transpose(2, 0, 1)
