@@ -121,6 +121,13 @@ def split(
     class_names: by class; None for the classes' numbers.
     Raises `InputError` where a class has too few samples for that, or there is one class alone.
     """
+    # A name for each would be made below, and one label may say that there are billions.
+    if class_names is None and (largest := labels.max(initial=-1)) >= len(labels):
+        fail(
+            name,
+            f"has {len(labels)} samples and one of class {largest}",
+            "count the classes from 0, with none left out",
+        )
     names = tuple(map(str, range(labels.max(initial=-1) + 1)) if class_names is None else class_names)
     classes = len(names)
     members = np.arange(len(labels))
