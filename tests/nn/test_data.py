@@ -207,6 +207,16 @@ def test_labels_that_cannot_be_split_are_refused(labels, message):
         data.split("blank", np.zeros((len(labels), 1, 1, 1), np.uint8), np.array(labels, np.int64), seed=0)
 
 
+@pytest.mark.parametrize("seed", [-1, 1 << 32, 5_000_000_000])
+def test_a_seed_out_of_range_is_refused(seed):
+    with pytest.raises(InputError, match=rf"seed: {seed} is out of range; give one from 0 to 4294967295"):
+        data.split("blank", *blank(100), seed=seed)
+
+
+def test_the_largest_seed_draws():
+    assert len(data.split("blank", *blank(100), seed=(1 << 32) - 1).test) == 15
+
+
 # CIFAR-10.
 
 
