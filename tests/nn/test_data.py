@@ -387,7 +387,56 @@ def test_the_splits_that_a_folder_has_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mode", "suffix"), [("L", "png"), ("RGBA", "png"), ("P", "png"), ("1", "bmp"), ("RGB", "jpg")]
+    "names",
+    [
+        ("Train", "Val", "Test"),
+        ("TRAINING", "VALIDATION", "TESTING"),
+        ("training", "valid", "testing"),
+    ],
+)
+def test_splits_are_known_by_their_other_names(tmp_path, names):
+    for name, count in zip(names, (8, 3, 2), strict=True):
+        write_pictures(tmp_path / name, {"a": count, "b": count})
+    found = datasets.dataset(str(tmp_path), seed=0)
+    assert found.class_names == ("a", "b")
+    assert [len(part) for part in (found.train, found.validation, found.test)] == [16, 6, 4]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("train", "training"), "has train and training, which are the same split; leave one of them"),
+        (("train", "Val", "valid"), "has Val and valid, which are the same split"),
+        (("train", "test", "testing"), "has test and testing, which are the same split"),
+    ],
+)
+def test_two_folders_of_one_split_are_refused(tmp_path, names, message):
+    for name in names:
+        write_pictures(tmp_path / name, {"a": 8, "b": 8})
+    with pytest.raises(InputError, match=message):
+        datasets.dataset(str(tmp_path), seed=0)
+
+
+def test_of_a_moving_picture_the_first_is_taken(tmp_path):
+    path = tmp_path / "moving.gif"
+    first, second = (Image.new("RGB", (6, 4), color) for color in ((200, 0, 0), (0, 0, 200)))
+    first.save(path, save_all=True, append_images=[second])
+    found = stacked(opened([("moving.gif", str(path))]), count=1, size=None)
+    assert found[0, :, 0, 0].tolist() == [200, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [
+        ("L", "png"),
+        ("RGBA", "png"),
+        ("P", "png"),
+        ("1", "bmp"),
+        ("RGB", "jpg"),
+        ("RGB", "TIF"),
+        ("CMYK", "tiff"),
+        ("P", "gif"),
+    ],
 )
 def test_pictures_of_any_kind_become_red_green_blue(tmp_path, mode, suffix):
     write_pictures(tmp_path, {"a": 8, "b": 8}, mode=mode, suffix=suffix)
