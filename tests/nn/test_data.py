@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from offramp.errors import InputError, MissingExtraError
+from offramp.files.samples import read_samples
 from offramp.nn import catalog, data, datasets
 from offramp.nn.datasets import archive, pictures
 from offramp.nn.datasets.pictures import opened, stacked
@@ -692,3 +693,20 @@ def test_a_path_is_settled_and_a_name_stays(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert datasets.settled("pets") == str(tmp_path.resolve() / "pets")
     assert [datasets.settled(name) for name in ("digits", "hf:mnist")] == ["digits", "hf:mnist"]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".gif", ".bmp"])
+def test_what_is_sent_to_a_deployment_is_read_as_in_training(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / label).mkdir()
+        for number in range(4):
+            values = rng.integers(0, 1 << 16, (8, 8)).astype(np.uint16)
+            picture = Image.fromarray(values if suffix in (".png", ".tif") else (values >> 8).astype(np.uint8))
+            picture.save(tmp_path / label / f"{number}{suffix}")
+    found = datasets.dataset(str(tmp_path), seed=0)
+    names, sent, _ = read_samples(tmp_path, shape=(3, 8, 8), classes=2)
+    assert names[0] == f"cat/0{suffix}"
+    assert len(np.unique(sent)) > 100
+    for part in (found.train, found.validation, found.test):
+        assert np.array_equal(part.images, sent[part.members])

@@ -8,8 +8,8 @@ import numpy as np
 from offramp.errors import fail
 from offramp.nn.data import Augmentation, Dataset, split
 from offramp.nn.datasets.pictures import opened, stacked
+from offramp.pictures import SUFFIXES
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 # By what they hold, in the order in which their samples stand; names are compared in lower case.
 _SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 
@@ -66,10 +66,10 @@ def _parts(root: Path) -> list[Path]:
 def _classes(folder: Path) -> list[str]:
     names = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
     if len(names) < 2:
-        remedy = f"give a folder per class, with pictures that end with {', '.join(_SUFFIXES)}"
+        remedy = f"give a folder per class, with pictures that end with {', '.join(SUFFIXES)}"
         fail(str(folder), f"has {len(names)} folders of classes", remedy)
     return names
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)

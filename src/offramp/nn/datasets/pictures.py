@@ -9,6 +9,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from offramp.errors import fail
+from offramp.pictures import eight_bits
 
 MOST_BYTES = 1 << 32
 _AT_ONCE = 1024
@@ -52,7 +53,7 @@ def stacked(pictures: Iterable[tuple[str, Image.Image]], *, count: int, size: in
         if found is None:
             check_room(count, *wanted)
             found = np.empty((count, 3, wanted[1], wanted[0]), np.uint8)
-        rgb = _red_green_blue(name, picture)
+        rgb = eight_bits(name, picture).convert("RGB")
         found[i] = np.asarray(rgb if rgb.size == wanted else rgb.resize(wanted)).transpose(2, 0, 1)
     if found is None:
         fail("pictures", "there are none", "give at least a few of each class")
@@ -68,19 +69,6 @@ def opened(paths: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Image.Image]
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             fail(name, f"can't be read: {error}", "mend it, or take it out of the folder")
         yield name, picture
-
-
-def _red_green_blue(name: str, picture: Image.Image) -> Image.Image:
-    """The picture in 8 bits per color. Raises `InputError` where nothing tells which of its values is white."""
-    # Pillow clips what is above 255, which makes nearly all of a picture of 16 bits white.
-    if picture.mode.startswith("I"):
-        values = np.asarray(picture)
-        if values.min() < 0 or values.max() >= 1 << 16:
-            fail(name, f"has gray values from {values.min()} to {values.max()}", "save it with 8 or 16 bits")
-        picture = Image.fromarray((values / 257).round().astype(np.uint8))
-    elif picture.mode == "F":
-        fail(name, "has gray values that are floating-point numbers", "save it with 8 or 16 bits")
-    return picture.convert("RGB")
 
 
 def _text(size: tuple[int, ...]) -> str:
