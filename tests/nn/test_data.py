@@ -710,3 +710,9 @@ def test_what_is_sent_to_a_deployment_is_read_as_in_training(tmp_path, suffix):
     assert len(np.unique(sent)) > 100
     for part in (found.train, found.validation, found.test):
         assert np.array_equal(part.images, sent[part.members])
+
+
+def test_floating_point_grays_are_not_sent(tmp_path):
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match=r"a\.tif: has gray values that are floating-point numbers; save it"):
+        read_samples(tmp_path, shape=(3, 4, 4), classes=2)

@@ -46,11 +46,12 @@ def _from_folder(folder: Path, shape: tuple[int, ...], most: int | None) -> tupl
     for i, path in enumerate(paths):
         try:
             with Image.open(path) as image:
-                colors = eight_bits(str(path), image).convert("L" if channels == 1 else "RGB")
-                resized = colors.resize((width, height))
+                image.load()
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             fault = Fault(str(path), f"can't be read: {error}", "mend it, or take it out of the folder")
             raise InputError([fault]) from error
+        colors = eight_bits(str(path), image).convert("L" if channels == 1 else "RGB")
+        resized = colors.resize((width, height))
         found[i] = np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
     return [str(path.relative_to(folder)) for path in paths], found
 
