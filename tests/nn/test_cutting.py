@@ -226,6 +226,35 @@ def test_blocks_have_at_least_the_share_of_the_weights_asked_for():
     assert len(sizes) > 2
 
 
+class Encoding(nn.Module):
+    """A transformer of torch's own layers, which it computes at once where no gradients are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 16, 8, stride=8)
+        layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+        self.head = nn.Linear(16, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.encoder(self.patches(x).flatten(2).transpose(1, 2)).mean(dim=1))
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_attention_is_cut_though_torch_would_compute_it_at_once(trained):
+    torch.manual_seed(0)
+    model = Encoding().requires_grad_(trained)
+    line = cut(model, IMAGE)
+    assert torch.backends.mha.get_fastpath_enabled()
+    # The patches, and attention and perceptron of every layer; of what isn't trained, too.
+    assert len(line.blocks) == 1 + 3 * 2
+    parts = nn.Sequential(*line.blocks.values(), line.make_branch((16, 16))).eval()
+    x = torch.randn(5, *IMAGE)
+    whole = Encoding().requires_grad_(True)
+    whole.load_state_dict(model.state_dict())
+    assert torch.equal(parts(x), whole.eval()(x))
+
+
 class Skipping(nn.Module):
     """The first feature map is used until the end."""
 
