@@ -301,6 +301,24 @@ def test_what_cannot_be_cut_is_refused_with_the_operation_and_the_line(model, me
         cut(model(), IMAGE)
 
 
+class Squeezing(Skipping):
+    """The number of images is taken away where it is one: before the classifier, or within it."""
+
+    def __init__(self, *between: nn.Module) -> None:
+        super().__init__()
+        self.head = nn.Sequential(*between, nn.Linear(4, CLASSES))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.c(self.b(self.a(x))).mean(dim=(2, 3), keepdim=True)
+        return self.head(x.squeeze())
+
+
+@pytest.mark.parametrize("between", [[], [nn.Linear(4, 4), nn.ReLU()], [nn.Flatten(1)]])
+def test_what_cannot_take_a_single_image_is_refused(between):
+    with pytest.raises(InputError, match=r"`squeeze` at .*test_cutting.py:\d+ .*single image.*flatten\(1\)"):
+        cut(Squeezing(*between), IMAGE)
+
+
 class InPlace(nn.Module):
     """Tensors are changed where they lie, after others have them."""
 
