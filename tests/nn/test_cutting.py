@@ -319,6 +319,13 @@ def test_what_cannot_take_a_single_image_is_refused(between):
         cut(Squeezing(*between), IMAGE)
 
 
+def test_batch_normalization_that_would_not_learn_is_refused():
+    model = Plain(8)
+    model.blocks[1].norm = nn.BatchNorm2d(16, momentum=None)
+    with pytest.raises(InputError, match=r"never learn its statistics: blocks\.1\.norm; give it a momentum"):
+        cut(model, IMAGE)
+
+
 class InPlace(nn.Module):
     """Tensors are changed where they lie, after others have them."""
 

@@ -42,6 +42,7 @@ def cut(module: nn.Module, image_shape: Shape, *, min_work: float = MIN_WORK, mi
 
 
 def _cut(module: nn.Module, image_shape: Shape, *, min_work: float, min_size: float) -> Line:
+    _check_statistics(module)
     traced = trace(module, image_shape)
     places = _body(traced)
     if len(places) < 3:
@@ -70,6 +71,18 @@ def _operations_alone() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def _check_statistics(module: nn.Module) -> None:
+    """Refuse batch normalization that averages over all batches: how many there were isn't traced."""
+    names = [
+        name
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.track_running_stats and layer.momentum is None
+    ]
+    if names:
+        problem = f"batch normalization without momentum would never learn its statistics: {', '.join(names)}"
+        fail("backbone", problem, "give it a momentum, e.g. 0.1")
 
 
 def _body(traced: Trace) -> tuple[int, ...]:
