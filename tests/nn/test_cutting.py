@@ -301,6 +301,42 @@ def test_what_cannot_be_cut_is_refused_with_the_operation_and_the_line(model, me
         cut(model(), IMAGE)
 
 
+class Asserting(Skipping):
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.shape[1] == 1
+        return super().forward(x)
+
+
+class Unfinished(Skipping):
+    def forward(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Pairing(Skipping):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return super().forward(x + y)
+
+
+class Halved(Skipping):
+    def __init__(self) -> None:
+        super().__init__()
+        self.half()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Asserting, r"Asserting fails on images \[2, 3, 32, 32\] at .*test_cutting.py:\d+ \(`assert .*`\): Assertion"),
+        (Unfinished, r"Unfinished fails .* at .*test_cutting.py:\d+ \(`raise NotImpl.*`\): NotImplementedError; see"),
+        (Pairing, r"Pairing wants more than images: forward\(x, y\) at .*test_cutting.py:\d+; give y a default"),
+        (Halved, r"Halved fails .* at .*test_cutting.py:\d+ .*: RuntimeError: .*Half"),
+    ],
+)
+def test_what_does_not_work_as_it_is_is_refused_with_the_line(model, message):
+    with pytest.raises(InputError, match=message):
+        cut(model(), IMAGE)
+
+
 class Squeezing(Skipping):
     """The number of images is taken away where it is one: before the classifier, or within it."""
 
@@ -430,13 +466,24 @@ FACTORIES = """
 
     def nothing(num_classes):
         return num_classes
+
+    def failing(num_classes):
+        raise RuntimeError("no weights here")
+
+    def silent(num_classes):
+        assert num_classes == 0
+
+    def demanding(num_classes, depth):
+        return small(num_classes, (3, 8, 8))
 """
 
 
 @pytest.fixture
 def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module of the user's in the folder where the command is started."""
+    """Modules of the user's in the folder where the command is started."""
     (tmp_path / "factories_of_mine.py").write_text(textwrap.dedent(FACTORIES))
+    (tmp_path / "misspelled.py").write_text("import torch\n\ndef small(num_classes:\n    pass\n")
+    (tmp_path / "lacking.py").write_text("import torch\nimport nobody_has_this\n")
     monkeypatch.chdir(tmp_path)
 
 
@@ -462,6 +509,13 @@ def test_a_factory_is_named_on_the_command_line(tiny):
         ("factories_of_yours:small", "no module factories_of_yours"),
         ("factories_of_mine:", "package.module:factory"),
         ("factories_of_mine:small@work=1", "package.module:factory"),
+        ("factories_of_mine:small@work=1.2.3%", "package.module:factory"),
+        (".:small", "package.module:factory"),
+        ("factories_of_mine:failing", r"failing of .* at .*mine.py:\d+ \(`raise .*`\): RuntimeError: no weights here;"),
+        ("factories_of_mine:silent", r"silent of .* at .*mine.py:\d+ \(`assert num_classes == 0`\): AssertionError;"),
+        ("factories_of_mine:demanding", r"demanding of factories_of_mine makes no network: TypeError: .*'depth'"),
+        ("misspelled:small", r"misspelled can't be imported at .*misspelled.py:3 \(`def small.*`\): SyntaxError: "),
+        ("lacking:small", r"lacking can't be imported at .*lacking.py:2 \(`import .*`\): .* 'nobody_has_this'"),
     ],
 )
 def test_a_factory_that_does_not_make_a_network_is_refused(name, message):
