@@ -301,6 +301,14 @@ def test_what_cannot_be_cut_is_refused_with_the_operation_and_the_line(model, me
         cut(model(), IMAGE)
 
 
+def test_what_cannot_be_traced_is_not_shown(capfd):
+    for model in (Deciding, Counting):
+        with pytest.raises(InputError):
+            cut(model(), IMAGE)
+    found = capfd.readouterr()
+    assert (found.out, found.err) == ("", "")
+
+
 class Asserting(Skipping):
     def forward(self, x: Tensor) -> Tensor:
         assert x.shape[1] == 1

@@ -6,12 +6,14 @@ image classifiers of `transformers` that `torch.export` traced.
 
 import importlib
 import inspect
+import io
 import logging
 import os
 import re
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +105,26 @@ def logits_of(output: Any) -> Tensor:
     return found
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the tracer from showing all that it has traced when it fails: what is wrong is said in a sentence."""
+    logs = [logging.getLogger(name) for name in [*logging.root.manager.loggerDict] if f"{name}.".startswith("torch.")]
+    before = [(log, log.handlers, log.propagate) for log in logs]
+    for log in logs:  # torch gives some of them handlers of their own
+        log.handlers = [each for each in log.handlers if not isinstance(each, logging.StreamHandler)]
+        log.propagate = log.propagate and log.name != "torch"
+    # Without any handler, warnings are shown all the same.
+    logging.getLogger("torch").addHandler(logging.NullHandler())
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        for log, handlers, passed_on in before:
+            log.handlers, log.propagate = handlers, passed_on
+
+
 def _program(module: nn.Module, images: Tensor) -> ExportedProgram:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")  # of deprecated parts of torch that its own tracer uses
         batch = {0: torch.export.Dim.DYNAMIC}
         return torch.export.export(_Logits(module.eval()), (images,), dynamic_shapes=(batch,), strict=False)
