@@ -13,7 +13,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 OURS = {
     "errors": set(),
     "core": set(),
-    "files": {"core"},
+    "pictures": set(),
+    "files": {"core", "pictures"},
     "finding": {"core", "files"},
     "words": {"core", "finding"},
     "grid": {"core", "files"},
@@ -27,7 +28,7 @@ OURS = {
     "engine": {"core"},
     "bundle": {"core", "files"},
     "explore": {"core", "files", "finding", "fleet", "grid", "placement", "plot", "plot_results", "regimes", "words"},
-    "nn": {"core", "engine"},
+    "nn": {"core", "engine", "pictures"},
     "rehearsal": {"core", "engine"},
     "trials": {"core"},
     "building": {"bundle", "core", "engine", "nn", "rehearsal"},

@@ -166,6 +166,11 @@ def test_each_exit_model_says_what_it_lacks() -> None:
         exit_model(profile).leaving([1, 2, 3], [0.5, 0.4])
 
 
+def test_entropy_of_what_is_no_number_is_none() -> None:
+    # Not zero, which would be certainty.
+    assert np.isnan(normalized_entropy(np.array([np.nan, 0.5])))
+
+
 def test_normalized_entropy() -> None:
     assert normalized_entropy(np.full((2, 10), 0.1)) == pytest.approx([1.0, 1.0])
     assert normalized_entropy(np.eye(4)) == pytest.approx(np.zeros(4))

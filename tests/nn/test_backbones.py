@@ -113,6 +113,26 @@ def test_images_that_patches_do_not_fit_are_refused():
         catalog.backbone("vit-tiny").make((3, 30, 30), 10)
 
 
+# The least that the stem for ImageNet leaves something of, and one less; and Tiny ImageNet's 64.
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("alexnet", 64), ("alexnet", 66), ("alexnet", 67), ("inceptionv3", 64), ("inceptionv3", 74), ("inceptionv3", 75)],
+)
+def test_images_of_any_size_leave_something_for_the_last_block(name, side):
+    with torch.device("meta"):
+        x = torch.zeros(1, 3, side, side)
+        for block in catalog.backbone(name).make((3, side, side), 10).blocks.values():
+            x = output_of(block, x)
+    assert x.numel() > 0
+
+
+def test_images_too_small_for_a_backbone_are_refused():
+    images = np.zeros((40, 3, 8, 8), np.uint8)
+    tiny = data.split("tiny", images, np.arange(40) % 4, seed=0)
+    with pytest.raises(InputError, match=r"backbone: alexnet can't take images of 8x8: .*; give larger ones"):
+        build(catalog.backbone("alexnet"), tiny, seed=0)
+
+
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_gray_images_work(name):
     with torch.device("meta"):

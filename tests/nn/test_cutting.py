@@ -226,6 +226,35 @@ def test_blocks_have_at_least_the_share_of_the_weights_asked_for():
     assert len(sizes) > 2
 
 
+class Encoding(nn.Module):
+    """A transformer of torch's own layers, which it computes at once where no gradients are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 16, 8, stride=8)
+        layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+        self.head = nn.Linear(16, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.encoder(self.patches(x).flatten(2).transpose(1, 2)).mean(dim=1))
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_attention_is_cut_though_torch_would_compute_it_at_once(trained):
+    torch.manual_seed(0)
+    model = Encoding().requires_grad_(trained)
+    line = cut(model, IMAGE)
+    assert torch.backends.mha.get_fastpath_enabled()
+    # The patches, and attention and perceptron of every layer; of what isn't trained, too.
+    assert len(line.blocks) == 1 + 3 * 2
+    parts = nn.Sequential(*line.blocks.values(), line.make_branch((16, 16))).eval()
+    x = torch.randn(5, *IMAGE)
+    whole = Encoding().requires_grad_(True)
+    whole.load_state_dict(model.state_dict())
+    assert torch.equal(parts(x), whole.eval()(x))
+
+
 class Skipping(nn.Module):
     """The first feature map is used until the end."""
 
@@ -270,6 +299,75 @@ class Segmenting(Skipping):
 def test_what_cannot_be_cut_is_refused_with_the_operation_and_the_line(model, message):
     with pytest.raises(InputError, match=message):
         cut(model(), IMAGE)
+
+
+def test_what_cannot_be_traced_is_not_shown(capfd):
+    for model in (Deciding, Counting):
+        with pytest.raises(InputError):
+            cut(model(), IMAGE)
+    found = capfd.readouterr()
+    assert (found.out, found.err) == ("", "")
+
+
+class Asserting(Skipping):
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.shape[1] == 1
+        return super().forward(x)
+
+
+class Unfinished(Skipping):
+    def forward(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Pairing(Skipping):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return super().forward(x + y)
+
+
+class Halved(Skipping):
+    def __init__(self) -> None:
+        super().__init__()
+        self.half()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Asserting, r"Asserting fails on images \[2, 3, 32, 32\] at .*test_cutting.py:\d+ \(`assert .*`\): Assertion"),
+        (Unfinished, r"Unfinished fails .* at .*test_cutting.py:\d+ \(`raise NotImpl.*`\): NotImplementedError; see"),
+        (Pairing, r"Pairing wants more than images: forward\(x, y\) at .*test_cutting.py:\d+; give y a default"),
+        (Halved, r"Halved fails .* at .*test_cutting.py:\d+ .*: RuntimeError: .*Half"),
+    ],
+)
+def test_what_does_not_work_as_it_is_is_refused_with_the_line(model, message):
+    with pytest.raises(InputError, match=message):
+        cut(model(), IMAGE)
+
+
+class Squeezing(Skipping):
+    """The number of images is taken away where it is one: before the classifier, or within it."""
+
+    def __init__(self, *between: nn.Module) -> None:
+        super().__init__()
+        self.head = nn.Sequential(*between, nn.Linear(4, CLASSES))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.c(self.b(self.a(x))).mean(dim=(2, 3), keepdim=True)
+        return self.head(x.squeeze())
+
+
+@pytest.mark.parametrize("between", [[], [nn.Linear(4, 4), nn.ReLU()], [nn.Flatten(1)]])
+def test_what_cannot_take_a_single_image_is_refused(between):
+    with pytest.raises(InputError, match=r"`squeeze` at .*test_cutting.py:\d+ .*single image.*flatten\(1\)"):
+        cut(Squeezing(*between), IMAGE)
+
+
+def test_batch_normalization_that_would_not_learn_is_refused():
+    model = Plain(8)
+    model.blocks[1].norm = nn.BatchNorm2d(16, momentum=None)
+    with pytest.raises(InputError, match=r"never learn its statistics: blocks\.1\.norm; give it a momentum"):
+        cut(model, IMAGE)
 
 
 class InPlace(nn.Module):
@@ -376,13 +474,24 @@ FACTORIES = """
 
     def nothing(num_classes):
         return num_classes
+
+    def failing(num_classes):
+        raise RuntimeError("no weights here")
+
+    def silent(num_classes):
+        assert num_classes == 0
+
+    def demanding(num_classes, depth):
+        return small(num_classes, (3, 8, 8))
 """
 
 
 @pytest.fixture
 def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module of the user's in the folder where the command is started."""
+    """Modules of the user's in the folder where the command is started."""
     (tmp_path / "factories_of_mine.py").write_text(textwrap.dedent(FACTORIES))
+    (tmp_path / "misspelled.py").write_text("import torch\n\ndef small(num_classes:\n    pass\n")
+    (tmp_path / "lacking.py").write_text("import torch\nimport nobody_has_this\n")
     monkeypatch.chdir(tmp_path)
 
 
@@ -408,6 +517,13 @@ def test_a_factory_is_named_on_the_command_line(tiny):
         ("factories_of_yours:small", "no module factories_of_yours"),
         ("factories_of_mine:", "package.module:factory"),
         ("factories_of_mine:small@work=1", "package.module:factory"),
+        ("factories_of_mine:small@work=1.2.3%", "package.module:factory"),
+        (".:small", "package.module:factory"),
+        ("factories_of_mine:failing", r"failing of .* at .*mine.py:\d+ \(`raise .*`\): RuntimeError: no weights here;"),
+        ("factories_of_mine:silent", r"silent of .* at .*mine.py:\d+ \(`assert num_classes == 0`\): AssertionError;"),
+        ("factories_of_mine:demanding", r"demanding of factories_of_mine makes no network: TypeError: .*'depth'"),
+        ("misspelled:small", r"misspelled can't be imported at .*misspelled.py:3 \(`def small.*`\): SyntaxError: "),
+        ("lacking:small", r"lacking can't be imported at .*lacking.py:2 \(`import .*`\): .* 'nobody_has_this'"),
     ],
 )
 def test_a_factory_that_does_not_make_a_network_is_refused(name, message):

@@ -1,6 +1,7 @@
 import contextlib
 import importlib.util
 import io
+import os
 import sys
 import zipfile
 from itertools import chain
@@ -14,7 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from offramp.errors import InputError, MissingExtraError
+from offramp.files.samples import read_samples
 from offramp.nn import catalog, data, datasets
+from offramp.nn.datasets import archive, pictures
+from offramp.nn.datasets.pictures import opened, stacked
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,13 @@ def test_enlarging_keeps_the_picture(digits):
     small = load_digits().images[digits.test.members] * 255 / 16
     back = digits.test.images[:, 0].reshape(-1, 8, 4, 8, 4).mean(axis=(2, 4))
     assert np.corrcoef(small.ravel(), back.ravel())[0, 1] > 0.97
+
+
+def test_digits_are_not_made_larger_than_memory():
+    with pytest.raises(
+        InputError, match=r"1797 pictures of 600x600 need 5\.2 GB; give a smaller --image-size; up to 4"
+    ):
+        datasets.dataset("digits", seed=0, size=600)
 
 
 def test_images_cannot_be_changed(digits):
@@ -145,6 +156,14 @@ def test_the_statistics_are_those_of_the_pixels(tiny):
     assert tiny.deviation == pytest.approx(tiny.train.images.std(axis=(0, 2, 3)))
 
 
+def test_a_channel_that_is_the_same_everywhere_can_be_divided_by_its_deviation():
+    images = np.random.default_rng(0).integers(0, 256, (40, 3, 5, 7)).astype(np.uint8)
+    images[:, 2] = 77
+    found = data.split("no blue", images, np.arange(40) % 2, seed=0)
+    assert found.mean[2] == 77
+    assert found.deviation == pytest.approx([*found.train.images[:, :2].std(axis=(0, 2, 3)), 1])
+
+
 # Splits.
 
 
@@ -181,11 +200,22 @@ def test_every_class_is_in_every_split_however_few_there_are():
         ([-1] + [0, 1] * 9, "class -1, of 2; label every sample"),
         ([0] * 9 + [1] * 3, "has 3 samples of class 1 .*at least 4"),
         ([0] * 9 + [2] * 9, "has 0 samples of class 1"),
+        ([0] * 9 + [1 << 40] * 9, "has 18 samples and one of class 1099511627776; count the classes from 0"),
     ],
 )
 def test_labels_that_cannot_be_split_are_refused(labels, message):
     with pytest.raises(InputError, match=message):
         data.split("blank", np.zeros((len(labels), 1, 1, 1), np.uint8), np.array(labels, np.int64), seed=0)
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 32, 5_000_000_000])
+def test_a_seed_out_of_range_is_refused(seed):
+    with pytest.raises(InputError, match=rf"seed: {seed} is out of range; give one from 0 to 4294967295"):
+        data.split("blank", *blank(100), seed=seed)
+
+
+def test_the_largest_seed_draws():
+    assert len(data.split("blank", *blank(100), seed=(1 << 32) - 1).test) == 15
 
 
 # CIFAR-10.
@@ -292,6 +322,20 @@ def test_the_real_cats_and_dogs(unpack, tmp_path):
         assert np.array_equal(part.labels, [names[labels[order[member]]].lower() == "dog" for member in part.members])
 
 
+def test_cifar_images_are_not_made_larger_than_memory(tmp_path):
+    write_batches(tmp_path)
+    with pytest.raises(InputError, match=r"120 pictures of 99999x99999 need 3,599\.9 GB; give a smaller --image-size"):
+        datasets.dataset(str(tmp_path), seed=0, size=99_999)
+
+
+def test_cifar_batches_larger_than_memory_are_not_read(tmp_path):
+    write_batches(tmp_path)
+    # A file with a hole, which takes no room on the disk.
+    os.truncate(tmp_path / "data_batch_2.bin", 3073 << 21)
+    with pytest.raises(InputError, match=r"holds batches of 6\.4 GB, more than 4 GB; unpack"):
+        datasets.dataset(str(tmp_path), seed=0)
+
+
 # A folder per class.
 
 
@@ -344,11 +388,84 @@ def test_the_splits_that_a_folder_has_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mode", "suffix"), [("L", "png"), ("RGBA", "png"), ("P", "png"), ("1", "bmp"), ("RGB", "jpg")]
+    "names",
+    [
+        ("Train", "Val", "Test"),
+        ("TRAINING", "VALIDATION", "TESTING"),
+        ("training", "valid", "testing"),
+    ],
+)
+def test_splits_are_known_by_their_other_names(tmp_path, names):
+    for name, count in zip(names, (8, 3, 2), strict=True):
+        write_pictures(tmp_path / name, {"a": count, "b": count})
+    found = datasets.dataset(str(tmp_path), seed=0)
+    assert found.class_names == ("a", "b")
+    assert [len(part) for part in (found.train, found.validation, found.test)] == [16, 6, 4]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("train", "training"), "has train and training, which are the same split; leave one of them"),
+        (("train", "Val", "valid"), "has Val and valid, which are the same split"),
+        (("train", "test", "testing"), "has test and testing, which are the same split"),
+    ],
+)
+def test_two_folders_of_one_split_are_refused(tmp_path, names, message):
+    for name in names:
+        write_pictures(tmp_path / name, {"a": 8, "b": 8})
+    with pytest.raises(InputError, match=message):
+        datasets.dataset(str(tmp_path), seed=0)
+
+
+def test_of_a_moving_picture_the_first_is_taken(tmp_path):
+    path = tmp_path / "moving.gif"
+    first, second = (Image.new("RGB", (6, 4), color) for color in ((200, 0, 0), (0, 0, 200)))
+    first.save(path, save_all=True, append_images=[second])
+    found = stacked(opened([("moving.gif", str(path))]), count=1, size=None)
+    assert found[0, :, 0, 0].tolist() == [200, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [
+        ("L", "png"),
+        ("RGBA", "png"),
+        ("P", "png"),
+        ("1", "bmp"),
+        ("RGB", "jpg"),
+        ("RGB", "TIF"),
+        ("CMYK", "tiff"),
+        ("P", "gif"),
+    ],
 )
 def test_pictures_of_any_kind_become_red_green_blue(tmp_path, mode, suffix):
     write_pictures(tmp_path, {"a": 8, "b": 8}, mode=mode, suffix=suffix)
     assert datasets.dataset(str(tmp_path), seed=0).image_shape == (3, 4, 6)
+
+
+@pytest.mark.parametrize(("dtype", "suffix"), [("<u2", "png"), (">u2", "tiff"), ("<i4", "tiff")])
+def test_gray_of_16_bits_is_scaled_to_8(tmp_path, dtype, suffix):
+    ramp = np.arange(0, 65_536, 257).reshape(16, 16)
+    pictures = [(str(number), tmp_path / f"{number}.{suffix}") for number in range(2)]
+    for _, path in pictures:
+        Image.fromarray(ramp.astype(dtype)).save(path)
+    found = stacked(opened((name, str(path)) for name, path in pictures), count=2, size=None)
+    assert np.array_equal(found, np.broadcast_to(np.arange(256).reshape(16, 16), (2, 3, 16, 16)))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([[0, 65_536]], np.int32), r"dark\.tiff: has gray values from 0 to 65536; save it with 8 or 16 bits"),
+        (np.array([[-1, 0]], np.int32), r"dark\.tiff: has gray values from -1 to 0"),
+        (np.array([[0, 0.5]], np.float32), r"dark\.tiff: has gray values that are floating-point numbers; save it"),
+    ],
+)
+def test_gray_of_more_bits_is_refused(tmp_path, values, message):
+    Image.fromarray(values).save(tmp_path / "dark.tiff")
+    with pytest.raises(InputError, match=message):
+        stacked(opened([("dark.tiff", str(tmp_path / "dark.tiff"))]), count=1, size=None)
 
 
 def test_pictures_of_several_sizes_need_one_to_be_given(tmp_path):
@@ -358,7 +475,7 @@ def test_pictures_of_several_sizes_need_one_to_be_given(tmp_path):
         datasets.dataset(str(tmp_path), seed=0)
     found = datasets.dataset(str(tmp_path), seed=0, size=5)
     assert found.image_shape == (3, 5, 5)
-    with pytest.raises(InputError, match="17 pictures of 99999x99999 need 510 GB; give a smaller"):
+    with pytest.raises(InputError, match=r"17 pictures of 99999x99999 need 510\.0 GB; give a smaller"):
         datasets.dataset(str(tmp_path), seed=0, size=99_999)
 
 
@@ -465,6 +582,31 @@ def test_a_forged_header_is_refused_before_anything_is_allocated(tmp_path, shape
         datasets.dataset(str(path), seed=0)
 
 
+def test_the_images_of_an_npz_are_not_made_larger_than_memory(tmp_path):
+    path = saved(tmp_path / "some.npz", **arrays())
+    with pytest.raises(InputError, match=r"40 pictures of 9999x9999 need 12\.0 GB; give a smaller --image-size"):
+        datasets.dataset(path, seed=0, size=9999)
+
+
+def test_the_parts_of_an_npz_are_not_put_together_larger_than_memory(tmp_path, monkeypatch):
+    """Gray ones, which become three times as large: with a limit that an honest test can reach."""
+    parts = {f"{part}_{name}": values for part in ("train", "test") for name, values in arrays(shape=(5, 7)).items()}
+    path = saved(tmp_path / "some.npz", **parts)
+    monkeypatch.setattr(pictures, "MOST_BYTES", 80 * 5 * 7 * 3)
+    assert datasets.dataset(path, seed=0).image_shape == (3, 5, 7)
+    monkeypatch.setattr(pictures, "MOST_BYTES", 80 * 5 * 7 * 3 - 1)
+    with pytest.raises(InputError, match="80 pictures of 7x5 need"):
+        datasets.dataset(path, seed=0)
+    assert datasets.dataset(path, seed=0, size=4).image_shape == (3, 4, 4)
+
+
+def test_the_arrays_of_an_npz_are_counted_together(tmp_path, monkeypatch):
+    path = saved(tmp_path / "some.npz", **arrays())
+    monkeypatch.setattr(archive, "MOST_BYTES", 40 * 3 * 5 * 7 + 128)
+    with pytest.raises(InputError, match=r"some\.npz: holds arrays of 0\.0 GB; give at most"):
+        datasets.dataset(path, seed=0)
+
+
 @settings(max_examples=60, deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255), cut=st.booleans())
 def test_a_damaged_npz_is_read_or_refused(tmp_path_factory, place, value, cut):
@@ -551,3 +693,26 @@ def test_a_path_is_settled_and_a_name_stays(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert datasets.settled("pets") == str(tmp_path.resolve() / "pets")
     assert [datasets.settled(name) for name in ("digits", "hf:mnist")] == ["digits", "hf:mnist"]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".gif", ".bmp"])
+def test_what_is_sent_to_a_deployment_is_read_as_in_training(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / label).mkdir()
+        for number in range(4):
+            values = rng.integers(0, 1 << 16, (8, 8)).astype(np.uint16)
+            picture = Image.fromarray(values if suffix in (".png", ".tif") else (values >> 8).astype(np.uint8))
+            picture.save(tmp_path / label / f"{number}{suffix}")
+    found = datasets.dataset(str(tmp_path), seed=0)
+    names, sent, _ = read_samples(tmp_path, shape=(3, 8, 8), classes=2)
+    assert names[0] == f"cat/0{suffix}"
+    assert len(np.unique(sent)) > 100
+    for part in (found.train, found.validation, found.test):
+        assert np.array_equal(part.images, sent[part.members])
+
+
+def test_floating_point_grays_are_not_sent(tmp_path):
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match=r"a\.tif: has gray values that are floating-point numbers; save it"):
+        read_samples(tmp_path, shape=(3, 4, 4), classes=2)

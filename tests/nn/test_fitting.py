@@ -49,6 +49,26 @@ def test_going_on_after_an_epoch_gives_the_weights_of_one_go(tiny):
     assert same(later, fitted(tiny))
 
 
+def test_frozen_weights_stay_and_the_others_learn(tiny):
+    network = build(resnet(8), tiny, seed=0)
+    frozen = network.blocks[1].conv1.weight.requires_grad_(False)
+    before = frozen.clone()
+    events = [event for event in fit(network, tiny.train, RECIPE, seed=5) if isinstance(event, EpochEnd)]
+    assert torch.equal(frozen, before)
+    names = {name for name, weight in network.named_parameters() if weight.requires_grad}
+    assert {*events[-1].momentum} == names
+    later = build(resnet(8), tiny, seed=0)
+    later.blocks[1].conv1.weight.requires_grad_(False)
+    assert [event.epoch for event in fit(later, tiny.train, RECIPE, seed=5, start=events[-2])][-1] == 3
+
+
+def test_a_loss_that_is_no_number_ends_training_in_a_sentence(tiny):
+    with pytest.raises(
+        InputError, match=r"learning rate: 1e\+09 makes the loss (nan|inf) in epoch \d; give a lower one"
+    ):
+        fitted(tiny, replace(RECIPE, learning_rate=1e9))
+
+
 def test_training_sees_the_training_split_alone(tiny):
     # A label that doesn't exist would stop the loss; other images would change the weights.
     poison = Split(255 - tiny.validation.images, np.full(len(tiny.validation), 99), tiny.validation.members)

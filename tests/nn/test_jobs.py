@@ -77,6 +77,15 @@ def test_a_failure_names_its_job_and_the_others_are_done():
     assert by_job(seen) == {"bad": ["so far"], **{f"good-{number}": [1, 2] for number in range(3)}}
 
 
+@pytest.mark.parametrize("options", [{}, {"wide": True}])
+def test_one_worker_does_the_others_too(options):
+    jobs = [job("bad", tasks.stumble, **options), *(job(f"good-{n}", partial(tasks.count, 1, 2)) for n in range(2))]
+    seen = []
+    with pytest.raises(JobsError, match=r"^bad failed: ValueError at .*tasks\.py:\d+: no such luck\nWhat was done"):
+        seen.extend(Local(1, tasks.settle)(jobs, 0))
+    assert by_job(seen) == {"bad": ["so far"], **{f"good-{n}": [1, 2] for n in range(2)}}
+
+
 def test_a_lost_job_goes_on_in_a_new_process(tmp_path):
     counting = tasks.Counting(6, dies_after=4, mark=tmp_path / "died")
     seen = []

@@ -8,6 +8,7 @@ import torch
 from offramp.errors import InputError
 from offramp.nn import checkpoints, runs
 from offramp.nn.learning import Finished, Learned, Started
+from offramp.nn.network import selected
 from offramp.nn.train import Recipe, accuracy
 
 
@@ -61,9 +62,9 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(setup,
 
 def test_separate_networks_may_be_added_later(setup, run, tmp_path):
     short = replace(setup, separate=None)
-    runs.begin(tmp_path, short)
-    assert runs.begin(tmp_path, setup).setup == setup
-    assert runs.begin(tmp_path, short).setup.separate == setup.separate
+    runs.begin(tmp_path, short, {})
+    assert runs.begin(tmp_path, setup, {}).setup == setup
+    assert runs.begin(tmp_path, short, {}).setup.separate == setup.separate
     assert runs.read(tmp_path).separate_accuracy() is None
 
 
@@ -71,8 +72,46 @@ def test_separate_networks_may_be_added_later(setup, run, tmp_path):
     "change", [{"seed": 4}, {"backbone": "resnet20"}, {"joint": Recipe(epochs=9)}, {"separate": Recipe(epochs=9)}]
 )
 def test_a_folder_of_another_setup_is_refused(run, setup, change):
-    with pytest.raises(InputError, match=f"{next(iter(change))}: was .*use the same options, or another folder"):
+    [(name, value)] = change.items()
+    place = rf"{name}\.epochs: was 1, now 9" if isinstance(value, Recipe) else f"{name}: was "
+    with pytest.raises(InputError, match=f"{place}.*use the same options, or another folder"):
         take(runs.train(run.folder, replace(setup, **change)))
+
+
+def test_other_data_behind_the_same_name_are_refused(setup, tiny, tmp_path):
+    def write(labels):
+        parts = {"train_": tiny.train, "val_": tiny.validation, "test_": tiny.test}
+        arrays = {f"{name}images": part.images for name, part in parts.items()}
+        arrays |= {
+            f"{name}labels": part.labels if labels is None else labels[: len(part)] for name, part in parts.items()
+        }
+        np.savez(tmp_path / "data.npz", **arrays)
+
+    write(None)
+    small = replace(setup, dataset=str(tmp_path / "data.npz"), joint=Recipe(epochs=1), separate=None)
+    take(runs.train(tmp_path / "run", small))
+    take(runs.train(tmp_path / "run", small))
+    runs.read(tmp_path / "run").network()
+    write(np.arange(80) % 4)
+    for again in (lambda: take(runs.train(tmp_path / "run", small)), lambda: runs.read(tmp_path / "run").network()):
+        with pytest.raises(InputError, match="data: is not what it was when this run began; train into another folder"):
+            again()
+
+
+def test_another_network_behind_the_same_name_is_refused(setup, run):
+    network = run.network()
+    dataset = run.dataset
+    smaller = selected(network, (1, 2))
+    assert runs.made_of(dataset, network) == runs.made_of(dataset, run.network()) == run.made_of
+    with pytest.raises(InputError, match="network: is not what it was when this run began"):
+        runs.begin(run.folder, setup, runs.made_of(dataset, smaller))
+
+
+@pytest.mark.parametrize("place", ["run.txt", "run.txt/inside"])
+def test_a_folder_that_cannot_be_made_is_refused(setup, tmp_path, place):
+    (tmp_path / "run.txt").touch()
+    with pytest.raises(InputError, match=r"can't be written: .*give a folder"):
+        runs.begin(tmp_path / place, setup, {})
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

@@ -54,6 +54,11 @@ def test_train_shows_a_table(run):
     assert "offramp profile" in shown
 
 
+def test_the_precision_of_a_run_stays(run):
+    with pytest.raises(InputError, match="began in another than bf16; leave it out"):
+        call("train", *OPTIONS, "--precision", "bf16", "--out", run.folder)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -67,6 +72,7 @@ def test_train_shows_a_table(run):
         (("profile", "x", "--into", "profile.json"), "give both"),
         (("profile", "x", "--repeats", "1"), "at least 4"),
         (("profile", "x", "--out", "y/profile.json"), "there is no folder y"),
+        (("profile", "x", "--out", "."), "is a folder; name a file"),
     ],
 )
 def test_bad_options_are_refused_with_a_remedy_and_leave_nothing(words, message, tmp_path, monkeypatch):

@@ -97,6 +97,10 @@ def train(
         joint=Recipe(epochs=epochs, **learning_how),
         separate=Recipe(epochs=separate_epochs, **learning_how) if separate else None,
     )
+    if precision != "auto" and (out / "run.json").exists() and runs.read(out).setup.bf16 != setup.bf16:
+        fail(
+            "--precision", f"the run in {out} began in another than {precision}", "leave it out, or give another folder"
+        )
     began = time.perf_counter()
     accuracy = train_with_progress(runs.train(out, setup, OnRay(ray) if ray else learning.here(workers)))
     seconds = time.perf_counter() - began
@@ -149,6 +153,8 @@ def profile(
     path = out if into is None else into
     if not path.parent.is_dir():
         fail("--out", f"there is no folder {path.parent}", "make it first")
+    if path.is_dir():
+        fail("--out", f"{path} is a folder", f"name a file, e.g. {path / 'profile.json'}")
     found = runs.read(run)
     name = machine.short_name(machine.cpu_model()) if device is None else device
     options: dict[str, Any] = {

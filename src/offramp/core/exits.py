@@ -263,11 +263,11 @@ def normalized_entropy(probabilities: FloatArray) -> FloatArray:
     """Entropy of class probabilities over the logarithm of the number of classes.
 
     probabilities: [..., C], rows sum to one, C >= 2.
-    Returns [...] in [0, 1], where 1 is a uniform guess (EdgeSys'22, section 2.1; Teerapittayanon et al.,
+    Returns [...] in [0, 1], NaN for NaN, where 1 is a uniform guess (EdgeSys'22, section 2.1; Teerapittayanon et al.,
     BranchyNet, ICPR 2016).
     """
     classes = probabilities.shape[-1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(probabilities > 0, probabilities * np.log(probabilities), 0.0)
+        terms = np.where(probabilities == 0, 0.0, probabilities * np.log(probabilities))
     entropy: FloatArray = np.clip(-terms.sum(axis=-1) / math.log(classes), 0.0, 1.0)
     return entropy

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from offramp.errors import Fault, InputError, fail
 from offramp.files.sources import locate
+from offramp.pictures import SUFFIXES, eight_bits
 
 _MOST_BYTES = 1 << 32
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 def read_samples(
@@ -39,17 +39,19 @@ def _from_folder(folder: Path, shape: tuple[int, ...], most: int | None) -> tupl
     channels, height, width = shape
     if channels not in (1, 3):
         fail("samples", f"the network takes {channels} channels", "give an npz of arrays instead of images")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)[:most]
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)[:most]
     if not paths:
-        fail(str(folder), "holds no images", f"give files that end with {', '.join(_SUFFIXES)}")
+        fail(str(folder), "holds no images", f"give files that end with {', '.join(SUFFIXES)}")
     found = np.empty((len(paths), *shape), np.uint8)
     for i, path in enumerate(paths):
         try:
             with Image.open(path) as image:
-                resized = image.convert("L" if channels == 1 else "RGB").resize((width, height))
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+                image.load()
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             fault = Fault(str(path), f"can't be read: {error}", "mend it, or take it out of the folder")
             raise InputError([fault]) from error
+        colors = eight_bits(str(path), image).convert("L" if channels == 1 else "RGB")
+        resized = colors.resize((width, height))
         found[i] = np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
     return [str(path.relative_to(folder)) for path in paths], found
 

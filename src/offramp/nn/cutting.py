@@ -4,6 +4,7 @@ import copy
 import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -36,6 +37,12 @@ def cut(module: nn.Module, image_shape: Shape, *, min_work: float = MIN_WORK, mi
     an output of that shape, or would have more than twice the weights, it is pooling and a linear layer.
     Raises `InputError` where the module can't be traced or has no cut, with the operation and the line.
     """
+    with _operations_alone():
+        return _cut(module, image_shape, min_work=min_work, min_size=min_size)
+
+
+def _cut(module: nn.Module, image_shape: Shape, *, min_work: float, min_size: float) -> Line:
+    _check_statistics(module)
     traced = trace(module, image_shape)
     places = _body(traced)
     if len(places) < 3:
@@ -50,6 +57,32 @@ def cut(module: nn.Module, image_shape: Shape, *, min_work: float = MIN_WORK, mi
     classes = traced.shape(len(traced.nodes) - 1)[0]
     branch = functools.partial(_branch, classifier, like=traced.shape(ends[-1]), classes=classes)
     return Line(dict(zip(names, parts, strict=True)), branch)
+
+
+@contextmanager
+def _operations_alone() -> Iterator[None]:
+    """Let torch not compute attention as one fused operation where no gradients are asked for.
+
+    It isn't what is trained, it hides the operations that are cut, and its numbers are rounded differently.
+    """
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def _check_statistics(module: nn.Module) -> None:
+    """Refuse batch normalization that averages over all batches: how many there were isn't traced."""
+    names = [
+        name
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.track_running_stats and layer.momentum is None
+    ]
+    if names:
+        problem = f"batch normalization without momentum would never learn its statistics: {', '.join(names)}"
+        fail("backbone", problem, "give it a momentum, e.g. 0.1")
 
 
 def _body(traced: Trace) -> tuple[int, ...]:

@@ -20,6 +20,8 @@ MOST_VALIDATION = 5000
 # Fewer of a class could not be in all three splits.
 _FEWEST_PER_CLASS = 4
 _IMAGES_AT_ONCE = 1024
+# scikit-learn draws with numpy's older generator, whose seeds have 32 bits.
+_SEEDS = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,14 @@ class Dataset:
 
     @property
     def deviation(self) -> NDArray[np.float64]:
-        """[C] standard deviation of the training split's pixels, in 0..255."""
+        """[C] standard deviation of the training split's pixels, in 0..255.
+
+        1 for a channel that is the same everywhere, as blue may be: images are divided by it, and 0/0 is no number.
+        """
         counts = _pixel_counts(self.train.images)
         squares = (np.arange(256) - self.mean[:, None]) ** 2
-        return np.sqrt((counts * squares).sum(axis=1) / counts.sum(axis=1))
+        deviation = np.sqrt((counts * squares).sum(axis=1) / counts.sum(axis=1))
+        return np.where(deviation == 0, 1, deviation)
 
 
 def split(
@@ -115,8 +121,16 @@ def split(
         test, and 25 % of them, but at most 5,000, for validation.
     augmentation: None for a shift of an eighth of the height and no mirroring.
     class_names: by class; None for the classes' numbers.
-    Raises `InputError` where a class has too few samples for that, or there is one class alone.
+    Raises `InputError` where a class has too few samples for that, there is one class alone, or the seed is none of
+    32 bits and something is drawn.
     """
+    # A name for each would be made below, and one label may say that there are billions.
+    if class_names is None and (largest := labels.max(initial=-1)) >= len(labels):
+        fail(
+            name,
+            f"has {len(labels)} samples and one of class {largest}",
+            "count the classes from 0, with none left out",
+        )
     names = tuple(map(str, range(labels.max(initial=-1) + 1)) if class_names is None else class_names)
     classes = len(names)
     members = np.arange(len(labels))
@@ -178,7 +192,12 @@ def _check_classes(name: str, labels: NDArray[np.int64], names: Sequence[str]) -
 def _draw(
     members: NDArray[np.int64], labels: NDArray[np.int64], count: int, classes: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The others, and `count` members (or one per class, if that is more), every class in equal shares."""
+    """The others, and `count` members (or one per class, if that is more), every class in equal shares.
+
+    Raises `InputError` for a seed that scikit-learn does not take.
+    """
+    if not 0 <= seed < _SEEDS:
+        fail("seed", f"{seed} is out of range", f"give one from 0 to {_SEEDS - 1}")
     # Importing it takes longer than importing PyTorch, and processes that are handed a data set need it not.
     from sklearn.model_selection import train_test_split
 

@@ -83,14 +83,25 @@ class Local:
 
     def __call__(self, jobs: Sequence[Job], shared: Any) -> Iterator[tuple[str, Any]]:
         """Yield the events of `jobs` as they come."""
-        yield from in_turn([job for job in jobs if job.wide], shared)
-        narrow = [job for job in jobs if not job.wide]
-        if min(len(narrow), self.workers) < 2:
-            yield from in_turn(narrow, shared)
-            return
+        failures: list[Failure] = []
+        wide, narrow = ([job for job in jobs if job.wide is kind] for kind in (True, False))
+        alone = min(len(narrow), self.workers) < 2
+        for job in [*wide, *narrow] if alone else wide:
+            try:
+                yield from in_turn([job], shared)
+            except Exception as error:
+                failures.append(Failure(job.name, problem_of(error)))
+        if not alone:
+            yield from self._side_by_side(narrow, shared, failures)
+        if failures:
+            order = [job.name for job in jobs]
+            raise JobsError(sorted(failures, key=lambda failure: order.index(failure.job)))
+
+    def _side_by_side(self, narrow: Sequence[Job], shared: Any, failures: list[Failure]) -> Iterator[tuple[str, Any]]:
+        """Run jobs in processes; those that failed are added to `failures`."""
         payload = pickle.dumps((self.settle, shared), pickle.HIGHEST_PROTOCOL)
         idle = [_Worker.start(number, payload) for number in range(min(len(narrow), self.workers))]
-        waiting, tries, failures = deque(narrow), Counter[str](), []
+        waiting, tries = deque(narrow), Counter[str]()
         busy: dict[Connection, tuple[_Worker, Job]] = {}
         try:
             while waiting or busy:
@@ -111,7 +122,8 @@ class Local:
                             idle.append(worker)
                         case _Lost(how) if tries[job.name] < MOST_TRIES:
                             waiting.appendleft(job)
-                            idle.append(_Worker.start(worker.number, payload))
+                            # Last in turn: what ended it may be its place and not the job.
+                            idle.insert(0, _Worker.start(worker.number, payload))
                         case _Lost(how):
                             failures.append(Failure(job.name, f"its process {how}, {MOST_TRIES} times"))
                             idle.append(_Worker.start(worker.number, payload))
@@ -119,9 +131,6 @@ class Local:
         finally:
             for worker in [*idle, *(worker for worker, _ in busy.values())]:
                 worker.stop()
-        if failures:
-            order = [job.name for job in jobs]
-            raise JobsError(sorted(failures, key=lambda failure: order.index(failure.job)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,6 @@ def _checkpoint(
 def _settle(number: int) -> None:
     """Give this process, one of several, its share of the machine."""
     if torch.cuda.is_available():
-        torch.cuda.set_device(number)
+        torch.cuda.set_device(number % torch.cuda.device_count())
     else:
         torch.set_num_threads(1)

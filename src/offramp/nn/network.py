@@ -8,6 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from offramp.errors import fail
 from offramp.nn.data import Dataset
 
 Shape: TypeAlias = tuple[int, ...]
@@ -111,7 +112,18 @@ def build(spec: Spec, dataset: Dataset, *, ends: Iterable[int] | None = None, se
 
     ends: 1-based; None for the full configuration, a branch after every block.
     seed: of the first weights; torch's own random state is left as it was.
+    Raises `InputError` for images that are too small.
     """
+    try:
+        return _built(spec, dataset, ends, seed)
+    except RuntimeError as error:
+        # What torch says where a layer gets nothing to look at.
+        size = "x".join(map(str, dataset.image_shape[1:]))
+        problem = f"{spec.name} can't take images of {size}: {str(error).splitlines()[0]}"
+        fail("backbone", problem, "give larger ones, --image-size")
+
+
+def _built(spec: Spec, dataset: Dataset, ends: Iterable[int] | None, seed: int) -> MultiExitNetwork:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         line = spec.make(dataset.image_shape, dataset.classes)

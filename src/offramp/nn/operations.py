@@ -4,11 +4,16 @@ Not by `torch.fx.symbolic_trace`, which gives up where a network asks a tensor f
 image classifiers of `transformers` that `torch.export` traced.
 """
 
+import importlib
+import inspect
+import io
 import logging
+import os
 import re
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +24,27 @@ from torch.export import ExportedProgram
 from offramp.errors import InputError, fail
 from offramp.nn.network import Shape
 
-_TORCH = str(Path(torch.__file__).parent)
+_TORCH = f"{Path(torch.__file__).parent}{os.sep}"  # not torchvision
+_OURS = f"{Path(__file__).parents[1]}{os.sep}"
+# Python's own: what imports modules, and what was made of a string.
+_OTHERS = (
+    _TORCH,
+    _OURS,
+    str(Path(logging.__file__).parent),
+    str(Path(importlib.__file__).parent),
+    "<frozen",
+    "<string>",
+)
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)[^\n]*\n\s*(?P<code>[^\n]*)')
 
 
 def written_down(module: nn.Module, image_shape: Shape) -> tuple[fx.Graph, dict[str, Tensor], dict[fx.Node, str]]:
-    """The operations, the tensors by name, and the nodes that stand for them."""
+    """The operations, the tensors by name, and the nodes that stand for them.
+
+    Raises `InputError` with the line where the module fails on images, or can't be traced.
+    """
     images = torch.zeros(2, *image_shape)
+    _try(module, images)
     try:
         program = _program(module, images)
     except InputError:
@@ -34,9 +53,8 @@ def written_down(module: nn.Module, image_shape: Shape) -> tuple[fx.Graph, dict[
         if "specialized it to be a constant" in str(error):
             problem = f"takes the number of images for a constant{_specialized(module, images)}"
             fail("backbone", problem, "write x.shape[0], not len(x) nor a number")
-        where = _blame(traceback.extract_tb(error.__traceback__))
-        what = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-        fail("backbone", f"can't be traced{where}: {what}", "let shapes alone decide, never the values of tensors")
+        problem = f"can't be traced{what_happened(error)}"
+        fail("backbone", problem, "let shapes alone decide, never the values of tensors")
     signature = program.graph_signature
     attributes = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     lifted = signature.inputs_to_lifted_tensor_constants
@@ -87,11 +105,57 @@ def logits_of(output: Any) -> Tensor:
     return found
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the tracer from showing all that it has traced when it fails: what is wrong is said in a sentence."""
+    logs = [logging.getLogger(name) for name in [*logging.root.manager.loggerDict] if f"{name}.".startswith("torch.")]
+    before = [(log, log.handlers, log.propagate) for log in logs]
+    for log in logs:  # torch gives some of them handlers of their own
+        log.handlers = [each for each in log.handlers if not isinstance(each, logging.StreamHandler)]
+        log.propagate = log.propagate and log.name != "torch"
+    # Without any handler, warnings are shown all the same.
+    logging.getLogger("torch").addHandler(logging.NullHandler())
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        for log, handlers, passed_on in before:
+            log.handlers, log.propagate = handlers, passed_on
+
+
 def _program(module: nn.Module, images: Tensor) -> ExportedProgram:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")  # of deprecated parts of torch that its own tracer uses
         batch = {0: torch.export.Dim.DYNAMIC}
         return torch.export.export(_Logits(module.eval()), (images,), dynamic_shapes=(batch,), strict=False)
+
+
+def _try(module: nn.Module, images: Tensor) -> None:
+    """Refuse a module that doesn't work as it is, before the tracer says so in its own words."""
+    _check_arguments(module)
+    try:
+        with torch.no_grad():
+            _Logits(module.eval())(images)
+    except InputError:
+        raise
+    except Exception as error:  # whatever the module's own code ran into
+        problem = f"{type(module).__name__} fails on images {[*images.shape]}{what_happened(error)}"
+        fail("backbone", problem, "see that it takes normalized images [B, C, H, W] float32")
+
+
+def _check_arguments(module: nn.Module) -> None:
+    """Refuse a module that wants more than images."""
+    try:
+        taken = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return  # compiled, so it can't be asked
+    open_ended = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    wanted = [each.name for each in taken if each.default is each.empty and each.kind not in open_ended]
+    if len(wanted) > 1:
+        code = getattr(inspect.unwrap(module.forward), "__code__", None)
+        line = f" at {code.co_filename}:{code.co_firstlineno}" if code else ""
+        problem = f"{type(module).__name__} wants more than images: forward({', '.join(wanted)}){line}"
+        fail("backbone", problem, f"give {', '.join(wanted[1:])} a default, or wrap it in a module that takes images")
 
 
 def _specialized(module: nn.Module, images: Tensor) -> str:
@@ -119,9 +183,17 @@ def _specialized(module: nn.Module, images: Tensor) -> str:
     return ""
 
 
+def what_happened(error: BaseException) -> str:
+    """Where someone else's code went wrong, and how: ` at file:line (`code`): kind: message`, on one line."""
+    message = str(error.msg if isinstance(error, SyntaxError) else error).strip().splitlines()
+    what = ": ".join([type(error).__name__, *message[:1]])
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" at {error.filename}:{error.lineno} (`{(error.text or '').strip()}`): {what}"
+    return f"{_blame(traceback.extract_tb(error.__traceback__))}: {what}"
+
+
 def _blame(frames: Sequence[traceback.FrameSummary]) -> str:
-    """The deepest line that is neither torch's nor ours: where the module's own code was."""
+    """The deepest line that is neither torch's nor Python's nor ours: where the module's own code was."""
     begin = max((i for i, frame in enumerate(frames) if frame.name == _program.__name__), default=-1)
-    foreign = [frame for frame in frames[begin + 1 :] if _TORCH not in frame.filename]
-    theirs = [frame for frame in foreign if frame.filename not in (__file__, logging.__file__)]
-    return f" at {theirs[-1].filename}:{theirs[-1].lineno} (`{theirs[-1].line}`)" if theirs else ""
+    foreign = [frame for frame in frames[begin + 1 :] if not frame.filename.startswith(_OTHERS)]
+    return f" at {foreign[-1].filename}:{foreign[-1].lineno} (`{foreign[-1].line}`)" if foreign else ""

@@ -4,6 +4,7 @@ The run trains the full configuration (`joint`) and, for the accuracies of EdgeS
 network that ends at block i with branch i alone (`separate-i`).
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -11,9 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
-from offramp.errors import Fault, InputError, refuse
+from offramp.errors import Fault, InputError, fail, refuse
 from offramp.nn import catalog, checkpoints, learning, machine
 from offramp.nn.data import Dataset
 from offramp.nn.jobs import Runner, in_turn
@@ -48,10 +50,15 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A folder with trained networks."""
+    """A folder with trained networks.
+
+    made_of: digests of the images and labels, and of the names and shapes of the network's weights: names of files
+        and functions stay the same when what they hold changes.
+    """
 
     folder: Path
     setup: Setup
+    made_of: Mapping[str, str]
 
     @property
     def spec(self) -> Spec:
@@ -89,12 +96,17 @@ class Run:
         )
 
     def network(self) -> MultiExitNetwork:
-        """The trained full configuration. Raises `InputError` while it is not trained to the end."""
+        """The trained full configuration.
+
+        Raises `InputError` while it is not trained to the end, or where data or network are no longer what they were.
+        """
         kept = checkpoints.read(self.checkpoint(JOINT))
         if kept is None or not kept.finished:
             fault = Fault(JOINT, "is not trained to the end", "run the same `offramp train` again: it goes on")
             raise InputError([fault], source=str(self.folder))
-        network = build(self.spec, self.dataset, seed=self.setup.seed)
+        dataset = self.dataset
+        network = build(self.spec, dataset, seed=self.setup.seed)
+        refuse(_changes(self.made_of, made_of(dataset, network)), source=str(self.folder))
         network.load_state_dict(dict(kept.weights))
         return network.eval()
 
@@ -115,46 +127,79 @@ def train(folder: Path, setup: Setup, runner: Runner = in_turn) -> Iterator[Even
     """Train all networks of a run, joint and separate-1 .. separate-N, as the events are taken.
 
     What `folder` already holds is not done again: finished networks stay, an unfinished one goes on after the
-    last epoch that was kept. Raises `InputError` where `folder` holds a run of another setup, and what the runner
-    raises where a network can't be trained.
+    last epoch that was kept. Raises `InputError` where `folder` holds a run of another setup, other data or another
+    network, and what the runner raises where a network can't be trained.
     """
     dataset = catalog.dataset(setup.dataset, seed=setup.seed, size=setup.image_size)
-    blocks = len(catalog.backbone(setup.backbone).names(dataset))
-    run = begin(folder, setup)
+    network = build(catalog.backbone(setup.backbone), dataset, seed=setup.seed)
+    blocks = len(network.blocks)
+    run = begin(folder, setup, made_of(dataset, network))
     wanted = [run.wanted(JOINT, setup.joint)]
     if setup.separate is not None:
         wanted += [run.wanted(separate(end), setup.separate, ends=(end,)) for end in range(1, blocks + 1)]
     yield from learning.train(wanted, dataset, runner)
 
 
-def begin(folder: Path, setup: Setup) -> Run:
-    """Make `folder` a run with that setup, or see that it is one. Raises `InputError` if it is another."""
+def made_of(dataset: Dataset, network: MultiExitNetwork) -> dict[str, str]:
+    """What a run is made of, as `Run` keeps it."""
+    data = hashlib.sha256()
+    for split in (dataset.train, dataset.validation, dataset.test):
+        data.update(f"{split.images.shape}".encode())
+        data.update(np.ascontiguousarray(split.images))
+        data.update(np.ascontiguousarray(split.labels))
+    shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
+    return {"data": data.hexdigest(), "network": hashlib.sha256(repr(shapes).encode()).hexdigest()}
+
+
+def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Fault]:
+    for name, digest in before.items():
+        if now[name] != digest:
+            yield Fault(name, "is not what it was when this run began", "train into another folder")
+
+
+def begin(folder: Path, setup: Setup, made_of: Mapping[str, str]) -> Run:
+    """Make `folder` a run with that setup, or see that it is one. Raises `InputError` if it is another.
+
+    made_of: of the data and the network that the setup means now.
+    """
     if (folder / "run.json").exists():
-        there = read(folder).setup
+        kept = read(folder)
+        there = kept.setup
         # Separate networks may be added later, and are kept when they aren't asked for again; the precision of
         # the machine that began is kept as well.
         wanted = replace(setup, separate=setup.separate or there.separate, bf16=there.bf16)
-        before, now = asdict(replace(there, separate=there.separate or setup.separate)), asdict(wanted)
+        before, now = (_flat(each) for each in (replace(there, separate=there.separate or setup.separate), wanted))
         faults = [
             Fault(name, f"was {before[name]!r}, now {now[name]!r}", "use the same options, or another folder")
             for name in before
             if before[name] != now[name]
         ]
-        refuse(faults, source=str(folder))
+        refuse(faults or _changes(kept.made_of, made_of), source=str(folder))
         setup = wanted
-    folder.mkdir(parents=True, exist_ok=True)
-    document = {"offramp": _FORMAT, **asdict(setup), "versions": machine.versions()}
+    document = {"offramp": _FORMAT, **asdict(setup), "made_of": made_of, "versions": machine.versions()}
     unfinished = folder / "run.json.tmp"
-    unfinished.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    os.replace(unfinished, folder / "run.json")
-    return Run(folder, setup)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        os.replace(unfinished, folder / "run.json")
+    except OSError as error:
+        fail(str(folder), f"can't be written: {error.strerror}", "give a folder, new or of a run, that can be")
+    return Run(folder, setup, made_of)
+
+
+def _flat(setup: Setup) -> dict[str, Any]:
+    """What was asked for by name, recipes entry by entry: `joint.epochs`."""
+    flat: dict[str, Any] = {}
+    for name, value in asdict(setup).items():
+        flat |= {f"{name}.{entry}": each for entry, each in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def read(folder: Path) -> Run:
     """The run in `folder`. Raises `InputError` where there is none."""
     try:
         document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return Run(folder, _setup(document))
+        return Run(folder, _setup(document), dict(document["made_of"]))
     except FileNotFoundError as error:
         fault = Fault("run.json", "there is none", "give the folder that `offramp train --out` wrote")
         raise InputError([fault], source=str(folder)) from error

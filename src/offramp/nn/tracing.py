@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from torch._ops import OpOverload
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from offramp.errors import fail
 from offramp.nn.network import Shape
 from offramp.nn.operations import operation, where, written_down
 
@@ -125,7 +126,7 @@ def trace(module: nn.Module, image_shape: Shape) -> Trace:
     batch = images.meta["val"].shape[0]
     dependent = _dependent(graph, images, batch)
     known = {node: tensors[name].detach().clone() for node, name in names.items()}
-    values, flops = _run(graph, {**known, images: torch.zeros(1, *image_shape)})
+    values, flops = _run(graph, {**known, images: torch.zeros(1, *image_shape)}, batch)
     for i, node in enumerate(_constants(graph, dependent, names, tensors)):
         names[node] = f"constants.{i}"
         tensors[names[node]] = values[node].clone()
@@ -178,8 +179,11 @@ def _same(size: Any, batch: Any) -> bool:
     return isinstance(size, torch.SymInt) and size.node.expr == batch.node.expr
 
 
-def _run(graph: fx.Graph, known: Mapping[fx.Node, Any]) -> tuple[dict[fx.Node, Any], dict[fx.Node, int]]:
-    """Every value, and how many floating-point operations each node took, for one image."""
+def _run(graph: fx.Graph, known: Mapping[fx.Node, Any], batch: Any) -> tuple[dict[fx.Node, Any], dict[fx.Node, int]]:
+    """Every value, and how many floating-point operations each node took, for one image.
+
+    Raises `InputError` with the operation where one image is no batch of images: `squeeze` takes that away.
+    """
     values = dict(known)
     flops = dict.fromkeys(graph.nodes, 0)
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=_ATTENTION) as mode:
@@ -188,6 +192,9 @@ def _run(graph: fx.Graph, known: Mapping[fx.Node, Any]) -> tuple[dict[fx.Node, A
                 before = mode.get_total_flops()
                 values[node] = node.target(*fx.map_arg(node.args, values.get), **fx.map_arg(node.kwargs, values.get))
                 flops[node] = mode.get_total_flops() - before
+                if _travels(node, batch) and values[node].shape != (1, *node.meta["val"].shape[1:]):
+                    problem = f"{where(node)} makes {[*values[node].shape]} of a single image, without a batch"
+                    fail("backbone", problem, "write flatten(1), not squeeze()")
     return values, flops
 
 

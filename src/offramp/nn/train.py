@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from offramp.core import checks
-from offramp.errors import Fault, refuse
+from offramp.errors import Fault, fail, refuse
 from offramp.nn.data import Augmentation, Split, batches
 from offramp.nn.network import MultiExitNetwork
 
@@ -70,7 +70,7 @@ class EpochEnd:
     """All samples were learned once more.
 
     epoch: 1-based.
-    momentum: the optimizer's state, by parameter name.
+    momentum: the optimizer's state, by the names of the parameters that learn.
     """
 
     epoch: int
@@ -94,7 +94,7 @@ def fit(
     start: the last epoch that was finished before; `network` holds its weights.
 
     The loss is that of EdgeSys'22, section 2.1, after Teerapittayanon et al., BranchyNet, ICPR 2016, with all
-    weights 1.
+    weights 1. Raises `InputError` when the loss is no number any more.
     """
     device = next(network.parameters()).device
     network.to(memory_format=torch.channels_last).train()
@@ -108,8 +108,9 @@ def fit(
     if start is not None:
         first = start.epoch + 1
         for name, weight in network.named_parameters():
-            buffer = torch.empty_like(weight).copy_(start.momentum[name]).detach()
-            optimizer.state[weight]["momentum_buffer"] = buffer
+            if name in start.momentum:
+                buffer = torch.empty_like(weight).copy_(start.momentum[name]).detach()
+                optimizer.state[weight]["momentum_buffer"] = buffer
     for epoch in range(first, recipe.epochs + 1):
         learned = 0
         rng = np.random.default_rng([seed, epoch])
@@ -120,13 +121,19 @@ def fit(
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 logits = network(x)
             loss = torch.stack([F.cross_entropy(branch.float(), y) for branch in logits]).sum()
+            if not math.isfinite(loss.item()):
+                problem = f"makes the loss {loss.item()} in epoch {epoch}"
+                fail("learning rate", f"{recipe.learning_rate:g} {problem}", "give a lower one")
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             accuracy = (logits[-1].argmax(1) == y).float().mean().item()
             yield Step(epoch, len(y), loss.item(), accuracy)
-        momentum = {name: optimizer.state[weight]["momentum_buffer"] for name, weight in network.named_parameters()}
-        yield EpochEnd(epoch, momentum)
+        # Weights that are frozen, or that no branch depends on, have none.
+        states = {name: optimizer.state.get(weight, {}) for name, weight in network.named_parameters()}
+        yield EpochEnd(
+            epoch, {n: state["momentum_buffer"] for n, state in states.items() if "momentum_buffer" in state}
+        )
 
 
 def predict(network: MultiExitNetwork, split: Split, *, batch_size: int = 256) -> Tensor:

@@ -9,6 +9,7 @@ from offramp.nn.backbones.parts import is_small, pooled_head
 from offramp.nn.network import Line, Shape, Spec, output_of
 
 _HIDDEN = 4096
+_LEAST = 67  # pixels that leave one for the last pooling
 
 
 def alexnet() -> Spec:
@@ -24,7 +25,7 @@ def alexnet() -> Spec:
 def _line(image_shape: Shape, classes: int) -> Line:
     stem = (
         nn.Conv2d(image_shape[0], 96, 5, padding=2)
-        if is_small(image_shape)
+        if is_small(image_shape, _LEAST)
         else nn.Conv2d(image_shape[0], 96, 11, stride=4)
     )
     convolutional = {

@@ -5,17 +5,18 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from torch import nn
 
-from offramp.errors import fail
+from offramp.errors import OfframpError, fail
 from offramp.nn.cutting import MIN_WORK, cut
 from offramp.nn.network import Line, Shape, Spec
+from offramp.nn.operations import what_happened
 
-_NAME = re.compile(r"(?P<module>[\w.]+):(?P<factory>[\w.]+)(?P<options>(@(work|size)=[\d.]+%)*)")
+_NAME = re.compile(r"(?P<module>\w+(\.\w+)*):(?P<factory>\w+)(?P<options>(@(work|size)=\d+(\.\d+)?%)*)")
 
 
 def named(name: str) -> Spec:
@@ -49,31 +50,51 @@ def custom(
 
 
 def _make(module_name: str, factory_name: str, image_shape: Shape, classes: int) -> nn.Module:
+    name = f"{factory_name} of {module_name}"
     with _working_directory():
         factory = _factory(module_name, factory_name)
-        offered = {"num_classes": classes, "image_shape": image_shape}
-        taken = inspect.signature(factory).parameters
-        open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values())
-        if "num_classes" not in taken and not open_ended:
-            fail("backbone", f"{factory_name} of {module_name} takes no num_classes", "give it such a parameter")
-        module = factory(**{key: value for key, value in offered.items() if key in taken or
-                            (open_ended and key == "num_classes")})  # fmt: skip
+        arguments = _arguments(name, factory, {"num_classes": classes, "image_shape": image_shape})
+        try:
+            module = factory(**arguments)
+        except OfframpError:
+            raise
+        except Exception as error:  # whatever the user's code ran into
+            fail("backbone", f"{name} makes no network{what_happened(error)}", _in_python(module_name, factory_name))
     if not isinstance(module, nn.Module):
         fail("backbone", f"{factory_name} made {type(module).__name__}, no nn.Module", "return the network itself")
     return module
 
 
+def _arguments(name: str, factory: Callable[..., object], offered: Mapping[str, object]) -> dict[str, object]:
+    """Those of the arguments offered that the factory takes; an open-ended one is given the number of classes only."""
+    try:
+        taken = inspect.signature(factory).parameters
+    except (TypeError, ValueError):  # it is written in C
+        taken = {}
+    open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values())
+    if "num_classes" not in taken and not open_ended:
+        fail("backbone", f"{name} takes no num_classes", "give it such a parameter")
+    return {key: value for key, value in offered.items() if key in taken or (open_ended and key == "num_classes")}
+
+
 def _factory(module_name: str, factory_name: str) -> Callable[..., object]:
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (module_name + ".").startswith(error.name + "."):
-            raise  # it is there, and something else is missing that it imports
-        fail("backbone", f"there is no module {module_name}", "install it, or start where its file is")
+    except Exception as error:  # whatever the user's code ran into
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and (module_name + ".").startswith(missing + "."):
+            fail("backbone", f"there is no module {module_name}", "install it, or start where its file is")
+        # It is there, and can't be imported: something else may be missing that it imports.
+        problem = f"{module_name} can't be imported{what_happened(error)}"
+        fail("backbone", problem, _in_python(module_name, factory_name))
     factory: Callable[..., object] | None = getattr(module, factory_name, None)
     if not callable(factory):
         fail("backbone", f"{module_name} has no function {factory_name}", "name the one that makes the network")
     return factory
+
+
+def _in_python(module_name: str, factory_name: str) -> str:
+    return f"mend it; to see all of the error, start python and call {factory_name} of {module_name}"
 
 
 @contextmanager

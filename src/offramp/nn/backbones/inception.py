@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from offramp.nn.backbones.parts import convolution, is_small, pooled_head
 from offramp.nn.network import Line, Shape, Spec
 
+_LEAST = 75  # pixels that leave one for the last module
+
 
 def inceptionv3() -> Spec:
     """Inception V3, 16 blocks: the 5 convolutions of the stem, with the pooling that follows them, and 11 modules.
@@ -22,7 +24,7 @@ def inceptionv3() -> Spec:
 
 
 def _line(image_shape: Shape, classes: int) -> Line:
-    blocks = (_small_stem if is_small(image_shape) else _stem)(image_shape[0])
+    blocks = (_small_stem if is_small(image_shape, _LEAST) else _stem)(image_shape[0])
     blocks |= {
         "mixed5b": _pooled_five(192, 32),
         "mixed5c": _pooled_five(256, 64),

@@ -7,9 +7,9 @@ from offramp.nn.network import Shape
 _SMALL = 64
 
 
-def is_small(image_shape: Shape) -> bool:
-    """Whether images (C, H, W) are too small for a stem that was made for ImageNet: below 64 pixels."""
-    return min(image_shape[1:]) < _SMALL
+def is_small(image_shape: Shape, below: int = _SMALL) -> bool:
+    """Whether images (C, H, W) are too small for a stem that was made for ImageNet: below so many pixels."""
+    return min(image_shape[1:]) < below
 
 
 def convolution(

@@ -2,6 +2,7 @@
 
 import math
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from offramp.errors import InputError, fail
 from offramp.nn.data import Dataset, split
-from offramp.nn.datasets.pictures import MOST_BYTES, resized
+from offramp.nn.datasets.pictures import MOST_BYTES, check_room, resized
 
 # The names of one array pair, or of the parts that were published apart (as MedMNIST's archives have them).
 _WHOLE = ("",)
@@ -25,13 +26,14 @@ def archive(path: Path, *, seed: int, size: int | None = None) -> Dataset:
     get three equal channels. Labels are whole numbers from 0, [S] or [S, 1].
     size: the images are resized to size x size; None for as they are.
     Raises `InputError` for anything else, without reading an array that claims more bytes than the archive holds
-    for it, and without ever unpickling.
+    for it or more than 4 GB in all, before the images would take more than that, and without ever unpickling.
     """
     try:
         with zipfile.ZipFile(path) as file:
             held = {name.removesuffix(".npy") for name in file.namelist()}
             parts = _PARTS if "train_images" in held else _WHOLE
             parts = tuple(part for part in parts if f"{part}images" in held or part in ("", "train_"))
+            _check_size(file, path, parts)
             arrays = [_pair(file, path, part) for part in parts]
     except InputError:
         raise
@@ -41,15 +43,25 @@ def archive(path: Path, *, seed: int, size: int | None = None) -> Dataset:
     if len({images.shape[1:] for images, _ in arrays}) > 1:
         fail(str(path), "has parts with images of different shapes", "give all images one shape")
     counts = {part: len(labels) for part, (_, labels) in zip(parts, arrays, strict=True)}
+    height, width = (size, size) if size is not None else arrays[0][0].shape[2:]
+    # The parts are small by themselves, and gray ones are views until they are put together.
+    check_room(sum(counts.values()), width, height)
     held_out = "test_" if "test_" in counts else "val_"
     return split(
         path.stem,
-        resized(np.concatenate([images for images, _ in arrays]), size),
+        np.concatenate([resized(images, size) for images, _ in arrays]),
         np.concatenate([labels for _, labels in arrays]),
         seed=seed,
         validation=counts.get("val_", 0) if held_out == "test_" else 0,
         test=counts.get(held_out, 0),
     )
+
+
+def _check_size(file: zipfile.ZipFile, path: Path, parts: Sequence[str]) -> None:
+    """Raises `InputError` where the parts' arrays together would take more than 4 GB."""
+    wanted = {f"{part}{name}.npy" for part in parts for name in ("images", "labels")}
+    if (held := sum(member.file_size for member in file.infolist() if member.filename in wanted)) > MOST_BYTES:
+        fail(str(path), f"holds arrays of {held / 1e9:,.1f} GB", f"give at most {MOST_BYTES >> 30} GB")
 
 
 def _pair(file: zipfile.ZipFile, path: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from offramp.errors import Fault, fail, refuse
 from offramp.nn.data import Augmentation, Dataset, split
-from offramp.nn.datasets.pictures import resized
+from offramp.nn.datasets.pictures import MOST_BYTES, resized
 
 _TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 _TEST = "test_batch.bin"
@@ -28,11 +28,14 @@ def cifar10(folder: Path, *, seed: int, size: int | None = None) -> Dataset:
     """CIFAR-10 from its binary batches: held out is its own test batch, validation is drawn from the others.
 
     size: the images are resized to it; None for 32.
-    Raises `InputError` where a batch is missing or damaged.
+    Raises `InputError` where a batch is missing or damaged, and before more than 4 GB would be taken.
     """
     names = (*_TRAIN, _TEST)
     missing = [name for name in names if not (folder / name).is_file()]
     refuse((Fault(name, "is missing", "unpack cifar-10-binary.tar.gz again") for name in missing), source=str(folder))
+    if (held := sum((folder / name).stat().st_size for name in names)) > MOST_BYTES:
+        problem = f"holds batches of {held / 1e9:,.1f} GB, more than {MOST_BYTES >> 30} GB"
+        fail(str(folder), problem, "unpack cifar-10-binary.tar.gz again")
     batches = [_records(folder / name) for name in names]
     records = np.concatenate(batches)
     return split(

@@ -8,26 +8,24 @@ import numpy as np
 from offramp.errors import fail
 from offramp.nn.data import Augmentation, Dataset, split
 from offramp.nn.datasets.pictures import opened, stacked
+from offramp.pictures import SUFFIXES
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-_VALIDATION = ("val", "valid", "validation")
+# By what they hold, in the order in which their samples stand; names are compared in lower case.
+_SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 
 
 def class_folders(root: Path, *, seed: int, size: int | None = None) -> Dataset:
     """The pictures below `root/CLASS`, or below `root/train/CLASS` and `root/test/CLASS`.
 
-    Beside `train` there may be `test`, or `val` (`valid`, `validation`), which is then held out, or both. The
-    classes are numbered by their names in order; what lies deeper in a class's folder belongs to the class.
+    Beside `train` (`training`) there may be `test` (`testing`), or `val` (`valid`, `validation`), which is then held
+    out, or both; in capitals, too. The classes are numbered by their names in order; what lies deeper in a class's
+    folder belongs to the class. Pictures end with .png, .jpg, .jpeg, .bmp, .webp, .tif, .tiff or .gif; of several in
+    one file the first is taken.
     size: the pictures are resized to size x size; None where all are of one size.
-    Raises `InputError` where there are no classes, or a picture can't be read or has another size.
+    Raises `InputError` where there are no classes, two folders of the same split, or a picture that can't be read or
+    has another size.
     """
-    parts = [root]
-    if (root / "train").is_dir():
-        others = [root / name for name in (*_VALIDATION, "test") if (root / name).is_dir()]
-        if len(others) > 2 or (len(others) == 2 and others[-1].name != "test"):
-            given = " and ".join(part.name for part in others)
-            fail(str(root), f"has {given} beside train", "leave val and test, or one of them")
-        parts = [root / "train", *others]
+    parts = _parts(root)
     classes = _classes(parts[0])
     for part in parts[1:]:
         if more := sorted(set(_classes(part)) - set(classes)):
@@ -49,13 +47,29 @@ def class_folders(root: Path, *, seed: int, size: int | None = None) -> Dataset:
     )
 
 
+def _parts(root: Path) -> list[Path]:
+    """The folders of the splits, the training one first and a test one last; `root` alone where it is not split.
+
+    Raises `InputError` where two are of the same split.
+    """
+    folders = sorted(each for each in root.iterdir() if each.is_dir())
+    found = {part: [each for each in folders if each.name.casefold() in names] for part, names in _SPLITS.items()}
+    if not found["train"]:
+        return [root]
+    for same in found.values():
+        if len(same) > 1:
+            given = " and ".join(each.name for each in same)
+            fail(str(root), f"has {given}, which are the same split", "leave one of them")
+    return [*chain.from_iterable(found.values())]
+
+
 def _classes(folder: Path) -> list[str]:
     names = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
     if len(names) < 2:
-        remedy = f"give a folder per class, with pictures that end with {', '.join(_SUFFIXES)}"
+        remedy = f"give a folder per class, with pictures that end with {', '.join(SUFFIXES)}"
         fail(str(folder), f"has {len(names)} folders of classes", remedy)
     return names
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)

@@ -9,15 +9,27 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from offramp.errors import fail
+from offramp.pictures import eight_bits
 
 MOST_BYTES = 1 << 32
 _AT_ONCE = 1024
 
 
+def check_room(count: int, width: int, height: int, *, pixel_bytes: int = 3) -> None:
+    """Raises `InputError` where so many pictures would take more than 4 GB: to be asked before they are made."""
+    if (needed := count * width * height * pixel_bytes) > MOST_BYTES:
+        problem = f"{count} pictures of {_text((width, height))} need {needed / 1e9:,.1f} GB"
+        fail("pictures", problem, f"give a smaller --image-size; up to {MOST_BYTES >> 30} GB is taken")
+
+
 def resized(images: NDArray[np.uint8], size: int | None) -> NDArray[np.uint8]:
-    """[S, C, H, W] images as [S, C, size, size], bicubic and without aliasing; as they are where `size` is None."""
+    """[S, C, H, W] images as [S, C, size, size], bicubic and without aliasing; as they are where `size` is None.
+
+    Raises `InputError` before more than 4 GB would be taken.
+    """
     if size is None or images.shape[2:] == (size, size):
         return images
+    check_room(len(images), size, size, pixel_bytes=images.shape[1])
     result = np.empty((*images.shape[:2], size, size), np.uint8)
     for first in range(0, len(images), _AT_ONCE):
         few = torch.tensor(images[first : first + _AT_ONCE])
@@ -29,7 +41,8 @@ def stacked(pictures: Iterable[tuple[str, Image.Image]], *, count: int, size: in
     """[S, 3, H, W] of S = `count` pictures, each with the name it has in messages.
 
     size: of the images, square and resized; None where all have the size of the first.
-    Raises `InputError` where one has another size, and before more than 4 GB would be taken.
+    Raises `InputError` where one has another size or values that are no colors, and before more than 4 GB would be
+    taken.
     """
     found: NDArray[np.uint8] | None = None
     for i, (name, picture) in enumerate(pictures):
@@ -38,11 +51,9 @@ def stacked(pictures: Iterable[tuple[str, Image.Image]], *, count: int, size: in
             problem = f"is {_text(picture.size)}, the first picture is {_text(wanted)}"
             fail(name, problem, "give --image-size, which all are resized to")
         if found is None:
-            if (needed := count * 3 * wanted[0] * wanted[1]) > MOST_BYTES:
-                problem = f"{count} pictures of {_text(wanted)} need {needed / 1e9:.0f} GB"
-                fail("pictures", problem, f"give a smaller --image-size; up to {MOST_BYTES >> 30} GB is taken")
+            check_room(count, *wanted)
             found = np.empty((count, 3, wanted[1], wanted[0]), np.uint8)
-        rgb = picture.convert("RGB")
+        rgb = eight_bits(name, picture).convert("RGB")
         found[i] = np.asarray(rgb if rgb.size == wanted else rgb.resize(wanted)).transpose(2, 0, 1)
     if found is None:
         fail("pictures", "there are none", "give at least a few of each class")
