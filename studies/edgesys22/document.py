@@ -147,7 +147,8 @@ def _training(found: Results, profiles: Mapping[str, Profile]) -> str:
     rows = []
     for key, each in found.trained.items():
         profile = profiles[key]
-        samples, joint = profile.provenance["samples"], profile.provenance["training"]["joint"]  # type: ignore[index]
+        samples, training = profile.provenance["samples"], profile.provenance["training"]
+        rates = dict.fromkeys(f"{training[name]['learning_rate']:g}" for name in ("joint", "separate"))
         assert profile.exits is not None
         assert profile.exits.joint_accuracy is not None
         rows.append(
@@ -156,13 +157,14 @@ def _training(found: Results, profiles: Mapping[str, Profile]) -> str:
                 " / ".join(f"{samples[name]:,}" for name in ("train", "validation", "test")),
                 f"{each.epochs.joint} / {each.epochs.separate}"
                 + (f" / {each.epochs.final}" if each.epochs.final else ""),
-                f"{joint['batch_size']}, {joint['learning_rate']:g}",
+                f"{training['joint']['batch_size']}",
+                " / ".join(rates),
                 percent(profile.exits.joint_accuracy[-1]),
                 percent(each.test_accuracy[-1]),
                 percent(profile.exits.accuracy[-1]),
             )
         )
-    columns = ("", "images: train / validation / held out", "epochs: joint / alone / final", "batch, rate")
+    columns = ("", "images: train / validation / held out", "epochs: joint / alone / final", "batch", "rate")
     return _table((*columns, "last branch, validation", "held out", "trained alone, validation"), rows)
 
 
