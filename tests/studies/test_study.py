@@ -13,7 +13,7 @@ from offramp.nn import profiler, runs
 from studies.edgesys22 import document, prediction, results
 from studies.edgesys22.__main__ import main
 from studies.edgesys22.training import final_model, partitionings
-from tests.studies.conftest import SUBJECT, Done, run
+from tests.studies.conftest import ROOT, SUBJECT, Done, run
 
 
 def test_what_was_trained_before_it_was_killed_is_not_trained_again(study: Done) -> None:
@@ -104,6 +104,15 @@ def test_the_page_of_the_study_is_made_from_its_results() -> None:
     found = results.read(results.HERE / "results.json")
     profiles = {key: read_profile(results.profile_path(results.HERE, key)) for key in found.trained}
     assert document.text(found, profiles) == (results.HERE / "README.md").read_text()
+
+
+def test_the_readme_tells_what_the_study_found() -> None:
+    told = (ROOT / "README.md").read_text()
+    trials = results.read(results.HERE / "results.json").trials
+    for name in prediction.BEFORE:
+        found = prediction.accuracy_agreement(trials, name, averaged=True)
+        row = f"| {found.slope:.2f} | {found.r2:.3f} | {found.mean_error:.2f} | {found.worst_error:.2f} |"
+        assert row in told, name
 
 
 def test_the_pictures_of_the_page_are_there() -> None:
