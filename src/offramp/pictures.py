@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,19 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+
+
+def opened(paths: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Image.Image]]:
+    """Names and files' paths to names and pictures. Raises `InputError` where one can't be read."""
+    from PIL import Image
+
+    for name, path in paths:
+        try:
+            with Image.open(path) as picture:
+                picture.load()
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            fail(name, f"can't be read: {error}", "mend it, or take it out of the folder")
+        yield name, picture
 
 
 def eight_bits(name: str, picture: Image.Image) -> Image.Image:

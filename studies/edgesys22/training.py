@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from offramp.core.checks import IntArray
-from offramp.nn import checkpoints, learning, runs
-from offramp.nn.network import MultiExitNetwork, build, selected
+from offramp.nn import checkpoints, learning, runs, tuning
+from offramp.nn.network import MultiExitNetwork, build
 from offramp.nn.runs import Run
 from studies.edgesys22.schedule import FINAL_MODELS, FROM_SCRATCH, Schedule
 from studies.edgesys22.subjects import SEED, Subject
 
-# Against the rate of the full configuration's training, whose weights are good already.
-_GENTLER = 0.1
 _MOST_PARTITIONS = 4
 
 
@@ -61,18 +59,14 @@ def train(subject: Subject, schedule: Schedule, folder: Path) -> Iterator[learni
 def train_finals(run: Run, epochs: int) -> Iterator[learning.Event]:
     """Train a final model for each partitioning of figure 3: its branches alone.
 
-    From the full configuration's weights with a tenth of its rate, or, with epochs enough, from new weights.
+    As a plan is tuned, from the full configuration's weights, or, with epochs enough, from new ones.
     """
     full = run.network()
-    joint = run.setup.joint
-    if epochs >= FROM_SCRATCH:
-        recipe, weights = replace(joint, epochs=epochs), None
-    else:
-        recipe, weights = replace(joint, epochs=epochs, learning_rate=_GENTLER * joint.learning_rate), full
+    fresh = replace(run.setup.joint, epochs=epochs)
     wanted = [
-        run.wanted(
-            _name(ends), recipe, ends=ends, weights=None if weights is None else selected(weights, ends).state_dict()
-        )
+        run.wanted(_name(ends), fresh, ends=ends)
+        if epochs >= FROM_SCRATCH
+        else tuning.wanted(run, full, ends, name=_name(ends), epochs=epochs)
         for ends in partitionings(len(full.blocks))
     ]
     return learning.train(wanted, run.dataset, learning.here())

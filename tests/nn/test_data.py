@@ -18,7 +18,8 @@ from offramp.errors import InputError, MissingExtraError
 from offramp.files.samples import read_samples
 from offramp.nn import catalog, data, datasets
 from offramp.nn.datasets import archive, pictures
-from offramp.nn.datasets.pictures import opened, stacked
+from offramp.nn.datasets.pictures import stacked
+from offramp.pictures import opened
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from offramp.errors import Fault, InputError, fail
 from offramp.files.sources import locate
-from offramp.pictures import SUFFIXES, eight_bits
+from offramp.pictures import SUFFIXES, eight_bits, opened
 
 _MOST_BYTES = 1 << 32
 
@@ -34,8 +34,6 @@ def read_samples(
 
 
 def _from_folder(folder: Path, shape: tuple[int, ...], most: int | None) -> tuple[list[str], NDArray[np.uint8]]:
-    from PIL import Image, UnidentifiedImageError
-
     channels, height, width = shape
     if channels not in (1, 3):
         fail("samples", f"the network takes {channels} channels", "give an npz of arrays instead of images")
@@ -43,14 +41,8 @@ def _from_folder(folder: Path, shape: tuple[int, ...], most: int | None) -> tupl
     if not paths:
         fail(str(folder), "holds no images", f"give files that end with {', '.join(SUFFIXES)}")
     found = np.empty((len(paths), *shape), np.uint8)
-    for i, path in enumerate(paths):
-        try:
-            with Image.open(path) as image:
-                image.load()
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            fault = Fault(str(path), f"can't be read: {error}", "mend it, or take it out of the folder")
-            raise InputError([fault]) from error
-        colors = eight_bits(str(path), image).convert("L" if channels == 1 else "RGB")
+    for i, (name, picture) in enumerate(opened((str(path), str(path)) for path in paths)):
+        colors = eight_bits(name, picture).convert("L" if channels == 1 else "RGB")
         resized = colors.resize((width, height))
         found[i] = np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
     return [str(path.relative_to(folder)) for path in paths], found

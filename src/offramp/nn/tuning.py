@@ -1,6 +1,6 @@
 """The chosen configuration fine-tuned: a plan's branches alone, from the full configuration's weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,10 +42,14 @@ def tune(run: Run, plan: Plan, *, epochs: int) -> Iterator[learning.Event]:
     The network is kept in the run's folder: what was tuned before is not tuned again, and what was interrupted goes
     on. Raises `InputError` while the full configuration isn't trained to the end.
     """
+    return learning.train([wanted(run, run.network(), plan.ends, name=_name(plan, epochs), epochs=epochs)], run.dataset)
+
+
+def wanted(run: Run, full: MultiExitNetwork, ends: Sequence[int], *, name: str, epochs: int) -> learning.Wanted:
+    """A network with the branches after blocks `ends` alone, to be trained from the full configuration's weights."""
     joint = run.setup.joint
     recipe = replace(joint, epochs=epochs, learning_rate=_GENTLER * joint.learning_rate)
-    weights = selected(run.network(), plan.ends).state_dict()
-    return learning.train([run.wanted(_name(plan, epochs), recipe, ends=plan.ends, weights=weights)], run.dataset)
+    return run.wanted(name, recipe, ends=tuple(ends), weights=selected(full, ends).state_dict())
 
 
 def tuned(run: Run, plan: Plan, *, epochs: int) -> Tuned:

@@ -1,6 +1,6 @@
 """Pictures of any size to arrays of one size."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -58,17 +58,6 @@ def stacked(pictures: Iterable[tuple[str, Image.Image]], *, count: int, size: in
     if found is None:
         fail("pictures", "there are none", "give at least a few of each class")
     return found
-
-
-def opened(paths: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Image.Image]]:
-    """Names and files' paths to names and pictures. Raises `InputError` where one can't be read."""
-    for name, path in paths:
-        try:
-            with Image.open(path) as picture:
-                picture.load()
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            fail(name, f"can't be read: {error}", "mend it, or take it out of the folder")
-        yield name, picture
 
 
 def _text(size: tuple[int, ...]) -> str:
