@@ -6,12 +6,12 @@ Run it with `make benchmark`. All is warm: nothing timed imports or compiles. Th
 - `every plan`: plain numpy prices all of them (additive models, where the arrays fit in memory).
 - `pymoo NSGA-II`: the frontier. A plan is real genes in [0, 1]: one for the number of partitions L, one for the
   threshold, P for ends, of which the first L count (sorted; equal ones merge), and M keys, whose order is a permutation
-  of the tiers, of which the first L are used. A plan that is in the population already is not priced again. Crossover
-  and mutation spread as widely as pymoo advises for integers (eta = 3).
+  of the tiers, of which the first L are used. A plan that is in the population already is not estimated again.
+  Crossover and mutation spread as widely as pymoo advises for integers (eta = 3).
 - `Optuna NSGA-II`: the frontier; `Optuna TPE`: one plan, the fastest with at least the accuracy of the frontier's
   middle member, told as a constraint. Integers for L, the threshold and the ends, a category for the permutation.
 
-pymoo and Optuna price plans by `offramp.core.estimate.terms`; every plan they priced counts, not the last ones alone.
+pymoo and Optuna estimate plans by `offramp.core.estimate.terms`; every one counts, not the last ones alone.
 Hypervolume is pymoo's, of latency and error scaled to [0, 1] over the exact frontier, with (1.1, 1.1) as the reference
 point. "Near enough after" is when a search had 99.9% of the exact frontier's, or one plan at most 0.1% slower than the
 best. The searches run from several fixed seeds: the median is given, and in brackets the worst where it differs.
@@ -71,9 +71,9 @@ class Pricing:
         began = time.perf_counter()
         unique = tuple(sorted(set(ends)))
         threshold = float(self.planner.exits.thresholds[level])
-        leaving = self.planner.exits.leaving(unique, (threshold,) * (len(unique) - 1))
-        priced = terms(unique, list(tiers[: len(unique)]), leaving, self.planner.costs)
-        self.points.append((priced.latency_s, 1 - priced.accuracy))
+        rates = self.planner.exits.rates(unique, (threshold,) * (len(unique) - 1))
+        estimated = terms(unique, list(tiers[: len(unique)]), rates, self.planner.costs)
+        self.points.append((estimated.latency_s, 1 - estimated.accuracy))
         self.when_s.append(time.perf_counter())
         self.pricing_s += self.when_s[-1] - began
         return self.points[-1]
@@ -105,7 +105,7 @@ class Plans(Problem):
         for row in self.plans(genes).tolist():
             ends, tiers = row[: self.most_parts], row[self.most_parts : -1]
             parts = sum(end > 0 for end in ends)
-            points.append(self.price(ends[:parts], tiers[:parts], row[-1]))
+            points.append(self.estimate(ends[:parts], tiers[:parts], row[-1]))
         out["F"] = np.array(points)
 
 
@@ -153,7 +153,7 @@ def searched(
     search: Callable[..., None], planner: Planner, exact: Exact, *, goal: str, seeds: int
 ) -> dict[str, list[float | None]]:
     """What a stochastic search found and how long it took: one entry a seed, None for what it didn't reach."""
-    found: dict[str, list[float | None]] = {"priced": [], "seconds": [], "pricing_s": [], "near_enough_s": []}
+    found: dict[str, list[float | None]] = {"estimated": [], "seconds": [], "pricing_s": [], "near_enough_s": []}
     found |= {"hypervolume": [], "members": [], "latency_above": []}
     for seed in range(seeds):
         price = Pricing(planner)
@@ -162,7 +162,7 @@ def searched(
         found["seconds"].append(time.perf_counter() - began)
         points = np.array(price.points)
         enough, above = exact.near_enough(points, goal), exact.latency_above(points)
-        found["priced"].append(len(points))
+        found["estimated"].append(len(points))
         found["pricing_s"].append(price.pricing_s)
         found["near_enough_s"].append(None if enough is None else price.when_s[enough - 1] - began)
         found["hypervolume"].append(exact.hypervolume(points))
@@ -200,7 +200,7 @@ def measure(exits: ExitModelName, sizes: tuple[int, int, int], options: argparse
         found = np.stack([latency, 1 - accuracy], axis=1)
         assert exact.members(found) == len(members)
         assert exact.hypervolume(found) > 1 - SAME
-        enumerated = {"contender": "every plan", "goal": FRONTIER, "priced": [planner.plans], "seconds": [seconds]}
+        enumerated = {"contender": "every plan", "goal": FRONTIER, "estimated": [planner.plans], "seconds": [seconds]}
         lines.append(same | enumerated | known)
     nsga2 = partial(pymoo_nsga2, population=options.population, generations=options.generations)
     for contender, goal, search in (
@@ -237,7 +237,7 @@ def cells(line: dict[str, Any]) -> list[str]:
     return [
         line["contender"],
         line["goal"],
-        cell("priced", "{:,.0f}".format, least=True),
+        cell("estimated", "{:,.0f}".format, least=True),
         cell("seconds", duration),
         cell("pricing_s", duration),
         cell("near_enough_s", duration),
@@ -258,7 +258,7 @@ def main() -> None:
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     headings = (
-        "contender", "goal", "plans priced", "time", "pricing alone", "near enough after", "hypervolume", "members",
+        "contender", "goal", "plans estimated", "time", "pricing alone", "near enough after", "hypervolume", "members",
         "above the optimum",
     )  # fmt: skip
     measure(PUBLISHED, (6, 3, 5), argparse.Namespace(population=10, generations=3, trials=20, seeds=1, repeats=1))

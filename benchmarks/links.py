@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from offramp.core.topology import Link
-from offramp.runtime.links import EmulatedLink
-from offramp.runtime.session import router, work_key
+from offramp.runtime.emulation.link import EmulatedLink
+from offramp.runtime.transport.zenoh_session import router, work_key
 
 LINKS = {
     "500 kb/s, 6 ms": Link(500e3, 0.006),

@@ -24,7 +24,7 @@ from rich.table import Table
 from offramp.core.estimate import Latency
 from offramp.core.exits import Additive, ExitModelName
 from offramp.core.pareto import nondominated
-from offramp.core.planner import Budget, Options, Planner, Requirement
+from offramp.core.planner import Options, Planner, Requirement, SearchLimits
 
 SIZES = ((10, 4, 20), (18, 4, 20), (55, 3, 10), (55, 4, 100), (152, 6, 20), (152, 8, 20))
 REPLAY_SIZES = ((10, 4, 20), (18, 4, 20), (55, 3, 20), (55, 4, 20))
@@ -98,7 +98,7 @@ def measure(size: tuple[int, int, int], kind: str, *, repeats: int) -> dict[str,
     """One line of the table."""
     planner = planner_for(size, kind)
     frontier_s, members = timed(planner.frontier, repeats=repeats)
-    search_s, _ = timed(lambda: planner._rows(0, Latency.MEAN, -np.inf, np.inf, Budget()), repeats=repeats)
+    search_s, _ = timed(lambda: planner._rows(0, Latency.MEAN, -np.inf, np.inf, SearchLimits()), repeats=repeats)
     floor = Requirement(min_accuracy=members[len(members) // 2].estimate.accuracy)
     one_s, _ = timed(lambda: planner.best(floor), repeats=repeats)
     line = {

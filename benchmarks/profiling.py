@@ -22,10 +22,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 from offramp.core.checks import FloatArray
-from offramp.nn import catalog, machine, partition_times, timing
+from offramp.nn import catalog
 from offramp.nn.export import export
 from offramp.nn.network import build
-from offramp.nn.partition_times import Ends
+from offramp.nn.profiling import machine, partition_fit, timing
+from offramp.nn.profiling.partition_fit import Ends
 
 AT_A_TIME = 200
 ENGINES = ("onnxruntime", "torch")
@@ -65,15 +66,15 @@ def rows(compute: timing.Compute, options: argparse.Namespace) -> list[dict[str,
     """How wrong each way is, beside the sums over the same partitions: those that it didn't measure."""
     blocks = len(compute.blocks)
     # In no order, so that a slow moment of the machine does not fall on neighbors.
-    ends = partition_times.sample(blocks, partition_times.count(blocks, 1.0), seed=options.seed)
+    ends = partition_fit.sample(blocks, partition_fit.count(blocks, 1.0), seed=options.seed)
     block_s, branch_s, found_s = measured(compute, ends, options)
     _, _, truth_s = measured(compute, ends, options)
-    sums_s = partition_times.sums(block_s, branch_s, ends)
+    sums_s = partition_fit.sums(block_s, branch_s, ends)
     found = [row("measured once more", len(ends), found_s, sums_s, truth_s)]
     for share in options.shares:
-        taken = {*partition_times.sample(blocks, partition_times.count(blocks, share), seed=options.seed)}
+        taken = {*partition_fit.sample(blocks, partition_fit.count(blocks, share), seed=options.seed)}
         inside = np.array([each in taken for each in ends])
-        fitted_s = partition_times.predicted(
+        fitted_s = partition_fit.predicted(
             block_s,
             branch_s,
             [each for each in ends if each in taken],
@@ -85,7 +86,7 @@ def rows(compute: timing.Compute, options: argparse.Namespace) -> list[dict[str,
 
 
 def row(way: str, measurements: int, found_s: FloatArray, sums_s: FloatArray, truth_s: FloatArray) -> dict[str, Any]:
-    wrong, sums = (partition_times.errors(each - truth_s, truth_s) for each in (found_s, sums_s))
+    wrong, sums = (partition_fit.errors(each - truth_s, truth_s) for each in (found_s, sums_s))
     return {
         "way": way,
         "measured": measurements,

@@ -19,8 +19,8 @@ from rich.table import Table
 
 from offramp.core.exits import ExitModelName
 from offramp.core.planner import Planner, Requirement
-from offramp.fleet import plan_many
-from offramp.grid import grid
+from offramp.sweeps.grid import grid
+from offramp.sweeps.many import plan_many
 
 SIZES = ((10, 4, 20), (18, 4, 20))
 SAMPLES = 5000

@@ -16,23 +16,25 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from offramp.nn import catalog, learning, runs
-from offramp.nn.jobs import Runner, in_turn
-from offramp.nn.train import Recipe
+from offramp.nn import catalog
+from offramp.nn.training import jobs
+from offramp.nn.training.fit import Recipe
+from offramp.nn.training.run import Setup, begin_run, separate_name
+from offramp.nn.training.runner import Runner, in_turn
 
 
-def seconds(setup: runs.Setup, runner: Runner) -> tuple[float, int]:
+def seconds(setup: Setup, runner: Runner) -> tuple[float, int]:
     """To train all networks with one branch, processes' starts included, and how many images they are shown."""
     assert setup.separate is not None
     dataset = catalog.dataset(setup.dataset, seed=setup.seed)
     with tempfile.TemporaryDirectory() as folder:
-        run = runs.begin(Path(folder), setup)
+        run = begin_run(Path(folder), setup)
         blocks = len(run.spec.names(run.dataset))
-        wanted = [run.wanted(runs.separate(end), setup.separate, ends=(end,)) for end in range(1, blocks + 1)]
+        wanted = [run.wanted(separate_name(end), setup.separate, ends=(end,)) for end in range(1, blocks + 1)]
         began = time.perf_counter()
-        events = [*learning.train(wanted, dataset, runner)]
+        events = [*jobs.train(wanted, dataset, runner)]
         took = time.perf_counter() - began
-    return took, sum(event.images for event in events if isinstance(event, learning.Learned))
+    return took, sum(event.images for event in events if isinstance(event, jobs.Learned))
 
 
 def main() -> None:
@@ -45,12 +47,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     recipe = Recipe(epochs=options.epochs, batch_size=options.batch_size)
-    setup = runs.Setup(
-        backbone=options.backbone, dataset=options.data, seed=0, bf16=False, joint=recipe, separate=recipe
-    )
+    setup = Setup(backbone=options.backbone, dataset=options.data, seed=0, bf16=False, joint=recipe, separate=recipe)
     ways: dict[str, Callable[[], Runner]] = {
         f"in turn, {torch.get_num_threads()} threads": lambda: in_turn,
-        f"side by side, {torch.get_num_threads()} processes": learning.here,
+        f"side by side, {torch.get_num_threads()} processes": jobs.here,
     }
     times: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(options.repeats):

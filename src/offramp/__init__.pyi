@@ -1,12 +1,12 @@
 from .core.backbone import Backbone, Block
 from .core.certify import Certificate, audit, certify
-from .core.conflicts import WayOut, ways_out
+from .core.conflicts import Relaxation, minimal_relaxations
 from .core.constraints import Constraints, Prices
-from .core.estimate import Estimate, Latency, PricedPlan
+from .core.estimate import Estimate, EstimatedPlan, Latency
 from .core.exits import ExitModelName
 from .core.latency import ComputeSource
 from .core.plan import Plan
-from .core.planner import Answer, Budget, Gap, Options, Planner, Requirement, choose
+from .core.planner import Answer, Gap, Options, Planner, Requirement, SearchLimits, choose
 from .core.profile import ExitRates, ExitTable, Meaning, Profile, Timing
 from .core.spread import spread_s
 from .core.topology import Link, Tier, Topology
@@ -27,11 +27,11 @@ __all__ = [
     "Answer",
     "Backbone",
     "Block",
-    "Budget",
     "Certificate",
     "ComputeSource",
     "Constraints",
     "Estimate",
+    "EstimatedPlan",
     "ExitModelName",
     "ExitRates",
     "ExitTable",
@@ -46,18 +46,19 @@ __all__ = [
     "Options",
     "Plan",
     "Planner",
-    "PricedPlan",
     "Prices",
     "Profile",
+    "Relaxation",
     "Requirement",
+    "SearchLimits",
     "Tier",
     "Timing",
     "Topology",
-    "WayOut",
     "audit",
     "certify",
     "choose",
     "grid",
+    "minimal_relaxations",
     "plan_many",
     "read_plan",
     "read_profile",
@@ -65,7 +66,6 @@ __all__ = [
     "read_topology",
     "schema",
     "spread_s",
-    "ways_out",
     "write_parquet",
     "write_profile",
     "write_topology",

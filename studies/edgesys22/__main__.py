@@ -13,9 +13,9 @@ from pathlib import Path
 from offramp.cli.progress import stage_bars, train_with_progress
 from offramp.errors import Fault, OfframpError, refuse
 from offramp.files import read_profile, write_profile
-from offramp.nn import machine, profiler, runs
-from offramp.nn.runs import Run
-from offramp.runtime import wire
+from offramp.nn.profiling import machine, profiler
+from offramp.nn.training.run import Run, read_run
+from offramp.runtime.transport import messages
 from studies.edgesys22 import document, prediction, results, schedule, training
 from studies.edgesys22.results import Results
 from studies.edgesys22.schedule import Schedule
@@ -78,7 +78,7 @@ def _train(subject: Subject, settled: Schedule, ledger: training.Ledger, work: P
     epochs = settled.epochs[subject.key]
     print(f"{subject.title}: {epochs}", file=sys.stderr)
     train_with_progress(ledger.metered(subject.key, training.train(subject, settled, work / subject.key)))
-    run = runs.read(work / subject.key)
+    run = read_run(work / subject.key)
     if epochs.final:
         train_with_progress(ledger.metered("figure-3", training.train_finals(run, epochs.final)))
     return run
@@ -95,7 +95,7 @@ def _profile(subject: Subject, run: Run, options: argparse.Namespace) -> None:
                 device=machine.short_name(machine.cpu_model()),
                 repeats=repeats,
                 partition_repeats=repeats // 4,
-                overhead_bits=wire.overhead_bits(),
+                overhead_bits=messages.overhead_bits(),
                 report=lambda stage, done: report(f"{subject.key}: {stage}", done),
             )
         write_profile(measured, kept)

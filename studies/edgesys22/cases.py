@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from offramp import Planner, PricedPlan, Profile, Requirement, Topology, read_profile, read_topology
+from offramp import EstimatedPlan, Planner, Profile, Requirement, Topology, read_profile, read_topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Case:
     title: str
     paper: str
     topology: str
-    ask: Callable[[Planner], tuple[PricedPlan, ...] | None]
-    effect: Callable[[Planner, tuple[PricedPlan, ...]], bool]
+    ask: Callable[[Planner], tuple[EstimatedPlan, ...] | None]
+    effect: Callable[[Planner, tuple[EstimatedPlan, ...]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,10 @@ class Finding:
 
     devices: float
     links: float
-    plans: tuple[PricedPlan, ...]
+    plans: tuple[EstimatedPlan, ...]
 
 
-def answer(case: Case, profile: Profile) -> tuple[PricedPlan, ...] | None:
+def answer(case: Case, profile: Profile) -> tuple[EstimatedPlan, ...] | None:
     """The case's plans on its topology as it is."""
     return case.ask(Planner.of(profile, read_topology(case.topology), compiled=True))
 
@@ -77,20 +77,20 @@ def scaled(topology: Topology, *, devices: float, links: float) -> Topology:
     )
 
 
-def fastest(planner: Planner, *, points_below_best: float) -> tuple[PricedPlan, ...] | None:
+def fastest(planner: Planner, *, points_below_best: float) -> tuple[EstimatedPlan, ...] | None:
     """P_lat: the fastest plan within so many points of the best reachable accuracy."""
     best = planner.frontier()[-1].estimate.accuracy
     found = planner.best(Requirement(min_accuracy=best - points_below_best / 100)).best
     return None if found is None else (found,)
 
 
-def most_accurate(planner: Planner, *, limit_s: float) -> tuple[PricedPlan, ...] | None:
+def most_accurate(planner: Planner, *, limit_s: float) -> tuple[EstimatedPlan, ...] | None:
     """P_acc: the most accurate plan within a limit on mean latency."""
     found = planner.best(Requirement(max_latency_s=limit_s)).best
     return None if found is None else (found,)
 
 
-def fastest_for_both_ends(planner: Planner, *, points_below_best: float) -> tuple[PricedPlan, ...] | None:
+def fastest_for_both_ends(planner: Planner, *, points_below_best: float) -> tuple[EstimatedPlan, ...] | None:
     """P_lat with the answers wanted on the first tier, and on the last."""
     tiers = planner.topology.tiers
     plans = []
@@ -100,23 +100,23 @@ def fastest_for_both_ends(planner: Planner, *, points_below_best: float) -> tupl
     return tuple(plans)
 
 
-def is_trimmed(planner: Planner, plans: tuple[PricedPlan, ...]) -> bool:
+def is_trimmed(planner: Planner, plans: tuple[EstimatedPlan, ...]) -> bool:
     """The last blocks are left out."""
     return plans[0].plan.ends[-1] < len(planner.backbone.blocks)
 
 
-def has_three_exits_in_use(planner: Planner, plans: tuple[PricedPlan, ...]) -> bool:
+def has_three_exits_in_use(planner: Planner, plans: tuple[EstimatedPlan, ...]) -> bool:
     """At least three exits, each taken by one sample in a hundred or more."""
     return sum(rate >= 0.01 for rate in plans[0].estimate.exit_rates) >= 3
 
 
-def goes_back(planner: Planner, plans: tuple[PricedPlan, ...]) -> bool:
+def goes_back(planner: Planner, plans: tuple[EstimatedPlan, ...]) -> bool:
     """Some partition runs nearer the device than the one before it."""
     tiers = [planner.topology.index(name) for name in plans[0].plan.placement]
     return any(after < before for before, after in itertools.pairwise(tiers))
 
 
-def placements_differ(planner: Planner, plans: tuple[PricedPlan, ...]) -> bool:
+def placements_differ(planner: Planner, plans: tuple[EstimatedPlan, ...]) -> bool:
     """Both destinations are answered, by different tiers."""
     return len(plans) == 2 and plans[0].plan.placement != plans[1].plan.placement
 
@@ -157,7 +157,7 @@ CASES = (
 )
 
 
-def show(plans: tuple[PricedPlan, ...] | None) -> None:
+def show(plans: tuple[EstimatedPlan, ...] | None) -> None:
     """Print plans, one a line."""
     for each in plans or ():
         predicted = each.estimate

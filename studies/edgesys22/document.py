@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from offramp import PricedPlan, Profile, read_profile, read_topology
+from offramp import EstimatedPlan, Profile, read_profile, read_topology
 from offramp.files.writing import replace_files
-from offramp.nn import partition_times
-from offramp.words import bits, percent, seconds
+from offramp.nn.profiling import partition_fit
+from offramp.view.text import bits, percent, seconds
 from studies.edgesys22 import cases, figures, prediction, results
 from studies.edgesys22.results import Results
 from studies.edgesys22.schedule import FROM_SCRATCH
@@ -240,8 +240,8 @@ def _cases(seen: Sequence[Variant]) -> list[tuple[str, str]]:
     return found
 
 
-def _achieved(priced: PricedPlan) -> tuple[str, str]:
-    return seconds(priced.estimate.latency_s), percent(priced.estimate.accuracy)
+def _achieved(estimated: EstimatedPlan) -> tuple[str, str]:
+    return seconds(estimated.estimate.latency_s), percent(estimated.estimate.accuracy)
 
 
 def _effects(profile: Profile) -> list[tuple[str, str, str]]:
@@ -259,7 +259,7 @@ def _effects(profile: Profile) -> list[tuple[str, str, str]]:
     return found
 
 
-def _plans(plans: tuple[PricedPlan, ...]) -> str:
+def _plans(plans: tuple[EstimatedPlan, ...]) -> str:
     return " and ".join(f"`{each.plan}` ({', '.join(_achieved(each))})" for each in plans)
 
 
@@ -269,9 +269,9 @@ def _sums(profile: Profile) -> str:
     for device, timing in profile.timings.items():
         if timing.block_s is None or timing.branch_s is None or timing.partition_s is None:
             continue
-        ends = partition_times.pairs(timing.blocks)
+        ends = partition_fit.pairs(timing.blocks)
         wholes = np.array([timing.partition_s[first - 1, last - 1] for first, last in ends])
-        wrong = partition_times.errors(partition_times.sums(timing.block_s, timing.branch_s, ends) - wholes, wholes)
+        wrong = partition_fit.errors(partition_fit.sums(timing.block_s, timing.branch_s, ends) - wholes, wholes)
         rows.append(
             (device, f"{len(ends)}", seconds(float(wholes.mean())), seconds(wrong.rmse_s), percent(wrong.error))
         )

@@ -14,7 +14,7 @@ from offramp import Options, Planner, Profile, read_topology
 from offramp.core.checks import FloatArray
 from offramp.core.estimate import Latency
 from offramp.explore.cloud import Cloud
-from offramp.plot import COLORS
+from offramp.view.frontier import COLORS
 from studies.edgesys22 import prediction
 from studies.edgesys22.cases import Case
 from studies.edgesys22.cases import answer as answered

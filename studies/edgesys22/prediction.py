@@ -9,8 +9,8 @@ from scipy.stats import linregress
 from offramp.core.checks import FloatArray
 from offramp.core.exits import DEFAULT_THRESHOLDS, ExitModel, ExitModelName, Replay, exit_model
 from offramp.core.profile import Profile
-from offramp.nn.profiler import exit_table
-from offramp.nn.runs import Run
+from offramp.nn.profiling.profiler import exit_table
+from offramp.nn.training.run import Run
 from studies.edgesys22.training import final_model, partitionings
 
 JOINT, SEPARATE = "published, joint acc_i", "published, separate acc_i"
@@ -139,5 +139,5 @@ def _models(profile: Profile) -> dict[str, ExitModel]:
 
 
 def _told(model: ExitModel, ends: Sequence[int]) -> Told:
-    found = [model.leaving(ends, (threshold,) * (len(ends) - 1)) for threshold in DEFAULT_THRESHOLDS]
+    found = [model.rates(ends, (threshold,) * (len(ends) - 1)) for threshold in DEFAULT_THRESHOLDS]
     return Told(tuple(each.accuracy for each in found), tuple(each.exit_rates for each in found))

@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 
 from offramp.errors import fail
-from offramp.nn import catalog, machine
+from offramp.nn import catalog
 from offramp.nn.network import build
-from offramp.nn.train import Recipe, Step, fit, place
+from offramp.nn.profiling import machine
+from offramp.nn.training.fit import Recipe, Step, fit, place
 from studies.edgesys22.subjects import SEED, Subject
 
 # More than these gain nothing.

@@ -7,8 +7,8 @@ import numpy as np
 
 from offramp.nn import catalog
 from offramp.nn.datasets import settled
-from offramp.nn.runs import Setup
-from offramp.nn.train import Recipe
+from offramp.nn.training.fit import Recipe
+from offramp.nn.training.run import Setup
 
 SEED = 0
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from offramp.core.checks import IntArray
-from offramp.nn import checkpoints, learning, runs, tuning
 from offramp.nn.network import MultiExitNetwork, build
-from offramp.nn.runs import Run
+from offramp.nn.training import checkpoint, finetune, jobs
+from offramp.nn.training.run import Run, train_run
 from studies.edgesys22.schedule import FINAL_MODELS, FROM_SCRATCH, Schedule
 from studies.edgesys22.subjects import SEED, Subject
 
@@ -29,15 +29,15 @@ class Ledger:
         """What was spent so far."""
         return json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
 
-    def metered(self, on: str, events: Iterable[learning.Event]) -> Iterator[learning.Event]:
+    def metered(self, on: str, events: Iterable[jobs.Event]) -> Iterator[jobs.Event]:
         """The events as they are; the time until each counts, on all processors, and is kept at every network's end."""
         before = self.read()
         began = time.perf_counter()
         learned = False
         try:
             for event in events:
-                learned |= isinstance(event, learning.Learned)
-                if learned and isinstance(event, learning.Finished):
+                learned |= isinstance(event, jobs.Learned)
+                if learned and isinstance(event, jobs.Finished):
                     self._write(before, on, began)
                 yield event
         finally:
@@ -49,14 +49,14 @@ class Ledger:
         self.path.write_text(json.dumps({**before, on: spent}, indent=2) + "\n", encoding="utf-8")
 
 
-def train(subject: Subject, schedule: Schedule, folder: Path) -> Iterator[learning.Event]:
+def train(subject: Subject, schedule: Schedule, folder: Path) -> Iterator[jobs.Event]:
     """Train the subject's networks, with all branches and with each alone."""
     epochs = schedule.epochs[subject.key]
     setup = subject.setup(joint=epochs.joint, separate=epochs.separate, bf16=schedule.bf16)
-    return runs.train(folder, setup, learning.here())
+    return train_run(folder, setup, jobs.here())
 
 
-def train_finals(run: Run, epochs: int) -> Iterator[learning.Event]:
+def train_finals(run: Run, epochs: int) -> Iterator[jobs.Event]:
     """Train a final model for each partitioning of figure 3: its branches alone.
 
     As a plan is tuned, from the full configuration's weights, or, with epochs enough, from new ones.
@@ -66,15 +66,15 @@ def train_finals(run: Run, epochs: int) -> Iterator[learning.Event]:
     wanted = [
         run.wanted(_name(ends), fresh, ends=ends)
         if epochs >= FROM_SCRATCH
-        else tuning.wanted(run, full, ends, name=_name(ends), epochs=epochs)
+        else finetune.wanted(run, full, ends, name=_name(ends), epochs=epochs)
         for ends in partitionings(len(full.blocks))
     ]
-    return learning.train(wanted, run.dataset, learning.here())
+    return jobs.train(wanted, run.dataset, jobs.here())
 
 
 def final_model(run: Run, ends: Sequence[int]) -> MultiExitNetwork:
     """The trained final model of a partitioning."""
-    kept = checkpoints.read(run.checkpoint(_name(ends)))
+    kept = checkpoint.read(run.checkpoint(_name(ends)))
     assert kept is not None
     assert kept.finished
     network = build(run.spec, run.dataset, ends=ends, seed=run.setup.seed)

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from offramp.bundle import Manifest, TierManifest, read_bundle, read_model, read_tier, write_bundle
+from offramp.bundle.session import PartitionSession
 from offramp.core.topology import Link
-from offramp.engine import Session
 from offramp.errors import InputError
 from offramp.files import read_profile
 from tests.runtime.conftest import PLANS
@@ -161,7 +161,7 @@ def test_a_damaged_model_is_refused(tiny: Case, copy: Path, data: st.DataObject)
 @settings(max_examples=60, deadline=None)
 def test_bytes_that_are_no_model_are_refused_by_the_engine(noise: bytes) -> None:
     with pytest.raises(InputError, match="can't be loaded"):
-        Session(noise)
+        PartitionSession(noise)
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "topology.yaml", "tiers/cloud/tier.json", "tiers/cloud/topology.yaml"])
@@ -219,7 +219,7 @@ def test_partitions_in_a_row_are_the_whole_network(tiny: Case) -> None:
         for sample in tiny.samples[:5]:
             way, x = tiny.network.way(plan, sample)[0], sample[None]
             for k, blocks in enumerate(plan.blocks):
-                x, probabilities, entropy = Session(tiny.network.model(*blocks)).run(x)
+                x, probabilities, entropy = PartitionSession(tiny.network.model(*blocks)).run(x)
                 np.testing.assert_allclose(probabilities[0], way.probabilities[k], atol=0.02)
                 shares = way.probabilities[k]
                 assert entropy[0] == pytest.approx(-(shares * np.log(shares)).sum() / np.log(len(shares)), abs=0.02)

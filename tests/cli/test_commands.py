@@ -85,7 +85,7 @@ def test_an_impossible_requirement_says_what_to_give_up() -> None:
     assert "Give up min accuracy" in done.stdout
     found = run_json("plan", PROFILE, "--min-accuracy", 1.0)
     assert found["search"]["meets"] is False
-    assert found["search"]["ways_out"][0]["give_up"] == ["min_accuracy"]
+    assert found["search"]["relaxations"][0]["give_up"] == ["min_accuracy"]
 
 
 def test_a_certified_floor_is_held_on_samples_that_had_no_say() -> None:
@@ -166,9 +166,9 @@ def test_auto_goes_from_nothing_to_a_plan_that_ran(tmp_path: Path) -> None:
     profile = read_profile(folder / "profile.json")
     assert len(profile.backbone.blocks) == 10
     assert profile.exit_table is not None
-    priced = Planner.of(profile, read_topology("iot")).price(read_plan(folder / "plan.json"))
+    estimated = Planner.of(profile, read_topology("iot")).estimate(read_plan(folder / "plan.json"))
     written = json.loads((folder / "plan.json").read_text())
-    assert written["estimate"]["latency_s"] == priced.estimate.latency_s
+    assert written["estimate"]["latency_s"] == estimated.estimate.latency_s
     assert (folder / "frontier.png").exists()
     ran = read_result(folder / "result.json")
     assert ran.outcomes.answered == 5

@@ -257,7 +257,7 @@ def test_choices_are_judged_by_the_full_model(world: World, requirement: Require
         judged = judge(case, choice)
         assert (judged.latency_s, judged.accuracy) == pytest.approx(full(world, choice), rel=1e-12, abs=1e-12)
         if expressible(choice):
-            assert judged == planner.price(Plan.parse(text(choice, world.topology))).estimate
+            assert judged == planner.estimate(Plan.parse(text(choice, world.topology))).estimate
 
 
 def expressible(choice: Choice) -> bool:

@@ -64,7 +64,7 @@ def population() -> Replay:
 
 @cache
 def truth(plan: Plan) -> float:
-    return population().leaving(plan.ends, plan.thresholds).accuracy
+    return population().rates(plan.ends, plan.thresholds).accuracy
 
 
 # The accuracies of the frontier lie densest here.
@@ -123,10 +123,10 @@ def test_it_is_fixed_sequence_testing_of_the_choosing_halfs_frontier() -> None:
     table = table_of(400, 3)
     planner = planner_on(table)
     choosing, certifying = split(table, seed=11)
-    order = [priced.plan for priced in reversed(planner_on(choosing).frontier())]
+    order = [estimated.plan for estimated in reversed(planner_on(choosing).frontier())]
     passed = []
     for plan in order:
-        right = round(planner_on(certifying).price(plan).estimate.accuracy * certifying.samples)
+        right = round(planner_on(certifying).estimate(plan).estimate.accuracy * certifying.samples)
         if lower_bound(right, certifying.samples, confidence=0.9) < 0.86:
             break
         passed.append((plan, right))
@@ -134,8 +134,8 @@ def test_it_is_fixed_sequence_testing_of_the_choosing_halfs_frontier() -> None:
     plan, right = passed[-1]
     assert certify(planner, FLOOR, confidence=0.9, seed=11) == Certificate(
         plan=plan,
-        chosen=planner_on(choosing).price(plan).estimate,
-        checked=planner_on(certifying).price(plan).estimate,
+        chosen=planner_on(choosing).estimate(plan).estimate,
+        checked=planner_on(certifying).estimate(plan).estimate,
         bound=lower_bound(right, certifying.samples, confidence=0.9),
         confidence=0.9,
         floor=0.86,
@@ -186,7 +186,7 @@ def test_an_audit_is_of_the_choosing_halfs_best_plan_or_the_nearest() -> None:
         wanted = (answer.best or answer.nearest).plan
         found = audit(planner, requirement, confidence=0.9, seed=0)
         assert found.plan == wanted
-        assert found.checked == planner_on(certifying).price(wanted).estimate
+        assert found.checked == planner_on(certifying).estimate(wanted).estimate
         assert found.floor is None
         assert not found.certified
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from offramp.core.backbone import Block
 from offramp.core.codec import Codec
 from offramp.core.plan import Plan
-from offramp.core.planner import Budget, Planner
+from offramp.core.planner import Planner, SearchLimits
 from offramp.core.profile import Encoded, Profile
 from offramp.errors import InputError
 from offramp.files import read_profile, read_requirements, read_topology
-from offramp.finding import find_among
+from offramp.pipeline.solve import find_among
 
 from . import oracle
 from .test_planner import as_oracle
@@ -79,7 +79,7 @@ def test_the_best_of_all_codecs_is_the_best_of_each(found: tuple[World, Codec, P
     asked = read_requirements(None, {"min_accuracy": floor / 8})
     alone = [planner.best(asked.requirement).best for planner in planners]
     reached = [each.estimate.latency_s for each in alone if each is not None]
-    _, answer = find_among(planners, asked, Budget(), frontier=True, seed=0)
+    _, answer = find_among(planners, asked, SearchLimits(), frontier=True, seed=0)
     assert answer.met == bool(reached)
     if reached:
         assert answer.shown.estimate.latency_s == min(reached)

@@ -46,13 +46,13 @@ TABLE = ExitTable(
 )
 
 
-def priced(plan: str, *, topology: Topology = LINE, timing: Timing = NO_TRAVEL, **options: object) -> Estimate:
+def estimated(plan: str, *, topology: Topology = LINE, timing: Timing = NO_TRAVEL, **options: object) -> Estimate:
     profile = Profile(BACKBONE, {"ref": timing}, "ref", exit_table=TABLE)
-    return Planner.of(profile, topology, **options).price(Plan.parse(plan)).estimate
+    return Planner.of(profile, topology, **options).estimate(Plan.parse(plan)).estimate
 
 
 def test_one_partition_on_the_source_only_computes() -> None:
-    found = priced("1-3@watch")
+    found = estimated("1-3@watch")
     assert found.latency_s == found.compute_s == 8 * (1 + 2 + 4 + 0.125)
     assert found.accuracy == 1.0
     assert found.exit_rates == (1.0,)
@@ -60,7 +60,7 @@ def test_one_partition_on_the_source_only_computes() -> None:
 
 
 def test_one_partition_far_away_pays_for_the_input_and_the_result() -> None:
-    found = priced("1-2@cloud")
+    found = estimated("1-2@cloud")
     assert found.compute_s == 1 + 2 + 0.25
     assert found.propagation_s == (1 + 5) + (1 + 5)
     assert found.transmission_s == pytest.approx((100 / 10 + 100 / 100) + (10 / 10 + 10 / 100))
@@ -69,7 +69,7 @@ def test_one_partition_far_away_pays_for_the_input_and_the_result() -> None:
 
 def test_early_exits_save_the_rest_of_the_way() -> None:
     # Samples 1 and 2 leave on the watch; 3 and 4 travel on and leave on the phone, whose answer comes back.
-    found = priced("1@watch 2-3@phone T=0.50")
+    found = estimated("1@watch 2-3@phone T=0.50")
     assert found.exit_rates == (0.5, 0.5)
     assert found.compute_s == 8 * (1 + 0.5) + 0.5 * 2 * (2 + 4 + 0.125)
     assert found.propagation_s == 0.5 * 1 + 0.5 * 1
@@ -79,31 +79,31 @@ def test_early_exits_save_the_rest_of_the_way() -> None:
 
 
 def test_the_placement_may_go_back_towards_the_device() -> None:
-    found = priced("1@cloud 2-3@phone T=0.00")
+    found = estimated("1@cloud 2-3@phone T=0.00")
     # Nobody leaves early: input watch-cloud, activation cloud-phone, result phone-watch.
     assert found.propagation_s == 6 + 5 + 1
     assert found.transmission_s == pytest.approx((10 + 1) + 200 / 100 + 10 / 10)
 
 
 def test_a_threshold_per_exit() -> None:
-    found = priced("1@watch 2@phone 3@cloud T=0.10,0.80")
+    found = estimated("1@watch 2@phone 3@cloud T=0.10,0.80")
     assert found.exit_rates == (0.25, 0.5, 0.25)  # sample 1; then 3 and 4; then 2
     assert found.accuracy == (1 + 1 + 0 + 1) / 4
 
 
 def test_trimming_takes_everyone_at_the_last_branch_used() -> None:
-    assert priced("1@watch 2@phone T=0.50").exit_rates == (0.5, 0.5)
+    assert estimated("1@watch 2@phone T=0.50").exit_rates == (0.5, 0.5)
 
 
 def test_source_and_destination_may_be_any_tier() -> None:
     topology = dataclasses.replace(LINE, source="phone", destination="cloud")
-    found = priced("1-3@watch", topology=topology)
+    found = estimated("1-3@watch", topology=topology)
     assert found.propagation_s == 1 + (1 + 5)
     assert found.transmission_s == pytest.approx(100 / 10 + (10 / 10 + 10 / 100))
 
 
 def test_serialization_counts_at_both_ends_and_not_on_the_way() -> None:
-    found = priced("1-2@cloud", timing=TIMING)
+    found = estimated("1-2@cloud", timing=TIMING)
     # The watch (8 times slower) packs the input and unpacks the result; the cloud does the reverse.
     assert found.serialization_s == pytest.approx(8 * 0.1 + 1 * 0.2 + 1 * 0.01 + 8 * 0.02)
 
@@ -111,25 +111,25 @@ def test_serialization_counts_at_both_ends_and_not_on_the_way() -> None:
 def test_pipelined_transfer() -> None:
     # 100 bits in fragments of 30: four; three wait for the slowest link, one crosses both.
     topology = dataclasses.replace(LINE, mtu_bits=30, destination="cloud")
-    assert priced("1-3@cloud", topology=topology).transmission_s == pytest.approx(3 * 30 / 10 + 30 / 10 + 30 / 100)
+    assert estimated("1-3@cloud", topology=topology).transmission_s == pytest.approx(3 * 30 / 10 + 30 / 10 + 30 / 100)
 
 
 def test_compute_from_whole_partitions() -> None:
     timing = dataclasses.replace(NO_TRAVEL, partition_s=np.triu(np.full((3, 3), 6.0)))
-    assert priced("1-3@cloud", timing=timing).compute_s == 6.0
-    assert priced("1-3@cloud", timing=timing, compute=ComputeSource.BLOCKS).compute_s == 7.125
+    assert estimated("1-3@cloud", timing=timing).compute_s == 6.0
+    assert estimated("1-3@cloud", timing=timing, compute=ComputeSource.BLOCKS).compute_s == 7.125
 
 
 def test_a_tier_may_be_a_measured_device() -> None:
     tiers = (Tier("watch", device="ref"), *LINE.tiers[1:])
-    assert priced("1@watch", topology=dataclasses.replace(LINE, tiers=tiers)).compute_s == 1.5
+    assert estimated("1@watch", topology=dataclasses.replace(LINE, tiers=tiers)).compute_s == 1.5
     tiers = (Tier("watch", device="toaster"), *LINE.tiers[1:])
     with pytest.raises(InputError, match="no device 'toaster'; use one of ref"):
-        priced("1@watch", topology=dataclasses.replace(LINE, tiers=tiers))
+        estimated("1@watch", topology=dataclasses.replace(LINE, tiers=tiers))
 
 
 def test_percentiles_count_samples() -> None:
-    found = priced("1@watch 2-3@phone T=0.50")
+    found = estimated("1@watch 2-3@phone T=0.50")
     assert found.percentile_s(50) == found.exit_latency_s[0]
     assert found.percentile_s(51) == found.percentile_s(99) == found.exit_latency_s[1]
 
@@ -140,17 +140,17 @@ def test_published_rates_are_first_exits_and_marginal_ones_are_not() -> None:
     marginal = exit_model(profile, ExitModelName.MARGINAL, thresholds=[0.5])
     replay = exit_model(profile, ExitModelName.REPLAY)
     # By branch 2 samples 1, 2 and 3 have left; branch 2 alone would let 1 and 3 go.
-    assert published.leaving([2, 3], [0.5]).exit_rates == (0.75, 0.25)
-    assert marginal.leaving([2, 3], [0.5]).exit_rates == (0.5, 0.5)
-    assert replay.leaving([2, 3], [0.5]).exit_rates == (0.5, 0.5)
+    assert published.rates([2, 3], [0.5]).exit_rates == (0.75, 0.25)
+    assert marginal.rates([2, 3], [0.5]).exit_rates == (0.5, 0.5)
+    assert replay.rates([2, 3], [0.5]).exit_rates == (0.5, 0.5)
     # Accuracy is of each branch over all samples.
-    assert published.leaving([2, 3], [0.5]).accuracy == 0.75 * 0.75 + 0.25 * 1.0
+    assert published.rates([2, 3], [0.5]).accuracy == 0.75 * 0.75 + 0.25 * 1.0
     # Marginal rates can be negative: branch 1 lets two go, branch 2 no more than two.
     rates = ExitRates(
         np.array([0.5]), Meaning.MARGINAL, np.array([[0.75, 0.5, 1.0]]), np.array([0.5, 0.75, 1.0]), samples=4
     )
     profile = Profile(BACKBONE, {"ref": NO_TRAVEL}, "ref", exits=rates)
-    assert exit_model(profile).leaving([1, 2, 3], [0.5, 0.5]).exit_rates == (0.75, -0.25, 0.5)
+    assert exit_model(profile).rates([1, 2, 3], [0.5, 0.5]).exit_rates == (0.75, -0.25, 0.5)
 
 
 def test_each_exit_model_says_what_it_lacks() -> None:
@@ -161,9 +161,9 @@ def test_each_exit_model_says_what_it_lacks() -> None:
     with pytest.raises(InputError, match="needs exit rates of meaning first-exit"):
         exit_model(profile, ExitModelName.PUBLISHED)
     with pytest.raises(InputError, match=r"0\.4 was not measured; use one of 0\.5"):
-        exit_model(profile).leaving([1, 2], [0.4])
+        exit_model(profile).rates([1, 2], [0.4])
     with pytest.raises(InputError, match="one threshold for all exits"):
-        exit_model(profile).leaving([1, 2, 3], [0.5, 0.4])
+        exit_model(profile).rates([1, 2, 3], [0.5, 0.4])
 
 
 def test_entropy_of_what_is_no_number_is_none() -> None:
@@ -192,7 +192,7 @@ def worlds_with_plans(draw: st.DrawFn) -> tuple[World, Plan]:
 @given(given=worlds_with_plans())
 def test_an_estimate_is_what_adding_up_link_by_link_gives(given: tuple[World, Plan]) -> None:
     world, plan = given
-    found = Planner.of(world.profile, world.topology).price(plan).estimate
+    found = Planner.of(world.profile, world.topology).estimate(plan).estimate
     names = [tier.name for tier in world.topology.tiers]
     tiers = tuple(names.index(name) for name in plan.placement)
     threshold = plan.thresholds[0] if plan.thresholds else 0.05
@@ -210,7 +210,7 @@ def test_an_estimate_is_what_adding_up_link_by_link_gives(given: tuple[World, Pl
 @given(given=worlds_with_plans())
 def test_laws_of_an_estimate(given: tuple[World, Plan]) -> None:
     world, plan = given
-    found = Planner.of(world.profile, world.topology).price(plan).estimate
+    found = Planner.of(world.profile, world.topology).estimate(plan).estimate
     assert sum(found.exit_rates) == 1
     assert found.latency_s == found.compute_s + found.propagation_s + found.transmission_s + found.serialization_s
     # The mean over all samples is the mean over the exits they leave at.

@@ -183,6 +183,6 @@ def test_a_requirement_must_ask_for_something() -> None:
 def test_price_refuses_a_plan_that_does_not_fit(world: World) -> None:
     planner = Planner.of(world.profile, world.topology)
     with pytest.raises(InputError, match="block 9 of a backbone"):
-        planner.price(Plan.parse("1-9@t0"))
+        planner.estimate(Plan.parse("1-9@t0"))
     with pytest.raises(InputError, match="has no tier 'moon'"):
-        planner.price(Plan.parse("1@moon"))
+        planner.estimate(Plan.parse("1@moon"))

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offramp.core import admission
+from offramp.core import feasible
 from offramp.core.backbone import Backbone, Block
 from offramp.core.constraints import Constraints, Prices
 from offramp.core.counting import space_size
 from offramp.core.estimate import Latency
 from offramp.core.exits import Additive, exit_model
 from offramp.core.plan import Plan
-from offramp.core.planner import Budget, Options, Planner, Requirement, choose
+from offramp.core.planner import Options, Planner, Requirement, SearchLimits, choose
 from offramp.core.profile import ExitTable, Profile, Timing
 from offramp.core.topology import Link, Tier, Topology
 from offramp.errors import InputError
@@ -166,11 +166,11 @@ def test_what_is_allowed_is_what_the_rules_say(case: tuple[World, Options, Laten
         per_exit=profile.exit_table is not None,
     )  # fmt: skip
     for ends, places, cuts in every:
-        priced = planner.price(Plan(ends, tuple(topology.tiers[j].name for j in places), cuts))
+        estimated = planner.estimate(Plan(ends, tuple(topology.tiers[j].name for j in places), cuts))
         within = max(len(list(run)) for _, run in itertools.groupby(places)) <= options.exits_per_tier
         uniform = options.threshold_per_exit or len(set(cuts)) <= 1
-        ruled = allowed(world, options.constraints, ends, places, list(priced.estimate.exit_rates))
-        assert admission.allowed(planner, priced) == (within and uniform and ruled), priced.plan
+        ruled = allowed(world, options.constraints, ends, places, list(estimated.estimate.exit_rates))
+        assert feasible.allowed(planner, estimated) == (within and uniform and ruled), estimated.plan
 
 
 @settings(max_examples=100, deadline=None)
@@ -257,9 +257,9 @@ def test_the_oracle_of_percentiles_looks_at_samples() -> None:
 def test_a_search_that_is_ended_proves_what_it_left(case: tuple[World, Options, Latency], compiled: bool) -> None:
     world, options, latency = case
     planner = Planner.of(world.profile, world.topology, options=options, compiled=compiled)
-    whole, open_end = planner.frontier_within(Budget(), latency)
+    whole, open_end = planner.frontier_within(SearchLimits(), latency)
     assert open_end is None
-    found, gap = planner.frontier_within(Budget(stop=np.ones(1, np.bool_)), latency)
+    found, gap = planner.frontier_within(SearchLimits(stop=np.ones(1, np.bool_)), latency)
     if gap is None:
         assert found == whole
         return
@@ -281,7 +281,7 @@ def test_a_memory_limit_ends_a_search_with_a_gap() -> None:
 
     profile, topology = problem(blocks=152, tiers=6, thresholds=5, seed=2)
     planner = Planner.of(profile, topology, compiled=True)
-    members, gap = planner.frontier_within(Budget(memory_bytes=1e5))
+    members, gap = planner.frontier_within(SearchLimits(memory_bytes=1e5))
     assert gap is not None
     whole = planner.frontier()
     for member in whole:
@@ -292,7 +292,7 @@ def test_a_memory_limit_ends_a_search_with_a_gap() -> None:
         ]
         assert at_least_as_good or member.estimate.latency_s >= gap.latency_s * (1 - 1e-9)
     with pytest.raises(InputError, match="too few to search in"):
-        Budget(memory_bytes=10)
+        SearchLimits(memory_bytes=10)
 
 
 def test_where_results_are_large_the_way_home_may_lead_over_another_tier() -> None:

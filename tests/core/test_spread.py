@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from offramp.core.backbone import Backbone, Block
-from offramp.core.estimate import PricedPlan
+from offramp.core.estimate import EstimatedPlan
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
 from offramp.core.profile import ExitTable, Profile, Timing
@@ -46,12 +46,12 @@ PROFILE = Profile(
 )
 
 
-def priced(plan: str, profile: Profile = PROFILE) -> PricedPlan:
-    return Planner.of(profile, LINE).price(Plan.parse(plan))
+def estimated(plan: str, profile: Profile = PROFILE) -> EstimatedPlan:
+    return Planner.of(profile, LINE).estimate(Plan.parse(plan))
 
 
 def spread(plan: str, profile: Profile = PROFILE) -> float | None:
-    return spread_s(priced(plan, profile), profile=profile, topology=LINE)
+    return spread_s(estimated(plan, profile), profile=profile, topology=LINE)
 
 
 def test_one_partition_adds_its_variances_up() -> None:
@@ -88,10 +88,10 @@ def test_times_that_are_drawn_spread_as_far() -> None:
         dataclasses.replace(PROFILE, timings={name: drawn(timing) for name, timing in PROFILE.timings.items()})
         for _ in range(1000)
     ]
-    latencies = [priced(plan, run).estimate.latency_s for run in runs]
+    latencies = [estimated(plan, run).estimate.latency_s for run in runs]
     # The deviation of 1000 draws is itself off by 1/sqrt(2000) = 2.2 % as a rule, and by 8 % almost never.
     assert np.std(latencies) == pytest.approx(spread(plan), rel=0.08)
-    assert np.mean(latencies) == pytest.approx(priced(plan).estimate.latency_s, rel=0.01)
+    assert np.mean(latencies) == pytest.approx(estimated(plan).estimate.latency_s, rel=0.01)
 
 
 @pytest.mark.parametrize("missing", ["block_spread_s", "branch_spread_s"])

@@ -16,9 +16,9 @@ from offramp.core.plan import Plan
 from offramp.deploy.certificates import issue, write_credentials
 from offramp.errors import InputError
 from offramp.runtime.client import Client
-from offramp.runtime.security import tls_config
-from offramp.runtime.serving import Place, at_work
-from offramp.runtime.worker import Limits
+from offramp.runtime.tier.serve import Place, at_work
+from offramp.runtime.tier.worker import Limits
+from offramp.runtime.transport.tls import tls_config
 from tests.deploy.bundles import bundle, written
 from tests.runtime.places import free_port
 

@@ -10,7 +10,7 @@ import pytest
 
 from offramp import Plan, Planner
 from offramp.core.exits import ExitModelName
-from offramp.core.planner import Budget
+from offramp.core.planner import SearchLimits
 from offramp.core.topology import Tier, Topology
 from offramp.explore import charts, phrases
 from offramp.explore.cloud import Cloud
@@ -31,8 +31,8 @@ PLANS = [
 
 def drawn(text: str, *, upright: bool, topology: Topology | None = None) -> ElementTree.Element:
     topology = topology or explorer().base.topology
-    priced = Planner.of(profile(), topology).price(Plan.parse(text))
-    return ElementTree.fromstring(diagram(topology, priced, blocks=10, upright=upright))
+    estimated = Planner.of(profile(), topology).estimate(Plan.parse(text))
+    return ElementTree.fromstring(diagram(topology, estimated, blocks=10, upright=upright))
 
 
 def texts(svg: ElementTree.Element) -> list[str]:
@@ -45,7 +45,7 @@ def test_the_drawing_says_who_runs_what_and_who_leaves(text: str, upright: bool)
     svg = drawn(text, upright=upright)
     plan = Plan.parse(text)
     said = texts(svg)
-    predicted = Planner.of(profile(), explorer().base.topology).price(plan).estimate
+    predicted = Planner.of(profile(), explorer().base.topology).estimate(plan).estimate
     for name in ("smartwatch", "smartphone", "base-station", "cloud"):
         assert name in said
     for (first, last), rate in zip(plan.blocks, predicted.exit_rates, strict=True):
@@ -77,7 +77,7 @@ def test_everything_is_inside_the_drawing(text: str, upright: bool) -> None:
 
 def test_ribbons_are_as_wide_as_the_samples_are_many() -> None:
     svg = drawn("1-3@smartphone 4-6@base-station T=0.50", upright=False)
-    predicted = Planner.of(profile(), explorer().base.topology).price(
+    predicted = Planner.of(profile(), explorer().base.topology).estimate(
         Plan.parse("1-3@smartphone 4-6@base-station T=0.50")
     )
     estimate = predicted.estimate
@@ -94,15 +94,17 @@ def test_names_from_files_are_text_and_nothing_else() -> None:
     base = explorer().base.topology
     tiers = tuple(Tier(name, tier.slowdown) if tier.name == "smartphone" else tier for tier in base.tiers)
     topology = replace(base, tiers=tiers, destination=name)
-    answer = explorer().view(replace(explorer().base, topology=topology), Budget())
+    answer = explorer().view(replace(explorer().base, topology=topology), SearchLimits())
     assert answer.found is not None
     svg = drawn(f"1-10@{name}", upright=False, topology=topology)
     assert not list(svg.iter(f"{SVG}script"))
     assert name in (svg[0].text or "")
-    pinned = replace(answer, pins=(answer.planner.price(Plan.parse("1-10@cloud")),))
+    pinned = replace(answer, pins=(answer.planner.estimate(Plan.parse("1-10@cloud")),))
     pages = [phrases.answer(answer), phrases.summary(answer), phrases.pins(pinned, LIGHT)]
     pages.append(
-        phrases.frontier(Surroundings.of(answer, Budget()).members, answer.found.shown, answer.found.wanted.latency)
+        phrases.frontier(
+            Surroundings.of(answer, SearchLimits()).members, answer.found.shown, answer.found.wanted.latency
+        )
     )
     for page in pages:
         assert "&lt;script&gt;" in page
@@ -111,8 +113,8 @@ def test_names_from_files_are_text_and_nothing_else() -> None:
 
 def test_a_drawing_that_is_a_file_brings_its_colors() -> None:
     topology = explorer().base.topology
-    priced = explorer().planner.price(Plan.parse(PLANS[1]))
-    svg = ElementTree.fromstring(diagram(topology, priced, blocks=10, upright=False, alone=True))
+    estimated = explorer().planner.estimate(Plan.parse(PLANS[1]))
+    svg = ElementTree.fromstring(diagram(topology, estimated, blocks=10, upright=False, alone=True))
     style = "".join(each.text or "" for each in svg.iter(f"{SVG}style"))
     assert f"--way: {LIGHT.way};" in style
     assert "prefers-color-scheme: dark" in style
@@ -125,9 +127,9 @@ def everything(state_entries: list[tuple[str, str]], exits: ExitModelName | None
     state = world.base
     for key, text in state_entries:
         state = world.entered(state, key, text)
-    answer = world.view(state, Budget())
+    answer = world.view(state, SearchLimits())
     cloud = Cloud.drawn(world.planner.exits, state.topology, state.options, blocks=10, plans=120)
-    around = Surroundings.of(answer, Budget()).with_systems(world, answer)
+    around = Surroundings.of(answer, SearchLimits()).with_systems(world, answer)
     spread = [each for each in answer.listed if phrases.has_distribution(each)]
     return {
         "plot": tradeoff(answer, around, cloud, LIGHT),
@@ -163,12 +165,12 @@ def test_the_plot_shows_frontier_requirement_systems_plan_and_pins() -> None:
 def test_the_clouds_points_and_texts_go_together() -> None:
     planner = explorer().planner
     cloud = Cloud.drawn(planner.exits, planner.topology, planner.options, blocks=10, plans=120)
-    answer = explorer().view(explorer().base, Budget())
+    answer = explorer().view(explorer().base, SearchLimits())
     series = tradeoff(answer, None, cloud, LIGHT)["series"]
     for plans, each in zip(cloud_texts(cloud), series, strict=False):
         assert each["name"].split()[0] == str(len(Plan.parse(plans[0]).ends))
         for text, (time, accuracy) in zip(plans, each["data"], strict=True):
-            predicted = planner.price(Plan.parse(text)).estimate
+            predicted = planner.estimate(Plan.parse(text)).estimate
             assert [time, accuracy] == pytest.approx([1000 * predicted.latency_s, 100 * predicted.accuracy], rel=1e-4)
 
 
@@ -177,7 +179,7 @@ def test_bars_add_up_and_curves_end_at_everyone() -> None:
     planner = explorer().planner
     bars = [sum(each["data"][i]["value"] for each in made["terms"]["series"]) for i in range(2)]
     plans = ("1-7@smartphone 8-9@base-station T=0.35", "1-3@smartphone 4-10@cloud T=0.50")
-    wanted = [1000 * planner.price(Plan.parse(text)).estimate.latency_s for text in plans]
+    wanted = [1000 * planner.estimate(Plan.parse(text)).estimate.latency_s for text in plans]
     assert bars == pytest.approx(wanted, rel=1e-3)
     for curve in made["spread"]["series"]:
         shares = [point[1] for point in curve["data"]]
@@ -188,18 +190,18 @@ def test_bars_add_up_and_curves_end_at_everyone() -> None:
 def test_a_single_tier_needs_no_links() -> None:
     topology = Topology("alone", "box", "box", (Tier("box", device="amd-epyc"),), ())
     world = Explorer.of(profile(), topology, profile_source="p", topology_source="t")
-    answer = world.view(world.base, Budget())
+    answer = world.view(world.base, SearchLimits())
     assert answer.found is not None
     assert world.base.axes == ("", "")
     cloud = Cloud.drawn(world.planner.exits, topology, world.base.options, blocks=10, plans=120)
-    options = tradeoff(answer, Surroundings.of(answer, Budget()).with_systems(world, answer), cloud, LIGHT)
+    options = tradeoff(answer, Surroundings.of(answer, SearchLimits()).with_systems(world, answer), cloud, LIGHT)
     json.dumps(options, allow_nan=False)
     assert "box" in texts(drawn(str(answer.found.shown.plan), upright=False, topology=topology))
 
 
 def test_differences_are_told_in_points_and_percent() -> None:
     planner = explorer().planner
-    one, other = (planner.price(Plan.parse(text)) for text in ("1-7@smartphone", "1-6@smartphone"))
+    one, other = (planner.estimate(Plan.parse(text)) for text in ("1-7@smartphone", "1-6@smartphone"))
     latency = explorer().base.latency
     # 98.00 % against 97.56 %, 111.2 ms against 105.9 ms: 0.44 points and 5.0 %.
     assert re.fullmatch(r"0\.44 points more accurate, [45]\.\d % slower", phrases.difference(one, other, latency))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from offramp import InputError, Latency, Plan
 from offramp.explore.state import MOST_PINS, State
-from offramp.grid import parameters
+from offramp.sweeps.grid import parameters
 from tests.explore.worlds import explorer
 
 BASE = explorer().base

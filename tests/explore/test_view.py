@@ -12,13 +12,13 @@ import pytest
 
 from offramp import InputError, Latency, Plan, Planner, read_plan, read_topology
 from offramp.core.exits import ExitModelName
-from offramp.core.planner import Budget, Options, Requirement
+from offramp.core.planner import Options, Requirement, SearchLimits
 from offramp.explore import command
 from offramp.explore.cloud import Cloud
 from offramp.explore.regions import regime_map
 from offramp.explore.state import State
 from offramp.explore.view import Surroundings, View, exit_rows
-from offramp.regimes import UNMET, regime
+from offramp.sweeps.regimes import UNMET, regime
 from tests.explore.worlds import explorer, profile
 
 
@@ -30,7 +30,7 @@ def asked(*entries: tuple[str, str]) -> State:
 
 
 def view(state: State) -> View:
-    return explorer().view(state, Budget())
+    return explorer().view(state, SearchLimits())
 
 
 CHANGED = [
@@ -124,7 +124,7 @@ def test_a_percentile_without_an_exit_table_is_refused_in_words() -> None:
 
 
 def test_a_search_that_is_ended_at_once_says_so() -> None:
-    ended = Budget(stop=np.ones(1, np.bool_))
+    ended = SearchLimits(stop=np.ones(1, np.bool_))
     answer = explorer().view(asked(("exits-per-tier", "4"), ("threshold-per-exit", "yes")), ended)
     assert "ended" in " ".join((answer.headline, *answer.sentences))
 
@@ -134,14 +134,14 @@ def test_pins_are_priced_where_the_page_is_and_keep_their_order() -> None:
     state = asked(*CHANGED, *(("pin", text) for text in texts))
     answer = view(state)
     planner = Planner.of(profile(), state.topology)
-    assert answer.pins == tuple(planner.price(Plan.parse(text)) for text in texts)
+    assert answer.pins == tuple(planner.estimate(Plan.parse(text)) for text in texts)
     assert answer.found is not None
     assert answer.listed == (answer.found.shown, *answer.pins)
 
 
 def test_the_surroundings_are_the_librarys_frontier_and_the_published_systems() -> None:
     answer = view(asked(*CHANGED))
-    around = Surroundings.of(answer, Budget()).with_systems(explorer(), answer)
+    around = Surroundings.of(answer, SearchLimits()).with_systems(explorer(), answer)
     assert around.members == Planner.of(profile(), answer.state.topology).frontier()
     assert "PORTEND" in {row.system for row in around.systems}
     assert "Offramp" not in {row.system for row in around.systems}
@@ -155,13 +155,13 @@ def test_every_plan_of_the_cloud_is_where_the_estimate_puts_it(latency: Latency,
     state = asked(*CHANGED)
     planner = Planner.of(profile(), state.topology, options=options, compiled=True)
     cloud = Cloud.drawn(planner.exits, state.topology, options, blocks=10, plans=200)
-    priced = [planner.price(Plan.parse(text)) for text in cloud.texts]
+    estimated = [planner.estimate(Plan.parse(text)) for text in cloud.texts]
     assert len(cloud.texts) >= 150
     assert len(set(cloud.texts)) == len(cloud.texts)
-    assert sorted({len(each.plan.ends) for each in priced}) == list(range(1, cloud.ends.shape[1] + 1))
+    assert sorted({len(each.plan.ends) for each in estimated}) == list(range(1, cloud.ends.shape[1] + 1))
     times = cloud.latency_s(planner.costs, latency)
-    assert times == pytest.approx([latency.of(each.estimate) for each in priced], rel=1e-12)
-    assert cloud.accuracy.tolist() == [each.estimate.accuracy for each in priced]
+    assert times == pytest.approx([latency.of(each.estimate) for each in estimated], rel=1e-12)
+    assert cloud.accuracy.tolist() == [each.estimate.accuracy for each in estimated]
     # Nothing in the space is beyond its frontier.
     members = [(latency.of(each.estimate), each.estimate.accuracy) for each in planner.frontier(latency)]
     for time, accuracy in zip(times, cloud.accuracy, strict=True):
@@ -171,7 +171,7 @@ def test_every_plan_of_the_cloud_is_where_the_estimate_puts_it(latency: Latency,
 def test_rates_that_are_no_shares_add_up_all_the_same() -> None:
     planner = Planner.of(profile(), explorer().base.topology, exits=ExitModelName.MARGINAL)
     cloud = Cloud.drawn(planner.exits, planner.topology, planner.options, blocks=10, plans=100)
-    wanted = [planner.price(Plan.parse(text)).estimate.latency_s for text in cloud.texts]
+    wanted = [planner.estimate(Plan.parse(text)).estimate.latency_s for text in cloud.texts]
     assert cloud.latency_s(planner.costs, Latency.MEAN) == pytest.approx(wanted, rel=1e-12)
 
 
@@ -200,7 +200,7 @@ def test_exit_rows_of_rates_take_the_nearest_threshold() -> None:
 def test_the_map_has_the_planners_winner_in_every_cell_and_the_page_in_its_middle() -> None:
     state = asked(("min-accuracy", "0.983"))
     requirement = Requirement(min_accuracy=0.983)
-    picture = regime_map(explorer(), state, requirement, steps=5, limits=Budget())
+    picture = regime_map(explorer(), state, requirement, steps=5, limits=SearchLimits())
     assert picture is not None
     assert picture.y is not None
     assert picture.x.values[2] == 500e3
@@ -216,7 +216,7 @@ def test_the_map_has_the_planners_winner_in_every_cell_and_the_page_in_its_middl
 def test_the_files_that_are_taken_along_read_back(tmp_path: Path) -> None:
     answer = view(asked(*CHANGED))
     assert answer.found is not None
-    around = Surroundings.of(answer, Budget())
+    around = Surroundings.of(answer, SearchLimits())
     (tmp_path / "plan.json").write_bytes(command.plan_file(answer))
     assert read_plan(tmp_path / "plan.json") == answer.found.shown.plan
     (tmp_path / "topology.yaml").write_bytes(command.topology_file(answer.state.topology))

@@ -1,14 +1,11 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-from offramp.nn import data, runs
+from offramp.nn import data
 from offramp.nn.backbones.resnet import resnet
 from offramp.nn.data import Dataset
 from offramp.nn.network import MultiExitNetwork, build
-from offramp.nn.train import Recipe
 
 TINY_BLOCKS = 4
 
@@ -37,18 +34,3 @@ def network(tiny: Dataset) -> MultiExitNetwork:
     with torch.no_grad():
         network.train()(torch.tensor(tiny.train.images))
     return network.eval()
-
-
-@pytest.fixture(scope="session")
-def setup() -> runs.Setup:
-    recipe = Recipe(epochs=1, batch_size=128)
-    return runs.Setup(backbone="resnet8", dataset="digits", seed=3, bf16=False, joint=recipe, separate=recipe)
-
-
-@pytest.fixture(scope="session")
-def run(setup: runs.Setup, tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
-    """A real run, trained to the end; tests only read it."""
-    folder: Path = tmp_path_factory.mktemp("run")
-    for _ in runs.train(folder, setup):
-        pass
-    return runs.read(folder)

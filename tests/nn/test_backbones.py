@@ -11,7 +11,7 @@ from offramp.errors import InputError
 from offramp.nn import catalog, data
 from offramp.nn.data import Dataset
 from offramp.nn.network import Partition, build, output_of
-from offramp.nn.train import Recipe, Step, fit
+from offramp.nn.training.fit import Recipe, Step, fit
 
 BUILT_IN = ("resnet20", "alexnet", "inceptionv3", "mobilenetv2", "vit-tiny")
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from offramp.errors import InputError, MissingExtraError
+from offramp.files.images import opened
 from offramp.files.samples import read_samples
 from offramp.nn import catalog, data, datasets
 from offramp.nn.datasets import archive, pictures
 from offramp.nn.datasets.pictures import stacked
-from offramp.pictures import opened
 
 
 @pytest.fixture(scope="module")

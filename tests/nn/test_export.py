@@ -5,10 +5,10 @@ import onnx
 import pytest
 import torch
 
-from offramp import engine
+from offramp.bundle.session import PartitionSession
 from offramp.core.exits import normalized_entropy
 from offramp.nn import export
-from offramp.nn.partition_times import pairs
+from offramp.nn.profiling.partition_fit import pairs
 
 TOLERANCE = 1e-5
 
@@ -35,7 +35,7 @@ def test_every_partition_says_what_pytorch_says(network, whole, images):
             outputs.append(block(outputs[-1]))
         said = [torch.softmax(logits.double(), dim=1).numpy() for logits in network(images)]
     for first, last in pairs(len(network.blocks)):
-        found = engine.Session(export.cut(whole, first, last))
+        found = PartitionSession(export.cut(whole, first, last))
         for x, expected in ((outputs[first - 1][:1], 1), (outputs[first - 1], 8)):
             output, probabilities, entropy = found.run(x.numpy())
             assert output == pytest.approx(outputs[last][:expected].numpy(), abs=TOLERANCE)
@@ -46,9 +46,9 @@ def test_every_partition_says_what_pytorch_says(network, whole, images):
 def test_parts_alone_make_up_the_whole(network, whole, images):
     x = images[:1].numpy()
     for i in range(1, len(network.blocks) + 1):
-        (output,) = engine.Session(export.cut_block(whole, i)).run(x)
-        _, probabilities, entropy = engine.Session(export.cut(whole, i, i)).run(x)
-        alone = engine.Session(export.cut_branch(whole, i)).run(output)
+        (output,) = PartitionSession(export.cut_block(whole, i)).run(x)
+        _, probabilities, entropy = PartitionSession(export.cut(whole, i, i)).run(x)
+        alone = PartitionSession(export.cut_branch(whole, i)).run(output)
         assert alone[0] == pytest.approx(probabilities, abs=TOLERANCE)
         assert alone[1] == pytest.approx(entropy, abs=TOLERANCE)
         x = output

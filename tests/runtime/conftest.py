@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from offramp.core.topology import Link
-from offramp.runtime.deployment import LocalDeployment
+from offramp.runtime.local import LocalDeployment
 from tests.runtime.tiny import Case, case, line
 
 PLANS = (

@@ -8,8 +8,8 @@ import zenoh
 
 from offramp.core.plan import Plan
 from offramp.errors import InputError
-from offramp.runtime import session as network
 from offramp.runtime.client import Client
+from offramp.runtime.transport import zenoh_session as network
 from tests.runtime.conftest import PLANS
 from tests.runtime.places import free_port
 from tests.runtime.tiny import Case

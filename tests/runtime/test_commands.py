@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offramp.runtime.deployment import LocalDeployment
+from offramp.runtime.local import LocalDeployment
 from tests.runtime.conftest import PLANS
 from tests.runtime.places import free_port
 from tests.runtime.tiny import Case

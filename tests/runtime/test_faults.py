@@ -13,7 +13,7 @@ import pytest
 from offramp.core.plan import Plan
 from offramp.core.topology import Link
 from offramp.runtime.client import Answer, Client
-from offramp.runtime.deployment import LocalDeployment
+from offramp.runtime.local import LocalDeployment
 from tests.runtime.conftest import FAST, PLANS
 from tests.runtime.tiny import Case, case, line
 

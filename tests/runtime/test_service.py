@@ -7,7 +7,7 @@ import pytest
 
 from offramp.core.plan import Plan
 from offramp.runtime.client import Answer
-from offramp.runtime.deployment import LocalDeployment
+from offramp.runtime.local import LocalDeployment
 from tests.runtime.conftest import PLANS
 from tests.runtime.tiny import Case
 

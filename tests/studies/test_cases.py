@@ -29,15 +29,15 @@ def test_the_effects_are_what_they_say() -> None:
     planner = Planner.of(read_profile("resnet20-digits"), read_topology("iot"))
     names = [tier.name for tier in planner.topology.tiers]
 
-    def priced(text: str) -> tuple:
-        return (planner.price(Plan.parse(text)),)
+    def estimated(text: str) -> tuple:
+        return (planner.estimate(Plan.parse(text)),)
 
-    assert cases.goes_back(planner, priced(f"1-3@{names[2]} 4-9@{names[1]} T=0.40"))
-    assert not cases.goes_back(planner, priced(f"1-3@{names[1]} 4-9@{names[2]} T=0.40"))
-    assert cases.is_trimmed(planner, priced(f"1-9@{names[0]}"))
-    assert not cases.is_trimmed(planner, priced(f"1-10@{names[0]}"))
-    assert cases.has_three_exits_in_use(planner, priced(f"1-5@{names[0]} 6-7@{names[1]} 8@{names[2]} T=0.10"))
-    assert not cases.has_three_exits_in_use(planner, priced(f"1-3@{names[0]} 4-9@{names[1]} T=0.40"))
+    assert cases.goes_back(planner, estimated(f"1-3@{names[2]} 4-9@{names[1]} T=0.40"))
+    assert not cases.goes_back(planner, estimated(f"1-3@{names[1]} 4-9@{names[2]} T=0.40"))
+    assert cases.is_trimmed(planner, estimated(f"1-9@{names[0]}"))
+    assert not cases.is_trimmed(planner, estimated(f"1-10@{names[0]}"))
+    assert cases.has_three_exits_in_use(planner, estimated(f"1-5@{names[0]} 6-7@{names[1]} 8@{names[2]} T=0.10"))
+    assert not cases.has_three_exits_in_use(planner, estimated(f"1-3@{names[0]} 4-9@{names[1]} T=0.40"))
 
 
 def test_the_script_runs() -> None:

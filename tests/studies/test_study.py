@@ -9,7 +9,8 @@ import pytest
 from offramp.core.exits import DEFAULT_THRESHOLDS
 from offramp.errors import InputError
 from offramp.files import read_profile
-from offramp.nn import profiler, runs
+from offramp.nn.profiling import profiler
+from offramp.nn.training.run import read_run
 from studies.edgesys22 import document, prediction, results
 from studies.edgesys22.__main__ import main
 from studies.edgesys22.training import final_model, partitionings
@@ -41,7 +42,7 @@ def test_the_budget_and_what_was_spent_are_recorded(study: Done) -> None:
     assert found.budget_h == 1e-4
     assert {*found.spent_s} == {SUBJECT, "figure-3"}
     assert all(seconds > 0 for seconds in found.spent_s.values())
-    assert "Budget: 0.0001 CPU hours" in (study.out / "README.md").read_text()
+    assert "SearchLimits: 0.0001 CPU hours" in (study.out / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_a_refusal_is_exit_code_2(study: Done) -> None:
 
 def test_actual_accuracies_and_rates_are_what_single_samples_do(study: Done) -> None:
     """The final models on every held-out sample, one at a time and without the package's replay."""
-    trained = runs.read(study.work / SUBJECT)
+    trained = read_run(study.work / SUBJECT)
     split = trained.dataset.test
     trials = results.read(study.out / "results.json").trials
     assert [trial.ends for trial in trials] == list(partitionings(10))

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from offramp.core.plan import Plan
     from offramp.core.profile import Profile
     from offramp.nn.network import MultiExitNetwork
-    from offramp.nn.runs import Run
-    from offramp.nn.tuning import Tuned
+    from offramp.nn.training.finetune import Tuned
+    from offramp.nn.training.run import Run
 
 EPOCHS = 2
 
@@ -46,17 +46,18 @@ def build(
     Example: offramp build runs/digits --plan plan.json --profile profile.json --topology mobile --out bundle
     """
     require_torch()
-    from offramp.building import build as build_bundle
     from offramp.bundle import check_place, write_bundle
     from offramp.core.planner import Planner
     from offramp.deploy import deployment_files
     from offramp.files import read_plan, read_profile, read_topology
-    from offramp.nn import machine, runs
+    from offramp.nn.profiling import machine
+    from offramp.nn.training.run import read_run
+    from offramp.pipeline.build import build as build_bundle
 
     check_place(out)
-    trained, measured, tiers = runs.read(run), read_profile(profile), read_topology(topology)
+    trained, measured, tiers = read_run(run), read_profile(profile), read_topology(topology)
     plans = [read_plan(each) for each in (plan, *(alternative or ()))]
-    before = [Planner.of(measured, tiers, codec=each.codec).price(each).estimate for each in plans]
+    before = [Planner.of(measured, tiers, codec=each.codec).estimate(each).estimate for each in plans]
     _same_network(trained, measured)
     network, tuned = _network(trained, plans, epochs=0 if alternative else epochs, quiet=json)
     built = build_bundle(
@@ -91,7 +92,7 @@ def build(
 
 def _same_network(run: Run, profile: Profile) -> None:
     from offramp.cli.training import same_backbone
-    from offramp.nn.profiler import describe
+    from offramp.nn.profiling.profiler import describe
 
     same_backbone(describe(run), profile.backbone, "--profile")
 
@@ -99,13 +100,13 @@ def _same_network(run: Run, profile: Profile) -> None:
 def _network(run: Run, plans: list[Plan], *, epochs: int, quiet: bool) -> tuple[MultiExitNetwork, Tuned | None]:
     """A network with the branches of all plans, tuned if it is one plan's."""
     from offramp.cli.training import train_with_progress
-    from offramp.nn import tuning
     from offramp.nn.network import selected
+    from offramp.nn.training import finetune
 
     if epochs == 0:
         return selected(run.network(), {end for plan in plans for end in plan.ends}), None
-    train_with_progress(tuning.tune(run, plans[0], epochs=epochs), wanted=not quiet)
-    found = tuning.tuned(run, plans[0], epochs=epochs)
+    train_with_progress(finetune.tune(run, plans[0], epochs=epochs), wanted=not quiet)
+    found = finetune.tuned(run, plans[0], epochs=epochs)
     return found.network, found
 
 
@@ -128,7 +129,7 @@ def _print(manifest: Manifest, tuned: Tuned | None, out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from offramp.words import percent, seconds
+    from offramp.view.text import percent, seconds
 
     console = Console()
     console.print(f"[bold]{manifest.plans[0]}[/bold]", highlight=False)
@@ -191,7 +192,7 @@ def _readme(manifest: Manifest) -> str:
 
 
 def _promise(estimate: Estimate) -> str:
-    from offramp.words import percent, seconds
+    from offramp.view.text import percent, seconds
 
     return (
         f"Accuracy {percent(estimate.accuracy)} on the validation split, mean latency {seconds(estimate.latency_s)} "

@@ -30,7 +30,7 @@ def certs(
     require_runtime()
     from offramp.bundle import read_bundle
     from offramp.deploy.certificates import issue, write_credentials
-    from offramp.runtime.security import CLIENT
+    from offramp.runtime.transport.tls import CLIENT
 
     manifest = read_bundle(bundle)
     hosts: dict[str, list[str]] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from offramp.cli.options import ExitsOption, JsonOption, ProfileArgument, TopologyOption
-from offramp.words import requirement_words
+from offramp.view.text import requirement_words
 
 if TYPE_CHECKING:
     from offramp.core.baselines import Row
@@ -39,7 +39,7 @@ def compare(
     from offramp.core.planner import Options, Planner, Requirement
     from offramp.files import read_profile, read_topology
     from offramp.files.quantities import TIME
-    from offramp.finding import default_requirement
+    from offramp.pipeline.solve import default_requirement
 
     measured = read_profile(profile)
     name = None if exit_model is None else ExitModelName(exit_model.value)
@@ -83,7 +83,7 @@ def _print_rows(rows: Sequence[Row], *, asked: str, judge: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from offramp.words import percent, seconds
+    from offramp.view.text import percent, seconds
 
     console = Console()
     console.print(

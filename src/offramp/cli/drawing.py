@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from offramp.placement import Hop, Placement, Row, Stop
-from offramp.words import percent, rate, seconds
+from offramp.view.placement import Hop, Placement, Row, Stop
+from offramp.view.text import percent, rate, seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from offramp.core.estimate import PricedPlan
+    from offramp.core.estimate import EstimatedPlan
     from offramp.core.planner import Requirement
     from offramp.core.topology import Topology
 
@@ -70,9 +70,9 @@ def _draw(cells: list[str], hop: Hop, row: int) -> None:
             cells[1] = "◀"
 
 
-def print_placement(console: Console, topology: Topology, priced: PricedPlan) -> None:
+def print_placement(console: Console, topology: Topology, estimated: EstimatedPlan) -> None:
     """Draw where the plan runs, who leaves there and when, who goes on."""
-    drawing = Placement.of(topology, priced)
+    drawing = Placement.of(topology, estimated)
     for row, line in zip(drawing.rows, lines(drawing), strict=True):
         drawn = _encodable(console, line)
         style = None if row.halts else "dim"
@@ -80,7 +80,12 @@ def print_placement(console: Console, topology: Topology, priced: PricedPlan) ->
 
 
 def print_frontier(
-    console: Console, members: Sequence[PricedPlan], shown: PricedPlan, wanted: Requirement, *, most: int = MOST_MEMBERS
+    console: Console,
+    members: Sequence[EstimatedPlan],
+    shown: EstimatedPlan,
+    wanted: Requirement,
+    *,
+    most: int = MOST_MEMBERS,
 ) -> None:
     """Draw the frontier as bars of accuracy, fastest first, at most so many of its plans, `shown` among them."""
     from rich.table import Table
@@ -102,7 +107,7 @@ def print_frontier(
     console.print(table, width=min(console.width, MOST_COLUMNS))
 
 
-def thinned(members: Sequence[PricedPlan], shown: PricedPlan, most: int) -> list[PricedPlan]:
+def thinned(members: Sequence[EstimatedPlan], shown: EstimatedPlan, most: int) -> list[EstimatedPlan]:
     """At most `most` members, evenly along the frontier, its ends and `shown` among them where it is a member."""
     if len(members) <= most:
         return list(members)

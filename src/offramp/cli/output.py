@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from offramp.words import percent, seconds
+from offramp.view.text import percent, seconds
 
 __all__ = ["percent", "print_json", "seconds"]
 

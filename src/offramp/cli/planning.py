@@ -26,7 +26,7 @@ from offramp.cli.showing import plan_and_estimate, print_answer, print_picture, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from offramp.core.planner import Budget, Planner
+    from offramp.core.planner import Planner, SearchLimits
 
 
 def plan(
@@ -75,7 +75,7 @@ def plan(
     from offramp.core.codec import Codec
     from offramp.core.spread import spread_s
     from offramp.files import read_profile
-    from offramp.finding import find_among
+    from offramp.pipeline.solve import find_among
 
     asked = asking.asked_for(
         requirements,
@@ -119,7 +119,7 @@ def plan(
             "max_latency_s": wanted.max_latency_s,
             "latency": wanted.latency.name.lower(),
             "meets": found.met,
-            "ways_out": [{"give_up": list(way.given_up), **plan_and_estimate(way.plan)} for way in found.ways],
+            "relaxations": [{"give_up": list(way.given_up), **plan_and_estimate(way.plan)} for way in found.ways],
         },
     }
     if out:
@@ -127,7 +127,7 @@ def plan(
 
         write_plan(document, out)
     if figure:
-        from offramp.plot import FrontierPicture, save_figure
+        from offramp.view.frontier import FrontierPicture, save_figure
 
         save_figure(FrontierPicture.of(planner, found.members, shown, wanted), figure)
     if json:
@@ -163,18 +163,18 @@ def estimate(
     measured = read_profile(profile)
     given = read_plan(plan)
     planner = planner_of(measured, topology, exit_model, compute, None, Options(), given.codec)
-    priced = planner.price(given)
-    spread = spread_s(priced, profile=measured, topology=planner.topology)
+    estimated = planner.estimate(given)
+    spread = spread_s(estimated, profile=measured, topology=planner.topology)
     if json:
         from offramp.cli.output import print_json
 
-        print_json(plan_and_estimate(priced, spread))
+        print_json(plan_and_estimate(estimated, spread))
     else:
-        print_plan(planner, priced, spread)
+        print_plan(planner, estimated, spread)
 
 
 @contextmanager
-def _limits(planner: Planner, time_limit: str | None, memory_limit: str | None) -> Iterator[Budget]:
+def _limits(planner: Planner, time_limit: str | None, memory_limit: str | None) -> Iterator[SearchLimits]:
     """A budget whose time runs while the block does; someone who waits at a terminal is told what for."""
     import sys
     from contextlib import nullcontext
@@ -182,14 +182,14 @@ def _limits(planner: Planner, time_limit: str | None, memory_limit: str | None) 
 
     import numpy as np
 
-    from offramp.core.planner import Budget
+    from offramp.core.planner import SearchLimits
     from offramp.files.quantities import SIZE, TIME
 
-    budget = Budget(memory_bytes=SIZE.parse(memory_limit or "4 GB") / 8)
+    budget = SearchLimits(memory_bytes=SIZE.parse(memory_limit or "4 GB") / 8)
     timer = None
     if time_limit is not None:
         # Compiling, at first use on a machine, is not searching: have it done by a search that ends at once.
-        planner.frontier_within(Budget(stop=np.ones(1, np.bool_)))
+        planner.frontier_within(SearchLimits(stop=np.ones(1, np.bool_)))
         timer = Timer(TIME.parse(time_limit), budget.stop.fill, [True])
         timer.daemon = True
         timer.start()

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from offramp.words import percent
+from offramp.view.text import percent
 
 if TYPE_CHECKING:
-    from offramp.nn import learning
+    from offramp.nn.training import jobs
 
 
-def train_with_progress(events: "Iterable[learning.Event]", *, wanted: bool = True) -> dict[str, tuple[float, ...]]:
+def train_with_progress(events: "Iterable[jobs.Event]", *, wanted: bool = True) -> dict[str, tuple[float, ...]]:
     """Take the events, drawing them on stderr if that is wanted. Returns the branches' accuracies by network.
 
     A line for each network that is done, a bar for each at work, and one for all.
@@ -18,7 +18,7 @@ def train_with_progress(events: "Iterable[learning.Event]", *, wanted: bool = Tr
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    from offramp.nn import learning
+    from offramp.nn.training import jobs
 
     accuracy: dict[str, tuple[float, ...]] = {}
     seen: dict[str, int] = {}
@@ -35,19 +35,19 @@ def train_with_progress(events: "Iterable[learning.Event]", *, wanted: bool = Tr
     with progress:
         for event in events:
             match event:
-                case learning.Planned(networks, images):
+                case jobs.Planned(networks, images):
                     every = progress.add_task("all", total=images, status="", visible=networks > 1)
-                case learning.Started(name, images, done):
+                case jobs.Started(name, images, done):
                     if name in bars:
                         progress.remove_task(bars[name])
                     bars[name] = progress.add_task(name, total=images, completed=done, status="")
                     seen[name] = done
-                case learning.Learned(name):
+                case jobs.Learned(name):
                     seen[name] += event.images
                     speed = f"{progress.tasks[progress.task_ids.index(bars[name])].speed or 0:4.0f} images/s"
                     status = f"{speed}  loss {event.loss:6.3f}  accuracy {event.accuracy:4.0%}"
                     progress.update(bars[name], completed=seen[name], status=status)
-                case learning.Finished(name):
+                case jobs.Finished(name):
                     accuracy[name] = event.accuracy
                     progress.remove_task(bars.pop(name))
                     took = f"in {event.seconds:.1f} s" if event.seconds else "before"

@@ -73,11 +73,11 @@ def report(
     """
     from importlib.metadata import version
 
-    from offramp.core.planner import Budget
+    from offramp.core.planner import SearchLimits
     from offramp.files import read_plan, read_profile, read_result
-    from offramp.finding import find
-    from offramp.report import Study, write_report
-    from offramp.report.writing import format_of
+    from offramp.pipeline.solve import find
+    from offramp.reports import Study, write_report
+    from offramp.reports.writing import format_of
 
     form = format_of(out, format_)
     asked = asking.asked_for(
@@ -103,11 +103,11 @@ def report(
     measured = read_profile(profile)
     planner = planner_of(measured, topology, exit_model, compute, thresholds, asked.options)
     with _waiting():
-        found = find(planner, asked, Budget(), frontier=True, seed=seed)
+        found = find(planner, asked, SearchLimits(), frontier=True, seed=seed)
         study = Study.of(measured, planner, found, plans=plans, results=results)
         made = f"Offramp {version('offramp')}, {date.today().isoformat()}"
         write_report(study, out, form=form, command=shlex.join(["offramp", *sys.argv[1:]]), made=made)
-    told, size = [str(each.priced.plan) for each in study.candidates], out.stat().st_size
+    told, size = [str(each.estimated.plan) for each in study.candidates], out.stat().st_size
     if json:
         from offramp.cli.output import print_json
 

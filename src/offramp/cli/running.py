@@ -49,12 +49,12 @@ def run(
     """
     require_runtime()
     from offramp.bundle import read_bundle
-    from offramp.core.exits import Leaving
+    from offramp.core.exits import PlanRates
     from offramp.files import read_profile, write_run_result
-    from offramp.rehearsal import estimate_of, leaving, rehearse
-    from offramp.runtime.deployment import LocalDeployment
-    from offramp.runtime.measuring import run_result
-    from offramp.runtime.serving import load_engines
+    from offramp.pipeline.measure_run import run_result
+    from offramp.pipeline.reference import estimate_of, plan_rates, rehearse
+    from offramp.runtime.local import LocalDeployment
+    from offramp.runtime.tier.serve import load_sessions
 
     deadline_s = deadline_of(deadline)
     check_folder_of(out)
@@ -64,10 +64,10 @@ def run(
     profile = read_profile(profile_path)
     plan, planned = manifest.plans[0], manifest.estimate
     topology = manifest.topology if emulate else as_fast_as_here(manifest.topology)
-    expected = Leaving(planned.exit_rates, planned.stay_rates, planned.accuracy)
+    expected = PlanRates(planned.exit_rates, planned.stay_rates, planned.accuracy)
     predicted, replayed = estimate_of(plan, expected, profile=profile, topology=topology), None
     if labels is not None and len(labels) > 1:
-        found = leaving(rehearse(load_engines(bundle, manifest), plan, images, labels), plan)
+        found = plan_rates(rehearse(load_sessions(bundle, manifest), plan, images, labels), plan)
         replayed = estimate_of(plan, found, profile=profile, topology=topology)
     local = LocalDeployment(bundle, emulate=profile_path if emulate else None)
     with local as deployment, deployment.client() as client:
@@ -146,7 +146,7 @@ def _print_result(result: RunResult, answers: list[Answer], *, emulated: bool) -
     from rich.markup import escape
     from rich.table import Table
 
-    from offramp.words import percent, seconds
+    from offramp.view.text import percent, seconds
 
     console, measured, outcomes = Console(), result.measured, result.outcomes
     console.print(f"[bold]{result.plan}[/bold]", highlight=False)

@@ -83,8 +83,8 @@ def worker(
     import threading
 
     from offramp.files import read_profile
-    from offramp.runtime.serving import Place, at_work
-    from offramp.runtime.worker import Limits
+    from offramp.runtime.tier.serve import Place, at_work
+    from offramp.runtime.tier.worker import Limits
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     stop = threading.Event()
@@ -136,7 +136,7 @@ def infer(
     from offramp.cli.running import with_progress
     from offramp.files.samples import read_samples
     from offramp.runtime.client import Client
-    from offramp.runtime.security import tls_config
+    from offramp.runtime.transport.tls import tls_config
 
     deadline_s = deadline_of(deadline)
     check_folder_of(out)
@@ -174,7 +174,7 @@ def switch(
     from offramp.bundle import read_bundle
     from offramp.files import read_plan
     from offramp.runtime.client import Client
-    from offramp.runtime.security import tls_config
+    from offramp.runtime.transport.tls import tls_config
 
     manifest = read_bundle(bundle)
     security = None if certs is None else tls_config(certs, [manifest.topology.source])
@@ -222,7 +222,7 @@ def _print_answers(rows: list[dict[str, Any]], summary: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from offramp.words import percent, seconds
+    from offramp.view.text import percent, seconds
 
     console = Console()
     table = Table(box=None, pad_edge=False, header_style="dim")

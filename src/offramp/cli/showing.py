@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from offramp.core.certify import Certificate
-    from offramp.core.estimate import PricedPlan
+    from offramp.core.estimate import EstimatedPlan
     from offramp.core.planner import Planner
-    from offramp.finding import Found
+    from offramp.pipeline.solve import Found
 
 
 def plan_and_estimate(
-    priced: PricedPlan, spread_s: float | None = None, certificate: Certificate | None = None
+    estimated: EstimatedPlan, spread_s: float | None = None, certificate: Certificate | None = None
 ) -> dict[str, Any]:
     """The `plan` and `estimate` objects that every command prints alike."""
     from offramp.files import plan_document
     from offramp.files.results import estimate_document
 
-    document = estimate_document(priced.estimate)
+    document = estimate_document(estimated.estimate)
     if spread_s is not None:
         document["spread_s"] = spread_s
     if certificate is not None:
@@ -30,19 +30,19 @@ def plan_and_estimate(
             "samples": certificate.certifying_samples,
             "plans_tested": certificate.tested,
         }
-    return {"plan": plan_document(priced.plan), "estimate": document}
+    return {"plan": plan_document(estimated.plan), "estimate": document}
 
 
-def print_plan(planner: Planner, priced: PricedPlan, spread_s: float | None = None) -> None:
+def print_plan(planner: Planner, estimated: EstimatedPlan, spread_s: float | None = None) -> None:
     """Show a plan and its estimate, term by term, and draw it on its topology."""
     from rich.console import Console
 
     from offramp.cli.drawing import print_placement
-    from offramp.words import percent, seconds
+    from offramp.view.text import percent, seconds
 
     console = Console()
-    predicted = priced.estimate
-    console.print(f"[bold]{priced.plan}[/bold]", highlight=False)
+    predicted = estimated.estimate
+    console.print(f"[bold]{estimated.plan}[/bold]", highlight=False)
     line = f"accuracy [bold]{percent(predicted.accuracy)}[/bold]   latency [bold]{seconds(predicted.latency_s)}[/bold]"
     if min(predicted.exit_rates) >= 0:
         line += "".join(f"   p{q} {seconds(predicted.percentile_s(q))}" for q in (50, 95, 99))
@@ -52,7 +52,7 @@ def print_plan(planner: Planner, priced: PricedPlan, spread_s: float | None = No
     console.print(f"latency = {' + '.join(parts)}", highlight=False, style="dim", soft_wrap=True)
     spread = "" if spread_s is None else f"+- {seconds(spread_s)} from run to run, "
     console.print(f"{spread}by the {planner.exits.name.value} exit model", highlight=False, style="dim")
-    print_placement(console, planner.topology, priced)
+    print_placement(console, planner.topology, estimated)
 
 
 def print_answer(planner: Planner, found: Found, spread: float | None) -> None:
@@ -60,7 +60,7 @@ def print_answer(planner: Planner, found: Found, spread: float | None) -> None:
     from rich.console import Console
 
     from offramp.cli.drawing import print_frontier
-    from offramp.words import headline, percent, proof, seconds
+    from offramp.view.text import headline, percent, proof, seconds
 
     console = Console()
     wanted = found.wanted
@@ -84,7 +84,7 @@ def print_picture(planner: Planner, found: Found) -> None:
     """Draw the frontier in the terminal."""
     from rich.console import Console
 
-    from offramp.plot import FrontierPicture, draw_in_terminal
+    from offramp.view.frontier import FrontierPicture, draw_in_terminal
 
     console = Console()
     picture = FrontierPicture.of(planner, found.members, found.shown, found.wanted)

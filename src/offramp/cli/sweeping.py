@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from offramp.core.planner import Requirement
-    from offramp.fleet import Row
-    from offramp.regimes import Axis, RegimeMap
+    from offramp.sweeps.many import Row
+    from offramp.sweeps.regimes import Axis, RegimeMap
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -55,9 +55,9 @@ def sweep(
     from offramp.core.latency import ComputeSource
     from offramp.errors import fail
     from offramp.files import read_profile, read_requirements, read_topology
-    from offramp.fleet import plan_many, write_parquet
-    from offramp.grid import grid
-    from offramp.regimes import RegimeMap
+    from offramp.sweeps.grid import grid
+    from offramp.sweeps.many import plan_many, write_parquet
+    from offramp.sweeps.regimes import RegimeMap
 
     stated = {"min_accuracy": min_accuracy, "max_latency": max_latency}
     asked = read_requirements(requirements, {key: value for key, value in stated.items() if value is not None})
@@ -83,7 +83,7 @@ def sweep(
         deque(kept, maxlen=0)
     picture = RegimeMap.of(wanted, found, title=f"{wanted.topology.name}: {_aim(asked.requirement)}")
     if figure:
-        from offramp.plot import save_figure
+        from offramp.view.frontier import save_figure
 
         save_figure(picture, figure)
     if json:
@@ -128,7 +128,7 @@ def _kept(rows: Iterable[Row], found: list[Row]) -> Iterator[Row]:
 
 
 def _aim(requirement: Requirement) -> str:
-    from offramp.words import requirement_words
+    from offramp.view.text import requirement_words
 
     asked = requirement_words(requirement)
     aim = "most accurate" if requirement.min_accuracy is None else "fastest"
@@ -153,7 +153,7 @@ def print_map(picture: RegimeMap) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from offramp.regimes import UNMET
+    from offramp.sweeps.regimes import UNMET
 
     console = Console()
     console.print(picture.title, highlight=False)
@@ -188,7 +188,7 @@ def _letter(cell: int) -> str:
 
 
 def _style(cell: int) -> str:
-    from offramp.plot import OTHER_COLOR, REGIME_COLORS
+    from offramp.view.frontier import OTHER_COLOR, REGIME_COLORS
 
     if cell < 0:
         return ""
@@ -198,6 +198,6 @@ def _style(cell: int) -> str:
 
 
 def _value(axis: Axis, value: float) -> str:
-    from offramp.words import rate, seconds
+    from offramp.view.text import rate, seconds
 
     return {"b/s": rate, "s": seconds, "": lambda number: f"{number:.4g}"}[axis.unit](value)

@@ -12,7 +12,7 @@ import typer
 from offramp.cli.output import print_json
 from offramp.cli.progress import stage_bars, train_with_progress
 from offramp.errors import MissingExtraError, fail
-from offramp.words import percent
+from offramp.view.text import percent
 
 if TYPE_CHECKING:
     from offramp.core.backbone import Backbone
@@ -72,9 +72,12 @@ def train(
     offramp train --data cifar-10-batches-bin --batch-size 128 --out runs/cifar10 --ray head.example.org:6379
     """
     require_torch()
-    from offramp.nn import catalog, datasets, learning, machine, runs
-    from offramp.nn.jobs_on_ray import OnRay
-    from offramp.nn.train import Recipe
+    from offramp.nn import catalog, datasets
+    from offramp.nn.profiling import machine
+    from offramp.nn.training import jobs
+    from offramp.nn.training.fit import Recipe
+    from offramp.nn.training.ray_runner import OnRay
+    from offramp.nn.training.run import JOINT, Setup, read_run, separate_name, train_run
 
     if precision not in ("auto", "fp32", "bf16"):
         fail("--precision", f"{precision!r} is unknown", "use auto, fp32 or bf16")
@@ -88,7 +91,7 @@ def train(
         "shift": usual.shift if shift is None else shift,
         "flip": usual.flip if flip is None else flip,
     }
-    setup = runs.Setup(
+    setup = Setup(
         backbone=backbone,
         dataset=datasets.settled(data),
         image_size=image_size,
@@ -97,16 +100,16 @@ def train(
         joint=Recipe(epochs=epochs, **learning_how),
         separate=Recipe(epochs=separate_epochs, **learning_how) if separate else None,
     )
-    if precision != "auto" and (out / "run.json").exists() and runs.read(out).setup.bf16 != setup.bf16:
+    if precision != "auto" and (out / "run.json").exists() and read_run(out).setup.bf16 != setup.bf16:
         fail(
             "--precision", f"the run in {out} began in another than {precision}", "leave it out, or give another folder"
         )
     began = time.perf_counter()
-    accuracy = train_with_progress(runs.train(out, setup, OnRay(ray) if ray else learning.here(workers)))
+    accuracy = train_with_progress(train_run(out, setup, OnRay(ray) if ray else jobs.here(workers)))
     seconds = time.perf_counter() - began
     names = catalog.backbone(backbone).names(samples)
-    joint = accuracy[runs.JOINT]
-    alone = [accuracy.get(runs.separate(i), (None,))[0] for i in range(1, len(names) + 1)]
+    joint = accuracy[JOINT]
+    alone = [accuracy.get(separate_name(i), (None,))[0] for i in range(1, len(names) + 1)]
     if as_json:
         rows = [
             {"block": name, "joint_accuracy": j, "separate_accuracy": s}
@@ -147,15 +150,16 @@ def profile(
     share = _share_of_partitions(partitions)
     require_torch()
     from offramp.files import read_profile, write_profile
-    from offramp.nn import machine, profiler, runs
-    from offramp.runtime import wire
+    from offramp.nn.profiling import machine, profiler
+    from offramp.nn.training.run import read_run
+    from offramp.runtime.transport import messages
 
     path = out if into is None else into
     if not path.parent.is_dir():
         fail("--out", f"there is no folder {path.parent}", "make it first")
     if path.is_dir():
         fail("--out", f"{path} is a folder", f"name a file, e.g. {path / 'profile.json'}")
-    found = runs.read(run)
+    found = read_run(run)
     name = machine.short_name(machine.cpu_model()) if device is None else device
     options: dict[str, Any] = {
         "device": name,
@@ -165,7 +169,7 @@ def profile(
     }
     if into is None:
         with stage_bars() as report:
-            result = profiler.profile_run(found, **options, overhead_bits=wire.overhead_bits(), report=report)
+            result = profiler.profile_run(found, **options, overhead_bits=messages.overhead_bits(), report=report)
     else:
         result = read_profile(into)
         same_backbone(profiler.describe(found), result.backbone, "--into")

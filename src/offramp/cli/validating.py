@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from offramp.core.profile import Profile
     from offramp.core.result import ValidatedPlan, Validation
     from offramp.core.topology import Topology
-    from offramp.nn.runs import Run
+    from offramp.nn.training.run import Run
 
 DEADLINE_S = 120.0
 
@@ -44,10 +44,10 @@ def validate(
     require_torch()
     from offramp.core.result import Validation
     from offramp.files import read_profile, read_topology, write_validation
-    from offramp.nn import runs
-    from offramp.nn.profiler import describe
+    from offramp.nn.profiling.profiler import describe
+    from offramp.nn.training.run import read_run
 
-    trained, measured = runs.read(run), read_profile(profile)
+    trained, measured = read_run(run), read_profile(profile)
     topologies = [read_topology(name) for name in topology]
     same_backbone(describe(trained), measured.backbone, "--profile")
     if out.exists() and not out.is_dir():
@@ -73,7 +73,7 @@ def validate(
 def _choose(profile: Profile, topology: Topology, count: int, seed: int) -> tuple[Plan, ...]:
     from offramp.core.codec import Codec
     from offramp.core.planner import Planner
-    from offramp.trials import trial_plans
+    from offramp.pipeline.sampling import trial_plans
 
     planner = Planner.of(profile, topology)
     return trial_plans(
@@ -91,30 +91,30 @@ def _validated(
     run: Run, profile: Profile, topology: Topology, plans: tuple[Plan, ...], count: int
 ) -> Iterator[ValidatedPlan]:
     """Each plan, after it has run; on one deployment that was built for all of them."""
-    from offramp.building import build
     from offramp.bundle import write_bundle
     from offramp.core.planner import Planner
     from offramp.core.result import Achieved, ValidatedPlan
     from offramp.nn.network import selected
-    from offramp.rehearsal import estimate_of, leaving, rehearse
-    from offramp.runtime.deployment import LocalDeployment
-    from offramp.runtime.measuring import run_result
-    from offramp.runtime.serving import load_engines
+    from offramp.pipeline.build import build
+    from offramp.pipeline.measure_run import run_result
+    from offramp.pipeline.reference import estimate_of, plan_rates, rehearse
+    from offramp.runtime.local import LocalDeployment
+    from offramp.runtime.tier.serve import load_sessions
 
     samples = run.dataset.test
     images, labels = samples.images[:count], samples.labels[:count]
     network = selected(run.network(), {end for plan in plans for end in plan.ends})
-    planned = Planner.of(profile, topology, codec=plans[0].codec).price(plans[0]).estimate
+    planned = Planner.of(profile, topology, codec=plans[0].codec).estimate(plans[0]).estimate
     built = build(
         network, run.dataset, plans, profile=profile, topology=topology, estimate_before=planned, provenance={}
     )
     with tempfile.TemporaryDirectory(prefix="offramp-") as folder:
         bundle = Path(folder) / "bundle"
         write_bundle(built.manifest, built.models, profile, bundle)
-        engines = load_engines(bundle, built.manifest)
+        sessions = load_sessions(bundle, built.manifest)
         with LocalDeployment(bundle, emulate=bundle / "profile.json") as deployment, deployment.client() as client:
             for plan in plans:
-                found = leaving(rehearse(engines, plan, images, labels), plan)
+                found = plan_rates(rehearse(sessions, plan, images, labels), plan)
                 predicted = estimate_of(plan, found, profile=profile, topology=topology)
                 answers = list(client.ask_all(images, deadline_s=DEADLINE_S, plan=plan))
                 result = run_result(
@@ -157,7 +157,7 @@ def _shown(
 def _draw(validation: Validation, path: Path) -> None:
     from matplotlib.figure import Figure
 
-    from offramp.plot_results import AgreementPicture, draw_agreement
+    from offramp.view.latency import AgreementPicture, draw_agreement
 
     figure = Figure(figsize=(7, 6), layout="constrained")
     draw_agreement(AgreementPicture.of(validation), figure.subplots())
@@ -168,7 +168,7 @@ def _print(validation: Validation, out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from offramp.words import percent, seconds
+    from offramp.view.text import percent, seconds
 
     console, agreement = Console(), validation.latency
     table = Table(box=None, pad_edge=False, header_style="dim")

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import betaincinv  # type: ignore[import-untyped]
 
 from offramp.core.checks import IntArray
-from offramp.core.estimate import Estimate, PricedPlan
+from offramp.core.estimate import Estimate, EstimatedPlan
 from offramp.core.exits import Replay
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner, Requirement
@@ -82,10 +82,10 @@ def certify(planner: Planner, requirement: Requirement, *, confidence: float, se
             f"give an exit table of {2 * needed} samples or more, or a lower floor or confidence",
         )
     frontier = halves.choosing.frontier(requirement.latency)
-    members = [priced for priced in frontier if requirement.latency.of(priced.estimate) <= requirement.limit]
+    members = [estimated for estimated in frontier if requirement.latency.of(estimated.estimate) <= requirement.limit]
     passed = None
-    for tested, priced in enumerate(reversed(members), start=1):
-        found = halves.test(priced, floor=floor, confidence=confidence, tested=tested)
+    for tested, estimated in enumerate(reversed(members), start=1):
+        found = halves.test(estimated, floor=floor, confidence=confidence, tested=tested)
         if not found.certified:
             return replace(passed, tested=tested) if passed else found
         passed = found
@@ -102,8 +102,8 @@ def audit(planner: Planner, requirement: Requirement, *, confidence: float, seed
     """
     halves = _Halves.of(planner, seed=seed)
     answer = halves.choosing.best(requirement)
-    priced = answer.best or answer.nearest
-    return None if priced is None else halves.test(priced, floor=None, confidence=confidence, tested=1)
+    estimated = answer.best or answer.nearest
+    return None if estimated is None else halves.test(estimated, floor=None, confidence=confidence, tested=1)
 
 
 def split(table: ExitTable, *, seed: int) -> tuple[ExitTable, ExitTable]:
@@ -168,13 +168,13 @@ class _Halves:
         choosing, certifying = (replace(planner, exits=replace(model, table=table)) for table in tables)
         return cls(choosing, certifying, *(table.samples for table in tables))
 
-    def test(self, priced: PricedPlan, *, floor: float | None, confidence: float, tested: int) -> Certificate:
+    def test(self, estimated: EstimatedPlan, *, floor: float | None, confidence: float, tested: int) -> Certificate:
         """What the certifying half says of a plan of the choosing half."""
-        checked = self.certifying.price(priced.plan).estimate
+        checked = self.certifying.estimate(estimated.plan).estimate
         right = round(checked.accuracy * self.certifying_samples)
         return Certificate(
-            plan=priced.plan,
-            chosen=priced.estimate,
+            plan=estimated.plan,
+            chosen=estimated.estimate,
             checked=checked,
             bound=lower_bound(right, self.certifying_samples, confidence=confidence),
             confidence=confidence,

@@ -6,7 +6,7 @@ from enum import Enum
 
 import numpy as np
 
-from offramp.core.exits import ExitModel, Leaving
+from offramp.core.exits import ExitModel, PlanRates
 from offramp.core.latency import Costs
 from offramp.core.plan import Plan
 from offramp.core.topology import Topology
@@ -63,7 +63,7 @@ class Latency(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class PricedPlan:
+class EstimatedPlan:
     """A plan with what it would achieve."""
 
     plan: Plan
@@ -96,18 +96,18 @@ def estimate(plan: Plan, *, topology: Topology, costs: Costs, exits: ExitModel) 
     blocks = costs.compute_s.shape[1] - 1
     check_plan(plan, blocks=blocks, topology=topology)
     tiers = [topology.index(name) for name in plan.placement]
-    return terms(plan.ends, tiers, exits.leaving(plan.ends, plan.thresholds), costs)
+    return terms(plan.ends, tiers, exits.rates(plan.ends, plan.thresholds), costs)
 
 
-def terms(ends: tuple[int, ...], tiers: list[int], leaving: Leaving, costs: Costs) -> Estimate:
+def terms(ends: tuple[int, ...], tiers: list[int], rates: PlanRates, costs: Costs) -> Estimate:
     """The estimate of partitions that end at blocks `ends` [L] and run on `tiers` [L], where samples leave as given."""
-    stay = leaving.stay_rates
+    stay = rates.stay_rates
     result = costs.compute_s.shape[1]
 
     # (share of samples, from, to, object) of everything that is sent
     sends = [(1.0, costs.source, tiers[0], 0)]
     sends += [(stay[k], a, b, ends[k]) for k, (a, b) in enumerate(itertools.pairwise(tiers))]
-    sends += [(rate, tier, costs.destination, result) for rate, tier in zip(leaving.exit_rates, tiers, strict=True)]
+    sends += [(rate, tier, costs.destination, result) for rate, tier in zip(rates.exit_rates, tiers, strict=True)]
     computes = [costs.compute_s.item(tier, p, q) for tier, p, q in zip(tiers, (0, *ends[:-1]), ends, strict=True)]
 
     compute = propagation = transmission = serialization = 0.0
@@ -118,9 +118,9 @@ def terms(ends: tuple[int, ...], tiers: list[int], leaving: Leaving, costs: Cost
         transmission += share * costs.transmission_s.item(a, b, item)
         serialization += share * costs.serialization_s.item(a, b, item)
     return Estimate(
-        accuracy=leaving.accuracy,
+        accuracy=rates.accuracy,
         latency_s=compute + propagation + transmission + serialization,
-        exit_rates=leaving.exit_rates,
+        exit_rates=rates.exit_rates,
         stay_rates=stay,
         compute_s=compute,
         propagation_s=propagation,

@@ -34,7 +34,7 @@ class ExitModelName(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class PlanRates:
     """Where the samples of a plan leave. L is the number of partitions.
 
     exit_rates: [L] E_k, the share of all samples that leave at partition k; they sum to one.
@@ -60,7 +60,7 @@ class ExitModel(Protocol):
         """[K] the thresholds a search tries."""
         ...
 
-    def leaving(self, ends: Sequence[int], thresholds: Sequence[float]) -> Leaving:
+    def rates(self, ends: Sequence[int], thresholds: Sequence[float]) -> PlanRates:
         """Where samples leave when the branches after blocks `ends` [L] are used, at `thresholds` [L-1]."""
         ...
 
@@ -82,7 +82,7 @@ class Additive:
     left: FloatArray
     branch_accuracy: FloatArray
 
-    def leaving(self, ends: Sequence[int], thresholds: Sequence[float]) -> Leaving:
+    def rates(self, ends: Sequence[int], thresholds: Sequence[float]) -> PlanRates:
         """Where samples leave; the thresholds must be equal and among the model's own.
 
         Marginal rates need not grow with the block, so a rate can come out negative: PORTEND publishes them so.
@@ -92,7 +92,7 @@ class Additive:
         row = self._row(thresholds[0]) if thresholds else 0
         left = [0.0, *(float(self.left[row, end]) for end in ends[:-1]), 1.0]
         rates = tuple(after - before for before, after in itertools.pairwise(left))
-        return Leaving(
+        return PlanRates(
             exit_rates=rates,
             stay_rates=tuple(1 - share for share in left[1:]),
             accuracy=sum(rate * float(self.branch_accuracy[end]) for rate, end in zip(rates, ends, strict=True)),
@@ -137,18 +137,18 @@ class Replay:
         """Always `REPLAY`."""
         return ExitModelName.REPLAY
 
-    def leaving(self, ends: Sequence[int], thresholds: Sequence[float]) -> Leaving:
+    def rates(self, ends: Sequence[int], thresholds: Sequence[float]) -> PlanRates:
         """Where samples leave."""
         samples = self.table.samples
-        here = np.ones(samples, np.bool_)
+        remaining = np.ones(samples, np.bool_)
         leave_here, stay, right = [], [], 0
         for end, leave in zip(ends, self._would_leave(ends, thresholds), strict=True):
-            leaving = here & leave
-            here &= ~leave
-            leave_here.append(int(leaving.sum()) / samples)
-            stay.append(int(here.sum()) / samples)
-            right += int((leaving & self.table.correct[end - 1]).sum())
-        return Leaving(tuple(leave_here), tuple(stay), right / samples)
+            exiting = remaining & leave
+            remaining &= ~leave
+            leave_here.append(int(exiting.sum()) / samples)
+            stay.append(int(remaining.sum()) / samples)
+            right += int((exiting & self.table.correct[end - 1]).sum())
+        return PlanRates(tuple(leave_here), tuple(stay), right / samples)
 
     def _would_leave(self, ends: Sequence[int], thresholds: Sequence[float]) -> list[BoolArray]:
         """[L] of [S]: whether each sample would leave at that exit if it got there."""

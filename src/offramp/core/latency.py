@@ -63,7 +63,7 @@ class TierTimes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
-    """What a profile says of time, ready to be priced on any number of topologies. N is the number of blocks.
+    """What a profile says of time, ready to be estimated on any number of topologies. N is the number of blocks.
 
     bits: [N+2] sizes of everything that can travel, as in `Costs`, with what travels beside them.
     timings, reference_device: those of the profile.

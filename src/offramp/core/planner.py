@@ -15,7 +15,7 @@ from offramp.core.codec import Codec
 from offramp.core.compiling import compile_kernels
 from offramp.core.constraints import Constraints, Space, space
 from offramp.core.counting import space_size
-from offramp.core.estimate import Estimate, Latency, PricedPlan, estimate
+from offramp.core.estimate import Estimate, EstimatedPlan, Latency, estimate
 from offramp.core.exits import Additive, ExitModel, ExitModelName, Replay, exit_model
 from offramp.core.latency import ComputeSource, Costs, Work
 from offramp.core.pareto import FRONTIER, LEAST_LATENCY, MOST_ACCURACY, nondominated
@@ -70,7 +70,7 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Budget:
+class SearchLimits:
     """When to end a search that takes too long, with the best plans so far and the proof of what is left.
 
     stop: [1] whoever sets it to true, from another thread, ends the search.
@@ -107,8 +107,8 @@ class Answer:
     gap: where the search was ended early, what is proven all the same; None where the answer is final.
     """
 
-    best: PricedPlan | None
-    nearest: PricedPlan | None = None
+    best: EstimatedPlan | None
+    nearest: EstimatedPlan | None = None
     gap: Gap | None = None
 
 
@@ -212,25 +212,25 @@ class Planner:
             per_exit=self.options.threshold_per_exit,
         )
 
-    def price(self, plan: Plan) -> PricedPlan:
+    def estimate(self, plan: Plan) -> EstimatedPlan:
         """That plan with its estimate. Raises `InputError` where it doesn't fit, or travels in another codec."""
         if plan.codec is not self.codec:
             fail("plan", f"travels as {plan.codec.value}, not as {self.codec.value}", "ask a planner of that codec")
-        return PricedPlan(plan, estimate(plan, topology=self.topology, costs=self.costs, exits=self.exits))
+        return EstimatedPlan(plan, estimate(plan, topology=self.topology, costs=self.costs, exits=self.exits))
 
-    def frontier(self, latency: Latency = Latency.MEAN) -> tuple[PricedPlan, ...]:
+    def frontier(self, latency: Latency = Latency.MEAN) -> tuple[EstimatedPlan, ...]:
         """Every plan that no other beats in both accuracy and latency, fastest first; empty if none is allowed."""
-        return self.frontier_within(Budget(), latency)[0]
+        return self.frontier_within(SearchLimits(), latency)[0]
 
     def frontier_within(
-        self, budget: Budget, latency: Latency = Latency.MEAN
-    ) -> tuple[tuple[PricedPlan, ...], Gap | None]:
+        self, budget: SearchLimits, latency: Latency = Latency.MEAN
+    ) -> tuple[tuple[EstimatedPlan, ...], Gap | None]:
         """The frontier, or where the budget ends first that of the plans looked at, and what is proven of the rest."""
         return self._search(FRONTIER, latency, -math.inf, math.inf, budget)
 
-    def best(self, requirement: Requirement, budget: Budget | None = None) -> Answer:
+    def best(self, requirement: Requirement, budget: SearchLimits | None = None) -> Answer:
         """The fastest plan that is accurate enough, or the most accurate that is fast enough."""
-        latency, budget = requirement.latency, budget or Budget()
+        latency, budget = requirement.latency, budget or SearchLimits()
         goal = MOST_ACCURACY if requirement.min_accuracy is None else LEAST_LATENCY
         found, gap = self._search(goal, latency, requirement.floor, requirement.limit, budget)
         if found or gap:
@@ -241,20 +241,20 @@ class Planner:
         return Answer(best=None, nearest=nearest[0] if nearest else None, gap=gap)
 
     def _search(
-        self, goal: int, latency: Latency, floor: float, limit: float, budget: Budget
-    ) -> tuple[tuple[PricedPlan, ...], Gap | None]:
+        self, goal: int, latency: Latency, floor: float, limit: float, budget: SearchLimits
+    ) -> tuple[tuple[EstimatedPlan, ...], Gap | None]:
         rows, fastest_s, surest = self._rows(goal, latency, floor, limit, budget)
         gap = None if fastest_s == math.inf else Gap(float(fastest_s), float(surest))
-        priced = [self.price(self._plan(row)) for row in rows.tolist()]
-        if len(priced) == 1:
-            return tuple(priced), gap
+        estimated = [self.estimate(self._plan(row)) for row in rows.tolist()]
+        if len(estimated) == 1:
+            return tuple(estimated), gap
         # The search adds up in another order than the estimate: what ties here may not have tied there.
-        latencies = np.array([latency.of(each.estimate) for each in priced])
-        keep = nondominated(latencies, np.array([each.estimate.accuracy for each in priced]))
-        return tuple(each for each, kept in zip(priced, keep, strict=True) if kept), gap
+        latencies = np.array([latency.of(each.estimate) for each in estimated])
+        keep = nondominated(latencies, np.array([each.estimate.accuracy for each in estimated]))
+        return tuple(each for each, kept in zip(estimated, keep, strict=True) if kept), gap
 
     def _rows(
-        self, goal: int, latency: Latency, floor: float, limit: float, budget: Budget
+        self, goal: int, latency: Latency, floor: float, limit: float, budget: SearchLimits
     ) -> tuple[IntArray, float, float]:
         allowed, source, destination = self.allowed, self.costs.source, self.costs.destination
         limits = allowed.limits.copy()
@@ -296,12 +296,12 @@ class Planner:
         )
 
 
-def choose(frontier: Sequence[PricedPlan], requirement: Requirement) -> Answer:
+def choose(frontier: Sequence[EstimatedPlan], requirement: Requirement) -> Answer:
     """What `Planner.best` answers, read off the whole frontier of the requirement's latency (fastest first)."""
-    meeting = [priced for priced in frontier if requirement.met_by(priced.estimate)]
+    meeting = [estimated for estimated in frontier if requirement.met_by(estimated.estimate)]
     if meeting:
         return Answer(best=meeting[-1] if requirement.min_accuracy is None else meeting[0])
-    accurate = [priced for priced in frontier if priced.estimate.accuracy >= requirement.floor]
+    accurate = [estimated for estimated in frontier if estimated.estimate.accuracy >= requirement.floor]
     return Answer(best=None, nearest=next(iter([*accurate, *reversed(frontier)]), None))
 
 

@@ -2,12 +2,12 @@
 
 import math
 
-from offramp.core.estimate import PricedPlan
+from offramp.core.estimate import EstimatedPlan
 from offramp.core.profile import Profile
 from offramp.core.topology import Topology
 
 
-def spread_s(priced: PricedPlan, *, profile: Profile, topology: Topology) -> float | None:
+def spread_s(estimated: EstimatedPlan, *, profile: Profile, topology: Topology) -> float | None:
     """Standard deviation of a plan's mean latency over runs, in seconds, from the spread of its compute times.
 
     Every block and branch takes one time per run, the same for all samples, drawn independently of the others with
@@ -19,9 +19,9 @@ def spread_s(priced: PricedPlan, *, profile: Profile, topology: Topology) -> flo
     Where compute() is of whole partitions it is the spread of their blocks that is told.
     Returns None where a device that the plan uses has no spread.
     """
-    arrive = (1.0, *priced.estimate.stay_rates[:-1])
+    arrive = (1.0, *estimated.estimate.stay_rates[:-1])
     variance = 0.0
-    for share, name, (first, last) in zip(arrive, priced.plan.placement, priced.plan.blocks, strict=True):
+    for share, name, (first, last) in zip(arrive, estimated.plan.placement, estimated.plan.blocks, strict=True):
         tier = topology.tiers[topology.index(name)]
         device = tier.device or profile.reference_device
         timing = None if device is None else profile.timings.get(device)

@@ -22,7 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from offramp.core.topology import Topology
 from offramp.deploy.names import label
 from offramp.errors import Fault, InputError, fail, refuse
-from offramp.runtime.security import CERTIFICATE, CLIENT, KEY, TRUSTED
+from offramp.runtime.transport.tls import CERTIFICATE, CLIENT, KEY, TRUSTED
 
 # X.509's limit for what a name in a certificate may hold.
 _MOST_NAME_BYTES = 64

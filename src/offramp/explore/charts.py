@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from offramp.core.estimate import PricedPlan
+from offramp.core.estimate import EstimatedPlan
 from offramp.explore.colors import Scheme
 from offramp.explore.view import ExitRow
-from offramp.plot_results import DistributionPicture, TermsPicture
-from offramp.words import percent, seconds
+from offramp.view.latency import DistributionPicture, TermsPicture
+from offramp.view.text import percent, seconds
 
 Options = dict[str, Any]
 
@@ -26,7 +26,7 @@ LETTERS = "PABCD"
 _GOLDEN = ("circle", "triangle", "rect", "diamond", "pin", "arrow")
 
 
-def breakdown(listed: Sequence[PricedPlan], scheme: Scheme) -> Options:
+def breakdown(listed: Sequence[EstimatedPlan], scheme: Scheme) -> Options:
     """What the mean latency of each plan is made of, as bars end to end."""
     names = plan_names(listed)
     picture = TermsPicture.of([(name, each.estimate) for name, each in zip(names, listed, strict=True)])
@@ -66,7 +66,7 @@ def breakdown(listed: Sequence[PricedPlan], scheme: Scheme) -> Options:
     }
 
 
-def distribution(listed: Sequence[PricedPlan], scheme: Scheme) -> Options:
+def distribution(listed: Sequence[EstimatedPlan], scheme: Scheme) -> Options:
     """Which share of samples is answered within which time, a step for each exit; `listed` have a distribution."""
     curves = [
         DistributionPicture.predicted(name, each.estimate)
@@ -153,7 +153,7 @@ def exit_chart(rows: Sequence[ExitRow], scheme: Scheme) -> Options:
     }
 
 
-def plan_names(listed: Sequence[PricedPlan]) -> list[str]:
+def plan_names(listed: Sequence[EstimatedPlan]) -> list[str]:
     """What the plan and those pinned are called beside each other."""
     return ["plan" if letter == "P" else letter for letter, _ in zip(LETTERS, listed, strict=False)]
 

@@ -1,4 +1,4 @@
-"""The cloud of plans around the frontier: a sample of all plans, priced together."""
+"""The cloud of plans around the frontier: a sample of all plans, estimated together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from offramp.core.topology import Topology
 class Cloud:
     """Plans drawn from all that are allowed, in arrays; n plans of at most L partitions, those not there masked.
 
-    Who leaves where does not depend on the topology's numbers, so a cloud is drawn once and priced again and again.
+    Who leaves where does not depend on the topology's numbers, so a cloud is drawn once and estimated again and again.
 
     ends, tiers: [n, L] the last block and the tier of each partition, as in `Plan`, tiers from 0.
     parts: [n] how many partitions there are.
@@ -52,13 +52,13 @@ class Cloud:
                 each = [levels[i] for i in random.integers(len(levels), size=parts - 1)]
                 thresholds = tuple(each) if options.threshold_per_exit else (one,) * (parts - 1)
                 found[ends, tiers, thresholds] = None
-        leaving = [exits.leaving(ends, thresholds) for ends, _, thresholds in found]
+        rates = [exits.rates(ends, thresholds) for ends, _, thresholds in found]
         return cls(
             ends=_padded([ends for ends, _, _ in found], most, np.int64),
             tiers=_padded([tiers for _, tiers, _ in found], most, np.int64),
             parts=np.array([len(ends) for ends, _, _ in found]),
-            leave=_padded([each.exit_rates for each in leaving], most, np.float64),
-            accuracy=np.array([each.accuracy for each in leaving]),
+            leave=_padded([each.exit_rates for each in rates], most, np.float64),
+            accuracy=np.array([each.accuracy for each in rates]),
             texts=tuple(
                 str(Plan(ends, tuple(topology.tiers[j].name for j in tiers), thresholds))
                 for ends, tiers, thresholds in found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from offramp.plot import COLORS
+from offramp.view.frontier import COLORS
 
 _ORANGE, _SKY, _GREEN, _PINK, _RED, _BLUE, _YELLOW = COLORS
 

@@ -18,7 +18,7 @@ from offramp.files import plan_document
 from offramp.files.quantities import TIME
 from offramp.files.results import estimate_document
 from offramp.files.topology import topology_text
-from offramp.plot import FrontierPicture, save_figure
+from offramp.view.frontier import FrontierPicture, save_figure
 
 
 def command(explorer: Explorer, state: State) -> str:

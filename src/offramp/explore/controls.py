@@ -13,8 +13,8 @@ from offramp.core.estimate import Latency
 from offramp.errors import InputError
 from offramp.explore.state import MOST_EXITS_PER_TIER, State, number, write
 from offramp.files.quantities import TIME
-from offramp.grid import Parameter, parameters
-from offramp.words import percent
+from offramp.sweeps.grid import Parameter, parameters
+from offramp.view.text import percent
 
 Enter = Callable[[str, str], None]
 

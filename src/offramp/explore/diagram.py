@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from offramp.core.estimate import PricedPlan
+from offramp.core.estimate import EstimatedPlan
 from offramp.core.topology import Tier, Topology
 from offramp.explore.colors import DARK, LIGHT
 from offramp.explore.svg import fitted, rounded, text
-from offramp.placement import Placement, Row, Stop
-from offramp.words import percent, rate, seconds
+from offramp.view.placement import Placement, Row, Stop
+from offramp.view.text import percent, rate, seconds
 
 # Pixels: how wide the way of all samples is, and the least that can be seen.
 _ALL, _LEAST = 22.0, 2.0
@@ -50,16 +50,16 @@ _WIDE = _Sizes(link=86, idle=128, stop=148, head=0, top=62, box=(58, 22), road=3
 _TALL = _Sizes(link=44, idle=52, stop=78, head=40, top=4, box=(22, 46), road=62, end=206, ramps=20)
 
 
-def diagram(topology: Topology, priced: PricedPlan, *, blocks: int, upright: bool, alone: bool = False) -> str:
+def diagram(topology: Topology, estimated: EstimatedPlan, *, blocks: int, upright: bool, alone: bool = False) -> str:
     """The drawing of a plan, as an `<svg>` element that can stand in a page.
 
     blocks: how many the backbone has. upright: whether the line of tiers runs downwards.
     alone: whether it is to be a file of its own, which brings its colors along.
     """
-    placement = Placement.of(topology, priced)
+    placement = Placement.of(topology, estimated)
     line = _Line(topology, placement, _TALL if upright else _WIDE, blocks, upright)
     width, height = line.turned(line.length, line.depth)
-    title, description = escape(f"{priced.plan} on {topology.name}"), escape(" ".join(told(topology, priced)))
+    title, description = escape(f"{estimated.plan} on {topology.name}"), escape(" ".join(told(topology, estimated)))
     style = ""
     if alone:
         dark = f"@media (prefers-color-scheme: dark) {{ svg {{ {DARK.css()} }} }}"
@@ -72,18 +72,18 @@ def diagram(topology: Topology, priced: PricedPlan, *, blocks: int, upright: boo
     return f"{head}{style}<title>{title}</title><desc>{description}</desc>{''.join(line.drawn())}</svg>"
 
 
-def told(topology: Topology, priced: PricedPlan) -> Iterator[str]:
+def told(topology: Topology, estimated: EstimatedPlan) -> Iterator[str]:
     """The drawing in sentences."""
     yield f"Samples arise at {topology.source}."
-    for row in Placement.of(topology, priced).rows:
+    for row in Placement.of(topology, estimated).rows:
         if row.stop:
-            stop, tier = row.stop, priced.plan.placement[_position(priced, row.stop)]
+            stop, tier = row.stop, estimated.plan.placement[_position(estimated, row.stop)]
             yield f"Blocks {stop.blocks} run on {tier}: {_leaving(stop)}{_going_on(stop)}."
     yield f"Answers go to {topology.destination}."
 
 
-def _position(priced: PricedPlan, stop: Stop) -> int:
-    return next(k for k, (_, last) in enumerate(priced.plan.blocks) if last == _last(stop))
+def _position(estimated: EstimatedPlan, stop: Stop) -> int:
+    return next(k for k, (_, last) in enumerate(estimated.plan.blocks) if last == _last(stop))
 
 
 def _last(stop: Stop) -> int:

@@ -14,7 +14,7 @@ from offramp.explore.colors import DARK, LIGHT
 from offramp.explore.controls import Controls, Dial, Scale
 from offramp.explore.state import State
 from offramp.explore.view import Explorer
-from offramp.grid import parameters
+from offramp.sweeps.grid import parameters
 
 _SELECT = "dense outlined options-dense"
 FILES = ("plan.json", "frontier.csv", "frontier.png", "frontier.svg", "drawing.svg", "topology.yaml")

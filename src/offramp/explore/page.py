@@ -12,7 +12,7 @@ from typing import Any
 
 from nicegui import background_tasks, events, ui
 
-from offramp.core.planner import Budget
+from offramp.core.planner import SearchLimits
 from offramp.errors import InputError
 from offramp.explore import charts, command, phrases, regions, tradeoff
 from offramp.explore.cloud import Cloud
@@ -40,7 +40,7 @@ class Page:
         self._scheme: Scheme = LIGHT
         self._view: View | None = None
         self._around: Surroundings | None = None
-        self._limits = Budget()
+        self._limits = SearchLimits()
         self._changed = asyncio.Event()
         self._clouds: dict[tuple[int, bool], Cloud] = {}
         self._cloud_sent: tuple[int, bool] | None = None
@@ -83,7 +83,7 @@ class Page:
         await self._client.connected()
         while not self._client.is_deleted:
             self._changed.clear()
-            state, self._limits = self._state, Budget()
+            state, self._limits = self._state, SearchLimits()
             watch = asyncio.get_running_loop().call_later(_LONGEST, self._limits.stop.fill, True)
             changing = asyncio.create_task(self._changed.wait())
             if self._later:
@@ -120,7 +120,7 @@ class Page:
                 self._show_plot(view, cloud)
         self._show_frontier(view)
 
-    async def _surround(self, view: View, limits: Budget, found: list[Surroundings]) -> None:
+    async def _surround(self, view: View, limits: SearchLimits, found: list[Surroundings]) -> None:
         """Find what there is around a plan: first the frontier, then with the published systems."""
         found.append(await asyncio.to_thread(Surroundings.of, view, limits))
         if not limits.stop[0]:
@@ -186,7 +186,7 @@ class Page:
             latency = view.found.wanted.latency
             self._on.frontier.set_content(phrases.frontier(around.members, view.found.shown, latency))
 
-    async def _settle(self, limits: Budget) -> None:
+    async def _settle(self, limits: SearchLimits) -> None:
         """What can wait until the hand rests: the address, and the map, coarse and then finer."""
         await asyncio.sleep(_PAUSE)
         view = self._view

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from offramp.core.estimate import Latency, PricedPlan
+from offramp.core.estimate import EstimatedPlan, Latency
 from offramp.explore.charts import plan_names
 from offramp.explore.colors import Scheme
 from offramp.explore.view import View
-from offramp.words import percent, seconds
+from offramp.view.text import percent, seconds
 
 
 def answer(view: View) -> str:
@@ -33,10 +33,10 @@ def summary(view: View) -> str:
     return f"{met}<b>{escape(figures)}</b> <code>{escape(str(shown.plan))}</code>"
 
 
-def _facts(priced: PricedPlan) -> Iterator[str]:
-    predicted = priced.estimate
+def _facts(estimated: EstimatedPlan) -> Iterator[str]:
+    predicted = estimated.estimate
     facts = [("accuracy", percent(predicted.accuracy)), ("mean latency", seconds(predicted.latency_s))]
-    if has_distribution(priced):
+    if has_distribution(estimated):
         facts += [(f"p{q}", seconds(predicted.percentile_s(q))) for q in (50, 95, 99)]
         if len(predicted.exit_rates) > 1:
             facts.append(("leave early", percent(1 - predicted.exit_rates[-1])))
@@ -44,9 +44,9 @@ def _facts(priced: PricedPlan) -> Iterator[str]:
         yield f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>"
 
 
-def has_distribution(priced: PricedPlan) -> bool:
+def has_distribution(estimated: EstimatedPlan) -> bool:
     """Whether exit rates are shares: the marginal model's may be negative."""
-    return min(priced.estimate.exit_rates) >= 0
+    return min(estimated.estimate.exit_rates) >= 0
 
 
 def pins(view: View, scheme: Scheme) -> str:
@@ -70,7 +70,7 @@ def pins(view: View, scheme: Scheme) -> str:
     return f"<table>{head}<tbody>{''.join(rows)}</tbody></table>"
 
 
-def difference(one: PricedPlan, other: PricedPlan, latency: Latency) -> str:
+def difference(one: EstimatedPlan, other: EstimatedPlan, latency: Latency) -> str:
     """How one plan is beside another, in words: `0.44 points more accurate, 3.1 % slower`."""
     points = 100 * (one.estimate.accuracy - other.estimate.accuracy)
     times = latency.of(one.estimate) / latency.of(other.estimate) - 1
@@ -82,7 +82,7 @@ def difference(one: PricedPlan, other: PricedPlan, latency: Latency) -> str:
     return ", ".join(words) or "as accurate and as fast"
 
 
-def frontier(members: Sequence[PricedPlan], shown: PricedPlan, latency: Latency) -> str:
+def frontier(members: Sequence[EstimatedPlan], shown: EstimatedPlan, latency: Latency) -> str:
     """A row for each member, with a button that pins it."""
     rows = []
     for each in members:
@@ -106,8 +106,8 @@ def legend(entries: Iterable[tuple[str, str, int]]) -> str:
     return f'<ul class="legend">{items}</ul>'
 
 
-def _p95(priced: PricedPlan) -> str:
-    return escape(seconds(priced.estimate.percentile_s(95))) if has_distribution(priced) else "-"
+def _p95(estimated: EstimatedPlan) -> str:
+    return escape(seconds(estimated.estimate.percentile_s(95))) if has_distribution(estimated) else "-"
 
 
 def _head(names: Sequence[str]) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from offramp.core.planner import Budget, Requirement
+from offramp.core.planner import Requirement, SearchLimits
 from offramp.errors import InputError
 from offramp.explore.charts import Options, axis, base
 from offramp.explore.colors import Scheme
 from offramp.explore.state import State, number
 from offramp.explore.view import Explorer
-from offramp.fleet import Row
-from offramp.grid import grid, parameters
-from offramp.plot import OTHER_COLOR, REGIME_COLORS
-from offramp.regimes import UNMET, Axis, RegimeMap
-from offramp.words import rate, requirement_words, seconds
+from offramp.sweeps.grid import grid, parameters
+from offramp.sweeps.many import Row
+from offramp.sweeps.regimes import UNMET, Axis, RegimeMap
+from offramp.view.frontier import OTHER_COLOR, REGIME_COLORS
+from offramp.view.text import rate, requirement_words, seconds
 
 # How many values each way, first and at last.
 STEPS = (9, 25)
@@ -24,7 +24,7 @@ _REACH = 30.0
 
 
 def regime_map(
-    explorer: Explorer, state: State, requirement: Requirement, *, steps: int, limits: Budget
+    explorer: Explorer, state: State, requirement: Requirement, *, steps: int, limits: SearchLimits
 ) -> RegimeMap | None:
     """Which plan wins around the state, `steps` values each way; None where the limits ended it.
 

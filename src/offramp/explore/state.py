@@ -13,7 +13,7 @@ from offramp.core.planner import Options, Requirement
 from offramp.core.topology import Topology
 from offramp.errors import InputError, fail
 from offramp.files.quantities import TIME
-from offramp.grid import Parameter, parameters
+from offramp.sweeps.grid import Parameter, parameters
 
 MOST_PINS = 4
 MOST_EXITS_PER_TIER = 4

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from math import floor, isfinite, log10
 
-from offramp.core.estimate import Latency, PricedPlan
+from offramp.core.estimate import EstimatedPlan, Latency
 from offramp.explore.charts import LETTERS, Options, axis, base, short
 from offramp.explore.cloud import Cloud
 from offramp.explore.colors import Scheme
 from offramp.explore.view import Surroundings, View
-from offramp.words import latency_name, percent
+from offramp.view.text import latency_name, percent
 
 
 def tradeoff(view: View, surroundings: Surroundings | None, cloud: Cloud, scheme: Scheme) -> Options:
@@ -185,13 +185,13 @@ def _legible(color: str, scheme: Scheme) -> Options:
     return {"color": color, "textBorderColor": scheme.card, "textBorderWidth": 3}
 
 
-def _point(priced: PricedPlan, latency: Latency) -> Options:
-    time, accuracy, text = 1000 * latency.of(priced.estimate), priced.estimate.accuracy, str(priced.plan)
+def _point(estimated: EstimatedPlan, latency: Latency) -> Options:
+    time, accuracy, text = 1000 * latency.of(estimated.estimate), estimated.estimate.accuracy, str(estimated.plan)
     return {"value": [short(time), short(100 * accuracy), f"{percent(accuracy)} in {time:.4g} ms: {text}", text]}
 
 
-def _dot(scheme: Scheme, priced: PricedPlan) -> Options:
-    return {"color": _part_color(scheme, len(priced.plan.ends)), "borderColor": scheme.ink, "borderWidth": 1}
+def _dot(scheme: Scheme, estimated: EstimatedPlan) -> Options:
+    return {"color": _part_color(scheme, len(estimated.plan.ends)), "borderColor": scheme.ink, "borderWidth": 1}
 
 
 def _part_color(scheme: Scheme, parts: int) -> str:

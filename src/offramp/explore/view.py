@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from offramp.core.baselines import Row, compare
-from offramp.core.estimate import PricedPlan
+from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName, Replay, at_or_below
 from offramp.core.latency import ComputeSource
-from offramp.core.planner import Budget, Gap, Planner
+from offramp.core.planner import Gap, Planner, SearchLimits
 from offramp.core.profile import Profile
 from offramp.core.topology import Topology
 from offramp.errors import InputError
 from offramp.explore.state import State, default_axes
 from offramp.files import Requirements
-from offramp.finding import Found, default_requirement, find
-from offramp.words import headline, percent, proof, seconds
+from offramp.pipeline.solve import Found, default_requirement, find
+from offramp.view.text import headline, percent, proof, seconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +33,7 @@ class View:
     planner: Planner
     found: Found | None
     trouble: str
-    pins: tuple[PricedPlan, ...]
+    pins: tuple[EstimatedPlan, ...]
 
     @property
     def headline(self) -> str:
@@ -55,7 +55,7 @@ class View:
         return (*nearest, *(ways if len(ways) > 1 else ()), *proof(self.found))
 
     @property
-    def listed(self) -> tuple[PricedPlan, ...]:
+    def listed(self) -> tuple[EstimatedPlan, ...]:
         """The plan, then those pinned that are others."""
         shown = (self.found.shown,) if self.found else ()
         return (*shown, *(each for each in self.pins if each not in shown))
@@ -125,14 +125,14 @@ class Explorer:
         """The planner of that state. Raises `InputError` where the profile does not go with it."""
         return replace(self.planner.on(state.topology), options=state.options)
 
-    def view(self, state: State, limits: Budget) -> View:
+    def view(self, state: State, limits: SearchLimits) -> View:
         """The answer to a state; never raises, it says what is the trouble."""
         planner = self.planner
         try:
             planner = self.planner_for(state)
             asked = Requirements(state.requirement, state.options, confidence=None, certify=False)
             found = find(planner, asked, limits, frontier=False, seed=0)
-            return View(state, planner, found, "", tuple(planner.price(plan) for plan in state.pins))
+            return View(state, planner, found, "", tuple(planner.estimate(plan) for plan in state.pins))
         except InputError as error:
             return View(state, planner, None, str(error), ())
 
@@ -145,12 +145,12 @@ class Surroundings:
     systems: what published systems would choose.
     """
 
-    members: tuple[PricedPlan, ...]
+    members: tuple[EstimatedPlan, ...]
     gap: Gap | None = None
     systems: tuple[Row, ...] = ()
 
     @classmethod
-    def of(cls, view: View, limits: Budget) -> Surroundings:
+    def of(cls, view: View, limits: SearchLimits) -> Surroundings:
         """The frontier around a view's plan; the systems take longer than most frontiers."""
         if view.found is None:
             return cls(())
@@ -188,15 +188,15 @@ def exit_rows(planner: Planner, threshold: float, ends: Sequence[int] = ()) -> t
     exits, n = planner.exits, len(planner.backbone.blocks)
     if not isinstance(exits, Replay):
         threshold = nearest(exits.thresholds.tolist(), threshold)
-    everywhere = exits.leaving(range(1, n + 1), (threshold,) * (n - 1)).exit_rates
+    everywhere = exits.rates(range(1, n + 1), (threshold,) * (n - 1)).exit_rates
     rows = []
     for block in range(1, n + 1):
-        alone = exits.leaving((block, n), (threshold,)).exit_rates[0] if block < n else 1.0
+        alone = exits.rates((block, n), (threshold,)).exit_rates[0] if block < n else 1.0
         right = None
         if isinstance(exits, Replay):
             leave = at_or_below(exits.table.entropy[block - 1], threshold) | (block == n)
             right = float(exits.table.correct[block - 1][leave].mean()) if leave.any() else None
-        right_all = exits.leaving((block,), ()).accuracy
+        right_all = exits.rates((block,), ()).accuracy
         rows.append(ExitRow(block, everywhere[block - 1], alone, right, right_all, block in ends))
     return tuple(rows)
 

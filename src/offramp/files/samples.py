@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import Fault, InputError, fail
+from offramp.files.images import SUFFIXES, eight_bits, opened
 from offramp.files.sources import locate
-from offramp.pictures import SUFFIXES, eight_bits, opened
 
 _MOST_BYTES = 1 << 32
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 from torch import Tensor, nn
 
-from offramp import engine
+from offramp.bundle.session import PartitionSession
 from offramp.nn.network import MultiExitNetwork
 
 _OPSET = 18
@@ -84,7 +84,7 @@ def export(network: MultiExitNetwork, image_shape: Iterable[int]) -> ModelProto:
 def cut(whole: ModelProto, first: int, last: int) -> bytes:
     """Blocks first..last, 1-based, and the branch after the last as an ONNX file.
 
-    Input `x`; outputs `output`, `probabilities`, `entropy`, as `engine.Session` wants them.
+    Input `x`; outputs `output`, `probabilities`, `entropy`, as `PartitionSession` wants them.
     """
     return _cut(
         whole, first, {_output(last): "output", _probabilities(last): "probabilities", _entropy(last): "entropy"}
@@ -109,7 +109,7 @@ def parity(network: MultiExitNetwork, pieces: Mapping[int, bytes], images: NDArr
     Over the probabilities and entropies of every piece, and its outputs relative to their largest entry.
     """
     network.eval()
-    sessions = {end: engine.Session(piece) for end, piece in sorted(pieces.items())}
+    sessions = {end: PartitionSession(piece) for end, piece in sorted(pieces.items())}
     worst = 0.0
     with torch.inference_mode():
         for image in images:

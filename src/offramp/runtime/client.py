@@ -17,9 +17,9 @@ from offramp.bundle.manifest import Manifest
 from offramp.core.checks import FloatArray
 from offramp.core.plan import Plan
 from offramp.errors import Fault, InputError, fail
-from offramp.runtime import session as network
-from offramp.runtime.courier import ZENOH_TIMEOUT, Courier, Terms, UndeliveredError
-from offramp.runtime.wire import MessageError, Outcome, Stage, Task, unpack
+from offramp.runtime.transport import zenoh_session as network
+from offramp.runtime.transport.delivery import ZENOH_TIMEOUT, Courier, Terms, UndeliveredError
+from offramp.runtime.transport.messages import MessageError, Outcome, Stage, Task, unpack
 
 _PATIENCE_S = 2.0
 

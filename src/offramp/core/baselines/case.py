@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from offramp.core.checks import BoolArray, FloatArray, IntArray
-from offramp.core.exits import Additive, ExitModel, ExitModelName, Leaving, Replay, at_or_below, exit_model
+from offramp.core.exits import Additive, ExitModel, ExitModelName, PlanRates, Replay, at_or_below, exit_model
 from offramp.core.latency import Costs
 from offramp.core.planner import Planner, Requirement
 from offramp.core.profile import Meaning, Profile
@@ -94,7 +94,7 @@ class Case:
             else exits,
             branch_s=branch_s,
             branches_timed=np.array([timing.branch_s is not None for timing in timings]),
-            branch_accuracy=np.array([0.0, *(exits.leaving((i,), ()).accuracy for i in range(1, n + 1))]),
+            branch_accuracy=np.array([0.0, *(exits.rates((i,), ()).accuracy for i in range(1, n + 1))]),
             stay=stay,
             accuracy=accuracy,
         )
@@ -135,13 +135,13 @@ class Case:
             serialization_s=np.zeros_like(costs.serialization_s),
         )
 
-    def leaving(self, choice: Choice) -> Leaving:
+    def rates(self, choice: Choice) -> PlanRates:
         """Where samples leave, by the full model."""
         exits, inner = self.planner.exits, len(choice.ends) - 1
         if choice.threshold is not None:
-            return exits.leaving(choice.ends, (choice.threshold,) * inner)
-        last = exits.leaving(choice.ends[-1:], ())
-        return Leaving((0.0,) * inner + last.exit_rates, (1.0,) * inner + last.stay_rates, last.accuracy)
+            return exits.rates(choice.ends, (choice.threshold,) * inner)
+        last = exits.rates(choice.ends[-1:], ())
+        return PlanRates((0.0,) * inner + last.exit_rates, (1.0,) * inner + last.stay_rates, last.accuracy)
 
     def costs(self, choice: Choice) -> Costs:
         """What things cost for that choice: where nobody leaves at a cut, its branch does not run."""

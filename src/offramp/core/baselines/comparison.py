@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from offramp.core.baselines.case import Case, Choice
 from offramp.core.baselines.systems import SYSTEMS
-from offramp.core.estimate import Estimate, PricedPlan, terms
+from offramp.core.estimate import Estimate, EstimatedPlan, terms
 from offramp.core.plan import Plan
 from offramp.core.planner import TOLERANCE, Planner, Requirement, choose
 from offramp.core.profile import Profile
@@ -65,10 +65,12 @@ def compare(profile: Profile, planner: Planner, requirement: Requirement) -> tup
 
 def judge(case: Case, choice: Choice) -> Estimate:
     """What a choice achieves by the full model; where nobody leaves at a cut, the branch there takes no time."""
-    return terms(choice.ends, list(choice.tiers), case.leaving(choice), case.costs(choice))
+    return terms(choice.ends, list(choice.tiers), case.rates(choice), case.costs(choice))
 
 
-def _row(system: str, plan: str, estimate: Estimate, requirement: Requirement, frontier: Sequence[PricedPlan]) -> Row:
+def _row(
+    system: str, plan: str, estimate: Estimate, requirement: Requirement, frontier: Sequence[EstimatedPlan]
+) -> Row:
     latency = requirement.latency
     latency_s = latency.of(estimate)
     least = min(

@@ -5,7 +5,7 @@ import functools
 import torch
 from torch import nn
 
-from offramp.nn.backbones.parts import is_small, pooled_head
+from offramp.nn.branches import is_small, pooled_head
 from offramp.nn.network import Line, Shape, Spec, output_of
 
 _HIDDEN = 4096

@@ -12,9 +12,9 @@ from pathlib import Path
 from torch import nn
 
 from offramp.errors import OfframpError, fail
-from offramp.nn.cutting import MIN_WORK, cut
+from offramp.nn.graph.operations import what_happened
+from offramp.nn.graph.split import MIN_WORK, cut
 from offramp.nn.network import Line, Shape, Spec
-from offramp.nn.operations import what_happened
 
 _NAME = re.compile(r"(?P<module>\w+(\.\w+)*):(?P<factory>\w+)(?P<options>(@(work|size)=\d+(\.\d+)?%)*)")
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from offramp.errors import fail
-from offramp.nn.backbones.parts import is_small
+from offramp.nn.branches import is_small
 from offramp.nn.network import Line, Shape, Spec
 
 _WIDTH, _HEADS, _DEPTH = 192, 3, 12

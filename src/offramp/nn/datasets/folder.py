@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from offramp.errors import fail
+from offramp.files.images import SUFFIXES, opened
 from offramp.nn.data import Augmentation, Dataset, split
 from offramp.nn.datasets.pictures import stacked
-from offramp.pictures import SUFFIXES, opened
 
 # By what they hold, in the order in which their samples stand; names are compared in lower case.
 _SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}

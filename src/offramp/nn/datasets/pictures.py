@@ -9,7 +9,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from offramp.errors import fail
-from offramp.pictures import eight_bits
+from offramp.files.images import eight_bits
 
 MOST_BYTES = 1 << 32
 _AT_ONCE = 1024

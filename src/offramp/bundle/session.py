@@ -1,0 +1,45 @@
+"""The engine that runs partitions: ONNX Runtime, set up in one place, so that what is timed is what is deployed."""
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.core.checks import FloatArray
+from offramp.errors import fail
+
+# ONNX Runtime reads this when it is imported; else it gives the machine an id and keeps a database of what is run.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
+
+
+class PartitionSession:
+    """A partition, loaded.
+
+    model: an ONNX file's bytes, with one input, `x`.
+    Raises `InputError` for bytes that are no such model.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        # A tier serves one sample at a time, and one thread is the fastest way to run blocks as small as these.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has a dozen types for what can be wrong, most of them undocumented
+            fail("model", f"can't be loaded: {error}", "build the bundle again")
+
+    def run(self, x: NDArray[np.uint8] | FloatArray) -> list[FloatArray]:
+        """The model's outputs.
+
+        x: [B, ...] uint8 images for the first block, else the output of the block before, float32.
+
+        Of a partition they are its output [B, ...], its branch's probabilities [B, K], and their normalized entropy
+        [B].
+        """
+        outputs: list[FloatArray] = self._session.run(None, {"x": x})
+        return outputs

@@ -1,0 +1,260 @@
+"""Any image classifier as a line of blocks with branches, cut where one tensor alone leads on."""
+
+import copy
+import functools
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from offramp.errors import fail
+from offramp.nn.branches import pooled_head, width
+from offramp.nn.graph.operations import logits_of, operation, where
+from offramp.nn.graph.trace import BATCH_NORM, Trace, trace, widest
+from offramp.nn.network import Line, Shape
+
+MIN_WORK = 0.01
+# Where these don't change the shape, as on images of one pixel, they are the classifier's all the same.
+_CLASSIFYING = ("layer_norm", "group_norm", "linear", "pool", "mean")
+_REMEDY = "take another backbone, or write its blocks down as an offramp.nn.network.Spec"
+
+
+def cut(module: nn.Module, image_shape: Shape, *, min_work: float = MIN_WORK, min_size: float = 0.0) -> Line:
+    """Blocks that compute what `module` computes, bit for bit, in evaluation mode, and branches like its classifier.
+
+    module: takes normalized images [B, C, H, W] float32 and returns logits [B, classes], or an object with `logits`.
+        Its weights become those of the blocks. Dropout and batch normalization go on to know training from
+        evaluation; whatever else it does differently in training is left out.
+    image_shape: (C, H, W).
+    min_work: the least share of the network's arithmetic that a block may have; it stands for time, which would cut
+        the same network differently on every machine.
+    min_size: the least share of its weights.
+
+    A branch is made of the classifier's own layers, as wide as they have to be there; where they can't be had for
+    an output of that shape, or would have more than twice the weights, it is pooling and a linear layer.
+    Raises `InputError` where the module can't be traced or has no cut, with the operation and the line.
+    """
+    with _operations_alone():
+        return _cut(module, image_shape, min_work=min_work, min_size=min_size)
+
+
+def _cut(module: nn.Module, image_shape: Shape, *, min_work: float, min_size: float) -> Line:
+    _check_statistics(module)
+    traced = trace(module, image_shape)
+    places = _body(traced)
+    if len(places) < 3:
+        fail("backbone", f"there is no point that one tensor passes alone: {widest(traced)}", _REMEDY)
+    ends = list(_grouped(traced, places, min_work=min_work, min_size=min_size))
+    if len(ends) < 2:
+        fail("backbone", "all of it falls into one block", "ask for smaller blocks: less work, less size")
+    parts = [traced.part(start, end) for start, end in zip((0, *ends), ends, strict=False)]
+    classifier = traced.part(ends[-1], len(traced.nodes) - 1)
+    _check(module, traced, ends, parts, classifier, image_shape)
+    names = _names(traced, ends)
+    classes = traced.shape(len(traced.nodes) - 1)[0]
+    branch = functools.partial(_branch, classifier, like=traced.shape(ends[-1]), classes=classes)
+    return Line(dict(zip(names, parts, strict=True)), branch)
+
+
+@contextmanager
+def _operations_alone() -> Iterator[None]:
+    """Let torch not compute attention as one fused operation where no gradients are asked for.
+
+    It isn't what is trained, it hides the operations that are cut, and its numbers are rounded differently.
+    """
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def _check_statistics(module: nn.Module) -> None:
+    """Refuse batch normalization that averages over all batches: how many there were isn't traced."""
+    names = [
+        name
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.track_running_stats and layer.momentum is None
+    ]
+    if names:
+        problem = f"batch normalization without momentum would never learn its statistics: {', '.join(names)}"
+        fail("backbone", problem, "give it a momentum, e.g. 0.1")
+
+
+def _body(traced: Trace) -> tuple[int, ...]:
+    """The cuts before the classifier: the images first, what the classifier takes last.
+
+    The classifier begins behind the last product that isn't a linear layer on one vector per image, with a
+    normalization of layers or groups, or with whatever else changes the shape: pooling, picking a token.
+    """
+    products = [i for i, flops in enumerate(traced.flops) if flops]
+    maps = [i for i in products if not _on_vector(traced.nodes[i])]
+    # A perceptron has vectors throughout: its last layer classifies.
+    behind = maps[-1] if maps else products[-2] if len(products) > 1 else 0
+    cuts = [0, *(place for place in traced.cuts if place)]
+    begin = next(i for i, place in enumerate(cuts) if place >= behind)
+    while begin + 1 < len(cuts) - 1 and _keeps(traced, cuts[begin], cuts[begin + 1]):
+        begin += 1
+    return tuple(cuts[: begin + 1])
+
+
+def _on_vector(node: fx.Node) -> bool:
+    value = node.all_input_nodes[0].meta.get("val")
+    return operation(node) in ("linear", "addmm") and isinstance(value, Tensor) and value.ndim == 2
+
+
+def _keeps(traced: Trace, start: int, end: int) -> bool:
+    """Whether what leads from `start` to `end` belongs to what is before: activations, batch normalization."""
+    done = " ".join(operation(node) for node in traced.between(start, end))
+    return traced.shape(start) == traced.shape(end) and not any(name in done for name in _CLASSIFYING)
+
+
+def _grouped(traced: Trace, places: Sequence[int], *, min_work: float, min_size: float) -> Iterator[int]:
+    """The last places of blocks that have the shares asked for; what is too small joins the block before it.
+
+    A block begins with a product (a convolution, a linear layer, attention): what only normalizes, activates, pools
+    or reshapes stays with what it is applied to. Behind the last weights, where there is a choice, the smallest
+    tensor is cut, of equal ones the last.
+    """
+    work = max(sum(traced.flops[: places[-1] + 1]), 1)
+    size = max(_numbers(traced, 0, places[-1]), 1)
+
+    def enough(start: int, end: int) -> bool:
+        share = sum(traced.flops[start + 1 : end + 1]) / work
+        return share >= min_work and share > 0 and _numbers(traced, start, end) / size >= min_size
+
+    start = 0
+    i = 1
+    while i < len(places):
+        if enough(start, places[i]):
+            choice = [places[i]]
+            while i + 1 < len(places) and not any(traced.flops[places[i] + 1 : places[i + 1] + 1]):
+                i += 1
+                choice = [places[i]] if traced.weights(places[i - 1], places[i]) else [*choice, places[i]]
+            end = min(reversed(choice), key=lambda place: int(torch.Size(traced.shape(place)).numel()))
+            if not enough(end, places[-1]):
+                break  # the rest is too small for a block of its own
+            yield end
+            start = end
+        i += 1
+    yield places[-1]
+
+
+def _numbers(traced: Trace, start: int, end: int) -> int:
+    return sum(weight.numel() for weight in traced.weights(start, end).values())
+
+
+def _names(traced: Trace, ends: Sequence[int]) -> Iterator[str]:
+    """Every block by the module that its products lie in, as the model's author called it; no two alike."""
+    paths = [
+        [_path(traced.nodes[i]) for i in range(start + 1, end + 1) if traced.flops[i]]
+        for start, end in zip((0, *ends), ends, strict=False)
+    ]
+    common = [_common(inside) for inside in paths]
+    seen: dict[str, int] = {}
+    for i, (path, inside) in enumerate(zip(common, paths, strict=True)):
+        # A module that other blocks lie in as well says too little: then its part in which this block ends.
+        shared = any(path == other[: len(path)] for other in (*common[:i], *common[i + 1 :]))
+        name = ".".join(inside[-1][: len(path) + 1] if shared else path) or "block"
+        seen[name] = seen.get(name, 0) + 1
+        yield name if seen[name] == 1 else f"{name}-{seen[name]}"
+
+
+def _common(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    levels = zip(*paths, strict=False)
+    return tuple(level[0] for level in itertools.takewhile(lambda level: len(set(level)) == 1, levels))
+
+
+def _path(node: fx.Node) -> tuple[str, ...]:
+    """Of the module that did it, within the model."""
+    stack: Mapping[str, Any] = node.meta.get("nn_module_stack") or {}
+    paths = [path for path, _ in stack.values()]
+    return tuple(paths[-1].split(".")[1:]) if paths else ()
+
+
+def _check(
+    module: nn.Module,
+    traced: Trace,
+    ends: Sequence[int],
+    parts: Sequence[nn.Module],
+    classifier: nn.Module,
+    image_shape: Shape,
+) -> None:
+    """Refuse parts that, one after the other, compute other numbers than the module; on random images."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, *image_shape, generator=generator)
+    with torch.inference_mode():
+        expected = logits_of(module.eval()(x.clone()))
+        for end, part in zip((*ends, len(traced.nodes) - 1), (*parts, classifier), strict=True):
+            before = x.clone()
+            y = part.eval()(x)
+            if not torch.equal(x, before):
+                fail("backbone", f"what leads to {where(traced.nodes[end])} changes its input", _REMEDY)
+            x = y
+    if not torch.equal(x, expected):
+        problem = f"its parts compute other numbers than the whole: {float((x - expected).abs().max()):g} apart"
+        fail("backbone", problem, "see that it gives the same answer to the same images twice; " + _REMEDY)
+
+
+def _branch(classifier: fx.GraphModule, shape: Shape, *, like: Shape, classes: int) -> nn.Module:
+    """The classifier for an output of `shape`; it was made for one like `like`."""
+    own = copy.deepcopy(classifier)
+    if shape == like:
+        return own
+    if len(shape) == len(like):
+        widened = _Widened(own.eval())
+        try:
+            found = widened.run(torch.zeros(2, *shape))
+        except (RuntimeError, IndexError, TypeError, ValueError):
+            found = torch.empty(0)  # it reckons with the shape it was made for
+        bound = 2 * sum(weight.numel() for weight in classifier.parameters())
+        small = sum(weight.numel() for weight in own.parameters()) <= bound
+        # One that takes any width for its own has mixed channels with positions.
+        if found.shape == (2, classes) and small and widened.linear == (width(shape) != width(like)):
+            own.recompile()
+            return own.train()
+    return pooled_head(shape, classes)
+
+
+class _Widened(fx.Interpreter):
+    """Runs a classifier on an output of another width, and gives the layers that don't fit it new weights."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.linear = False
+        """Whether a linear layer got new weights."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        if n.op == "call_function" and operation(n) == "linear":
+            x, weight = self.env[n.args[0]], self.env[n.args[1]]
+            if x.shape[-1] != weight.shape[1]:
+                self.linear = True
+                self._renew(n.args[1], nn.Linear(x.shape[-1], weight.shape[0]).weight)
+        elif n.op == "call_function" and operation(n) == "layer_norm" and len(n.args[1]) == 1:
+            width = self.env[n.args[0]].shape[-1]
+            n.args = (n.args[0], [width], *n.args[2:])
+            self._norm(n.args[2:4], width)
+        elif n.op == "call_function" and operation(n) == "group_norm":
+            self._norm(n.args[2:4], self.env[n.args[0]].shape[1])
+        elif n.op == "call_module" and self.fetch_attr(n.target).place == BATCH_NORM:
+            x, weight, bias, mean, variance = n.args[:5]
+            self._norm((weight, bias), self.env[x].shape[1])
+            self._norm((variance, mean), self.env[x].shape[1])
+        return super().run_node(n)
+
+    def _norm(self, nodes: Sequence[Any], width: int) -> None:
+        """Ones for the first of the nodes, zeros for the second, where they have another width."""
+        for node, fill in zip(nodes, (1.0, 0.0), strict=False):
+            if isinstance(node, fx.Node) and len(self.env[node]) != width:
+                self._renew(node, torch.full((width,), fill))
+
+    def _renew(self, node: fx.Node, tensor: Tensor) -> None:
+        path, _, name = node.target.rpartition(".")
+        parent = self.module.get_submodule(path)
+        new = nn.Parameter(tensor.detach()) if isinstance(self.env[node], nn.Parameter) else tensor
+        setattr(parent, name, new)
+        self.env[node] = new

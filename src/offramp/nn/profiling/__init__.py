@@ -1,0 +1,1 @@
+"""A trained network and the machine at hand, measured."""

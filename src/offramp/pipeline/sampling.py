@@ -1,0 +1,60 @@
+"""Plans to try out: some that are worth having, and some that nobody would choose."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from offramp.core.codec import Codec
+from offramp.core.estimate import EstimatedPlan
+from offramp.core.plan import Plan
+from offramp.core.topology import Topology
+
+_MOST_PARTITIONS = 5
+
+
+def trial_plans(
+    frontier: Sequence[EstimatedPlan],
+    count: int,
+    *,
+    blocks: int,
+    topology: Topology,
+    thresholds: Sequence[float],
+    codecs: Sequence[Codec],
+    seed: int,
+) -> tuple[Plan, ...]:
+    """`count` different plans: half of them of the frontier, from end to end, and the others drawn at random.
+
+    frontier: fastest first; where it has too few, there are more at random.
+    thresholds, codecs: to draw from.
+    """
+    rng = np.random.default_rng(seed)
+    picks = np.linspace(0, len(frontier) - 1, min(count // 2, len(frontier))).round().astype(int)
+    plans = dict.fromkeys(frontier[i].plan for i in picks)
+    while len(plans) < count:
+        plans[random_plan(rng, blocks=blocks, topology=topology, thresholds=thresholds, codecs=codecs)] = None
+    return tuple(plans)
+
+
+def random_plan(
+    rng: np.random.Generator,
+    *,
+    blocks: int,
+    topology: Topology,
+    thresholds: Sequence[float],
+    codecs: Sequence[Codec],
+) -> Plan:
+    """Any plan of up to five partitions: cuts, tiers in any order, ends before the last block, thresholds, codec."""
+    partitions = int(rng.integers(1, min(_MOST_PARTITIONS, blocks) + 1))
+    ends = np.sort(rng.choice(np.arange(1, blocks + 1), partitions, replace=False))
+    names = [tier.name for tier in topology.tiers]
+    visits = int(rng.integers(1, min(partitions, len(names)) + 1))
+    stays = np.diff([0, *np.sort(rng.choice(np.arange(1, partitions), visits - 1, replace=False)), partitions])
+    tiers = rng.permutation(names)[:visits]
+    same = rng.random() < 0.5
+    drawn = rng.choice(thresholds, partitions - 1)
+    return Plan(
+        ends=tuple(ends.tolist()),
+        placement=tuple(np.repeat(tiers, stays).tolist()),
+        thresholds=tuple((np.full(partitions - 1, drawn[:1]) if same and partitions > 1 else drawn).tolist()),
+        codec=codecs[rng.integers(len(codecs))],
+    )

@@ -1,0 +1,1 @@
+"""Links emulated on this machine, a process each."""

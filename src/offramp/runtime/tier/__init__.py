@@ -1,0 +1,1 @@
+"""One tier at work: tasks validated, scheduled, run, and handed on."""

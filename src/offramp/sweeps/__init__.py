@@ -1,0 +1,1 @@
+"""One profile planned on many topologies: which plan wins under which conditions."""

@@ -1,0 +1,83 @@
+"""Numbers, requirements and proofs as people read them, in the terminal and in reports alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from offramp.core.planner import Planner, Requirement
+    from offramp.pipeline.solve import Found
+
+
+def seconds(value: float) -> str:
+    """A time as people read it: `299.9 ms`."""
+    return _si(value, "s")
+
+
+def bits(value: float) -> str:
+    """A size as people read it: `524.3 kb`."""
+    return _si(value, "b")
+
+
+def rate(value: float) -> str:
+    """A bandwidth as people read it: `10 Mb/s`."""
+    return _si(value, "b/s")
+
+
+def percent(value: float) -> str:
+    """A share as people read it: `93.42 %`."""
+    return f"{100 * value:.2f} %"
+
+
+def latency_name(requirement: Requirement) -> str:
+    """What to call the latency that is meant: `latency`, `p95 latency`."""
+    return "latency" if requirement.latency.value == 0 else f"{requirement.latency.name.lower()} latency"
+
+
+def requirement_words(requirement: Requirement) -> str:
+    """What is asked, in words: `accuracy of at least 92.00 % and latency of at most 300 ms`."""
+    asked = []
+    if requirement.min_accuracy is not None:
+        asked.append(f"accuracy of at least {percent(requirement.min_accuracy)}")
+    if requirement.max_latency_s is not None:
+        asked.append(f"{latency_name(requirement)} of at most {seconds(requirement.max_latency_s)}")
+    return " and ".join(asked)
+
+
+def headline(planner: Planner, found: Found) -> str:
+    """What the plan is: `The fastest plan with accuracy of at least 92.00 %`; `No plan has ...` where there is none."""
+    asked = requirement_words(found.wanted)
+    if found.met:
+        return f"The {'most accurate' if found.wanted.min_accuracy is None else 'fastest'} plan with {asked}"
+    return f"No plan has {asked}{' under the constraints' if planner.options.constraints.stated else ''}"
+
+
+def proof(found: Found) -> list[str]:
+    """How sure the answer is, in sentences."""
+    sentences = []
+    certificate, gap, took = found.certificate, found.gap, seconds(found.took_s)
+    if certificate is not None:
+        held_back = f"{certificate.certifying_samples} held-back samples"
+        sentences.append(
+            f"On {held_back}: {percent(certificate.checked.accuracy)}; on new ones at least "
+            f"{percent(certificate.bound)} with confidence {certificate.confidence:g}."
+        )
+        if certificate.floor is not None:
+            return [
+                *sentences,
+                f"The fastest of {certificate.tested} plans whose floor was tested on {held_back}, "
+                "the most accurate first.",
+            ]
+    if gap is not None:
+        return [
+            *sentences,
+            f"The search ended early, after {took}: the best so far. Of the plans not looked at none is "
+            f"faster than {seconds(gap.latency_s)} or more accurate than {percent(gap.accuracy)}.",
+        ]
+    return [*sentences, f"{'Optimal' if found.met else 'Proven'} among {found.plans:,} plans, in {took}."]
+
+
+def _si(value: float, unit: str) -> str:
+    from quantiphy import Quantity
+
+    return str(Quantity(value, unit).render(prec=3))

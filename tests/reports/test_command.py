@@ -1,0 +1,67 @@
+"""`offramp report` as a person runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from offramp.cli.app import app
+from offramp.core.result import RunResult, Validation
+from offramp.errors import InputError
+from offramp.files import write_run_result, write_validation
+from tests.reports.conftest import PLAN
+
+
+def run_report(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "offramp", "report", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_a_study_from_files(tmp_path: Path, run: RunResult, validation: Validation) -> None:
+    write_run_result(run, tmp_path / "run.json")
+    write_validation(validation, tmp_path / "validation.json")
+    out = tmp_path / "study.html"
+    done = run_report(
+        "resnet20-digits", "--min-accuracy", 0.95, "--run", tmp_path / "run.json", "--run",
+        tmp_path / "validation.json", "--out", out, "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    told = json.loads(done.stdout)
+    assert told["plans"] == [str(PLAN)]
+    assert told["meets"] is True
+    assert told["bytes"] == out.stat().st_size < 5e6
+    text = out.read_text()
+    assert "Predicted against measured: run.json" in text
+    assert "Predicted against measured: validation.json" in text
+    assert "--min-accuracy 0.95" in text
+
+
+def test_the_format_is_the_endings_or_the_one_asked_for(tmp_path: Path) -> None:
+    done = run_report("resnet20-digits", "--out", tmp_path / "report", "--format", "md", "--certify",
+                      "--min-accuracy", 0.9)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "report").read_text()
+    assert text.startswith("# resnet20 on mobile")
+    assert "held-back samples" in text
+    assert "with confidence 0.95" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "report.txt"], "'report.txt' is none of html, pdf, png, md"),
+        (["--out", "report.html", "--format", "doc"], "'doc' is none of"),
+        (["--out", "report.html", "--plan", "1-3@moon"], "has no tier 'moon'"),
+        (["--out", "report.html", "--run", "nothing.json"], "there is no file 'nothing.json'"),
+        (["--out", "nowhere/report.html"], "give a file in a folder that exists"),
+    ],
+)
+def test_bad_input_names_the_place_and_the_remedy(tmp_path: Path, arguments: list[str], message: str) -> None:
+    words = (word.replace("nowhere", str(tmp_path / "none")) for word in arguments)
+    done = CliRunner().invoke(app, ["report", "resnet20-digits", *words])
+    assert isinstance(done.exception, InputError)
+    assert message in str(done.exception)
