@@ -53,7 +53,7 @@ def every_plan(planner: Planner) -> tuple[np.ndarray, np.ndarray]:
     latencies, accuracies = [], []
     for parts in range(1, min(n, m) + 1):
         ends = np.array(list(itertools.combinations(range(1, n + 1), parts)))  # [C, L]
-        left = np.concatenate([model.left[:, ends[:, :-1]], np.ones((len(model.left), len(ends), 1))], axis=2)
+        left = np.concatenate([model.exited[:, ends[:, :-1]], np.ones((len(model.exited), len(ends), 1))], axis=2)
         before = np.concatenate([np.zeros_like(left[:, :, :1]), left[:, :, :-1]], axis=2)
         rate, arrive = left - before, 1 - before  # [K, C, L]
         accuracy = (rate * model.branch_accuracy[ends]).sum(axis=2)

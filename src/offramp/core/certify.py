@@ -14,8 +14,9 @@ from offramp.core.checks import IntArray
 from offramp.core.estimate import Estimate, EstimatedPlan
 from offramp.core.exits import Replay
 from offramp.core.plan import Plan
-from offramp.core.planner import Planner, Requirement
+from offramp.core.planner import Planner
 from offramp.core.profile import ExitTable
+from offramp.core.requirement import Requirement
 from offramp.errors import Fault, fail, refuse
 
 
@@ -49,7 +50,7 @@ class Certificate:
         return self.floor is not None and self.bound >= self.floor
 
 
-def certify(planner: Planner, requirement: Requirement, *, confidence: float, seed: int) -> Certificate | None:
+def certify(planner: Planner, requirement: Requirement, *, seed: int) -> Certificate | None:
     """The fastest plan whose accuracy on new samples is at or above the floor with that confidence.
 
     The choosing half alone finds the frontier and with it the order of the tests: from the most accurate plan towards
@@ -66,10 +67,10 @@ def certify(planner: Planner, requirement: Requirement, *, confidence: float, se
     seed: of the split.
     Returns the last plan that passed; if none did, the most accurate one, not certified; None where no plan is within
     the limit on latency and the constraints.
-    Raises `InputError` where there is no floor or no exit table, or where the half is so small that not even a plan
-    that is right on every sample would pass.
+    Raises `InputError` where there is no floor, no confidence or no exit table, or where the half is so small that not
+    even a plan that is right on every sample would pass.
     """
-    floor = requirement.min_accuracy
+    floor, confidence = requirement.min_accuracy, _confidence(requirement)
     if floor is None:
         fail("min_accuracy", "there is no floor to certify", "give a floor on accuracy, or audit the plan")
     halves = _Halves.of(planner, seed=seed)
@@ -81,7 +82,7 @@ def certify(planner: Planner, requirement: Requirement, *, confidence: float, se
             f"{samples} samples can't show {floor:g} at confidence {confidence:g}, not even if all are answered right",
             f"give an exit table of {2 * needed} samples or more, or a lower floor or confidence",
         )
-    frontier = halves.choosing.frontier(requirement.latency)
+    frontier = halves.choosing.frontier(requirement)
     members = [estimated for estimated in frontier if requirement.latency.of(estimated.estimate) <= requirement.limit]
     passed = None
     for tested, estimated in enumerate(reversed(members), start=1):
@@ -92,18 +93,20 @@ def certify(planner: Planner, requirement: Requirement, *, confidence: float, se
     return passed
 
 
-def audit(planner: Planner, requirement: Requirement, *, confidence: float, seed: int) -> Certificate | None:
+def audit(planner: Planner, requirement: Requirement, *, seed: int) -> Certificate | None:
     """The plan that the choosing half would have, and what the certifying half says of it: no floor is certified.
 
     planner: of the replay model; its exit table is split.
     seed: of the split.
     Returns the best plan or, where none meets the requirement, the nearest; None where the constraints allow none.
-    Raises `InputError` where there is no exit table.
+    Raises `InputError` where there is no confidence or no exit table.
     """
     halves = _Halves.of(planner, seed=seed)
     answer = halves.choosing.best(requirement)
     estimated = answer.best or answer.nearest
-    return None if estimated is None else halves.test(estimated, floor=None, confidence=confidence, tested=1)
+    if estimated is None:
+        return None
+    return halves.test(estimated, floor=None, confidence=_confidence(requirement), tested=1)
 
 
 def split(table: ExitTable, *, seed: int) -> tuple[ExitTable, ExitTable]:
@@ -142,6 +145,12 @@ def samples_needed(floor: float, *, confidence: float) -> int:
         faults.append(Fault("min_accuracy", f"{floor:g} can't be certified", "give a floor between 0 and 1"))
     refuse(faults)
     return math.ceil(math.log(1 - confidence) / math.log(floor))
+
+
+def _confidence(requirement: Requirement) -> float:
+    if requirement.confidence is None:
+        fail("confidence", "is not given", "give how sure the bound is to be, e.g. 0.95")
+    return requirement.confidence
 
 
 def _confidence_faults(confidence: float) -> list[Fault]:

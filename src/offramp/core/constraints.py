@@ -1,4 +1,4 @@
-"""What a plan must not do, whatever its accuracy and latency: privacy, memory, uploads, money."""
+"""Which plans are allowed, whatever their accuracy and latency: exits, privacy, memory, uploads, money."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -11,6 +11,9 @@ from offramp.core.checks import BoolArray, FloatArray
 from offramp.core.latency import Costs
 from offramp.core.topology import Topology
 from offramp.errors import Fault, fail, refuse
+
+# Fields of `Constraints` that are no limits by themselves: prices go with the budget, the others widen the space.
+_NO_LIMITS = ("exits_per_tier", "threshold_per_exit", "prices")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +36,10 @@ class Prices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constraints:
-    """Limits on a plan beside accuracy and latency. By default there are none.
+    """Which plans are allowed, whatever their accuracy and latency. By default those of EdgeSys'22, all of them.
 
+    exits_per_tier: most partitions on a tier, one after the other; 1 as in the paper.
+    threshold_per_exit: each exit has a threshold of its own instead of one for all; needs the replay model.
     keep_blocks: the raw input and the first so many blocks stay on the source tier.
     memory_bits: by tier, the most that the weights it holds and their largest activation may take.
     forbidden, required: tiers that must not, and must, run a partition.
@@ -42,6 +47,8 @@ class Constraints:
     prices, budget: what running costs, and the most that a sample may cost on average.
     """
 
+    exits_per_tier: int = 1
+    threshold_per_exit: bool = False
     keep_blocks: int | None = None
     memory_bits: Mapping[str, float] = field(default_factory=dict)
     forbidden: frozenset[str] = frozenset()
@@ -54,6 +61,7 @@ class Constraints:
         refuse(self._faults())
 
     def _faults(self) -> Iterator[Fault]:
+        yield from checks.positive("exits_per_tier", self.exits_per_tier, "allow at least one exit on a tier")
         if self.keep_blocks is not None and self.keep_blocks < 0:
             yield Fault("keep", f"{self.keep_blocks} blocks", "give how many of the first blocks to keep, 0 or more")
         for name, size in self.memory_bits.items():
@@ -69,12 +77,12 @@ class Constraints:
 
     @property
     def stated(self) -> tuple[str, ...]:
-        """The constraints there are, by name."""
+        """Names of the limits there are, of those that could be given up."""
         default = Constraints()
         return tuple(
-            each.name
-            for each in fields(self)
-            if each.name != "prices" and getattr(self, each.name) != getattr(default, each.name)
+            limit.name
+            for limit in fields(self)
+            if limit.name not in _NO_LIMITS and getattr(self, limit.name) != getattr(default, limit.name)
         )
 
     def without(self, name: str) -> "Constraints":
@@ -82,6 +90,10 @@ class Constraints:
         if name == "budget":
             return replace(self, budget=None, prices=None)
         return replace(self, **{name: getattr(Constraints(), name)})
+
+
+UNCONSTRAINED = Constraints()
+"""Every plan of EdgeSys'22."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -69,17 +69,17 @@ class ExitModel(Protocol):
 class Additive:
     """Exit rates that depend on each branch alone: `published` and `marginal`.
 
-    With F_i(T) = `left`, exit rates are E_k = F(P_k) - F(P_{k-1}), F = 1 for the last used branch, and accuracy is
+    With F_i(T) = `exited`, exit rates are E_k = F(P_k) - F(P_{k-1}), F = 1 for the last used branch, and accuracy is
     the sum of acc(P_k) E_k (EdgeSys'22, section 2.3; PORTEND, section III).
 
     thresholds: [K].
-    left: [K, N+1] F_i(T), the share of samples that have left by branch i; F_0 = 0.
+    exited: [K, N+1] F_i(T), the share of samples that have exited by branch i; F_0 = 0.
     branch_accuracy: [N+1] acc_i; entry 0 is not used.
     """
 
     name: ExitModelName
     thresholds: FloatArray
-    left: FloatArray
+    exited: FloatArray
     branch_accuracy: FloatArray
 
     def rates(self, ends: Sequence[int], thresholds: Sequence[float]) -> PlanRates:
@@ -90,18 +90,18 @@ class Additive:
         if len(set(thresholds)) > 1:
             fail("thresholds", f"the {self.name.value} model knows one threshold for all exits", "use replay")
         row = self._row(thresholds[0]) if thresholds else 0
-        left = [0.0, *(float(self.left[row, end]) for end in ends[:-1]), 1.0]
-        rates = tuple(after - before for before, after in itertools.pairwise(left))
+        exited = [0.0, *(float(self.exited[row, end]) for end in ends[:-1]), 1.0]
+        rates = tuple(after - before for before, after in itertools.pairwise(exited))
         return PlanRates(
             exit_rates=rates,
-            stay_rates=tuple(1 - share for share in left[1:]),
+            stay_rates=tuple(1 - share for share in exited[1:]),
             accuracy=sum(rate * float(self.branch_accuracy[end]) for rate, end in zip(rates, ends, strict=True)),
         )
 
     def at(self, thresholds: Sequence[float]) -> "Additive":
         """The same model, with a search trying only those of its thresholds."""
         rows = [self._row(threshold) for threshold in thresholds]
-        return replace(self, thresholds=self.thresholds[rows], left=self.left[rows])
+        return replace(self, thresholds=self.thresholds[rows], exited=self.exited[rows])
 
     def _row(self, threshold: float) -> int:
         for row, measured in enumerate(self.thresholds.tolist()):
@@ -221,17 +221,17 @@ def _counted(name: ExitModelName, table: ExitTable, grid: FloatArray, accuracy: 
 
 def _measured(name: ExitModelName, exits: ExitRates) -> Additive:
     """Exit rates as the profile gives them."""
-    left = exits.exit_rate
+    exited = exits.exit_rate
     if exits.meaning is Meaning.FIRST_EXIT:
-        left = np.minimum(np.cumsum(left, axis=1), 1.0)
-    return _additive(name, exits.thresholds, left, exits.accuracy)
+        exited = np.minimum(np.cumsum(exited, axis=1), 1.0)
+    return _additive(name, exits.thresholds, exited, exits.accuracy)
 
 
-def _additive(name: ExitModelName, thresholds: FloatArray, left: FloatArray, accuracy: FloatArray) -> Additive:
+def _additive(name: ExitModelName, thresholds: FloatArray, exited: FloatArray, accuracy: FloatArray) -> Additive:
     return Additive(
         name=name,
         thresholds=thresholds,
-        left=checks.frozen_array(np.pad(left, ((0, 0), (1, 0))), np.float64, 2, "exits.exit_rate"),
+        exited=checks.frozen_array(np.pad(exited, ((0, 0), (1, 0))), np.float64, 2, "exits.exit_rate"),
         branch_accuracy=checks.frozen_array(np.pad(accuracy, (1, 0)), np.float64, 1, "exits.accuracy"),
     )
 

@@ -2,30 +2,35 @@
 
 import itertools
 
+from offramp.core.constraints import Constraints
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.planner import Planner
 
 
-def allowed(planner: Planner, estimated: EstimatedPlan) -> bool:
-    """Whether the options allow a plan that the planner has estimated; its thresholds may be any."""
-    plan, options, left = estimated.plan, planner.options, planner.allowed
-    stay, leave = estimated.estimate.stay_rates, estimated.estimate.exit_rates
+def is_feasible(planner: Planner, estimated: EstimatedPlan, constraints: Constraints) -> bool:
+    """Whether the constraints allow a plan that the planner has estimated; its thresholds may be any.
+
+    Raises `InputError` where the constraints don't go with the planner's profile and topology.
+    """
+    plan, space = estimated.plan, planner.allowed(constraints)
+    stay_rates, exit_rates = estimated.estimate.stay_rates, estimated.estimate.exit_rates
     tiers = [planner.topology.index(name) for name in plan.placement]
     firsts = (0, *plan.ends[:-1])
-    if len(set(plan.thresholds)) > 1 and not options.threshold_per_exit:
+    if len(set(plan.thresholds)) > 1 and not constraints.threshold_per_exit:
         return False
     for tier, run in itertools.groupby(range(len(tiers)), key=lambda k: tiers[k]):
-        held = list(run)
+        partitions = list(run)
         # What a tier holds counts together: its memory is for all of its partitions.
-        if len(held) > options.exits_per_tier or not left.fits[tier, firsts[held[0]], plan.ends[held[-1]]]:
+        whole_fits = space.fits[tier, firsts[partitions[0]], plan.ends[partitions[-1]]]
+        if len(partitions) > constraints.exits_per_tier or not whole_fits:
             return False
-    if left.required & ~sum(1 << tier for tier in set(tiers)):
+    if space.required & ~sum(1 << tier for tier in set(tiers)):
         return False
     source, destination = planner.costs.source, planner.costs.destination
-    used = left.send[:, source, tiers[0], 0].copy()
+    used = space.send[:, source, tiers[0], 0].copy()
     for k, (tier, first, last) in enumerate(zip(tiers, firsts, plan.ends, strict=True)):
-        arrive = stay[k - 1] if k else 1.0
-        used += arrive * left.compute[:, tier, first, last] + leave[k] * left.send[:, tier, destination, -1]
+        arriving = stay_rates[k - 1] if k else 1.0
+        used += arriving * space.compute[:, tier, first, last] + exit_rates[k] * space.send[:, tier, destination, -1]
         if k + 1 < len(tiers):
-            used += stay[k] * left.send[:, tier, tiers[k + 1], last]
-    return bool((used <= left.limits).all())
+            used += stay_rates[k] * space.send[:, tier, tiers[k + 1], last]
+    return bool((used <= space.limits).all())

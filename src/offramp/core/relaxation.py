@@ -1,16 +1,17 @@
-"""Why nothing meets a set of requirements, and what it would take."""
+"""Why no plan meets a requirement, and what it would take."""
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from offramp.core.estimate import EstimatedPlan
-from offramp.core.planner import Planner, Requirement
+from offramp.core.planner import Planner
+from offramp.core.requirement import Requirement
 
 
 @dataclass(frozen=True, slots=True)
 class Relaxation:
-    """A smallest set of requirements that, given up together, leaves the others within reach.
+    """A smallest set of demands that, given up together, leaves the others within reach: a minimal correction set.
 
     given_up: their names: min_accuracy, max_latency or a field of `Constraints`.
     plan: the plan that then is nearest: the most accurate where the floor was given up, else the fastest that keeps
@@ -24,20 +25,20 @@ class Relaxation:
 def minimal_relaxations(planner: Planner, requirement: Requirement) -> tuple[Relaxation, ...]:
     """What could be given up so that a plan meets the rest; empty where a plan meets all of it.
 
-    The requirements in conflict are those named: each way out breaks every conflict there is. Sets are tried by size,
-    and only the smallest that work are returned, so this plans at most once per set of that size.
+    Each relaxation breaks every conflict there is. Sets are tried by size, and only the smallest that work are
+    returned, so this plans at most once per set of that size.
     """
     if planner.best(requirement).best is not None:
         return ()
-    stated = (*_stated(requirement), *planner.options.constraints.stated)
+    stated = (*_stated(requirement), *requirement.constraints.stated)
     for size in range(1, len(stated) + 1):
-        ways = [
+        relaxations = [
             Relaxation(names, plan)
             for names in itertools.combinations(stated, size)
-            if (plan := _without(planner, requirement, names)) is not None
+            if (plan := _best_without(planner, requirement, names)) is not None
         ]
-        if ways:
-            return tuple(ways)
+        if relaxations:
+            return tuple(relaxations)
     return ()
 
 
@@ -46,17 +47,21 @@ def _stated(requirement: Requirement) -> list[str]:
     return [name for name, value in stated.items() if value is not None]
 
 
-def _without(planner: Planner, requirement: Requirement, names: Sequence[str]) -> EstimatedPlan | None:
-    constraints = planner.options.constraints
+def _best_without(planner: Planner, requirement: Requirement, names: Sequence[str]) -> EstimatedPlan | None:
+    constraints = requirement.constraints
     for name in names:
         if name not in ("min_accuracy", "max_latency"):
             constraints = constraints.without(name)
-    freed = replace(planner, options=replace(planner.options, constraints=constraints))
-    floor = None if "min_accuracy" in names else requirement.min_accuracy
-    limit_s = None if "max_latency" in names else requirement.max_latency_s
-    if floor is None and limit_s is None:
-        members = freed.frontier(requirement.latency)
-        if not members:
-            return None
-        return members[-1] if "min_accuracy" in names else members[0]
-    return freed.best(replace(requirement, min_accuracy=floor, max_latency_s=limit_s)).best
+    relaxed = replace(
+        requirement,
+        min_accuracy=None if "min_accuracy" in names else requirement.min_accuracy,
+        max_latency_s=None if "max_latency" in names else requirement.max_latency_s,
+        constraints=constraints,
+        certify=False,
+    )
+    if relaxed.has_goal:
+        return planner.best(relaxed).best
+    members = planner.frontier(relaxed)
+    if not members:
+        return None
+    return members[-1] if "min_accuracy" in names else members[0]

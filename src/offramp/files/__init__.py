@@ -6,14 +6,14 @@ the structure and the units of the files, the core knows what the values must ob
 
 from offramp.files.plan import plan_document, read_plan, write_plan
 from offramp.files.profile import read_profile, write_profile
-from offramp.files.requirements import Requirements, read_requirements
+from offramp.files.requirements import RequirementWords, read_requirements
 from offramp.files.results import read_result, write_run_result, write_validation
 from offramp.files.schema import schema
 from offramp.files.sources import shipped
 from offramp.files.topology import read_topology, write_topology
 
 __all__ = [
-    "Requirements",
+    "RequirementWords",
     "plan_document",
     "read_plan",
     "read_profile",

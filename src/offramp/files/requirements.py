@@ -1,15 +1,14 @@
-"""What is asked of a plan: YAML, command-line options, or both."""
+"""What is asked of a plan, in words: those of a YAML file, of the command line and of Python are the same."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 from pydantic import Field
 
+from offramp.core.codec import Codec
 from offramp.core.constraints import Constraints, Prices
 from offramp.core.estimate import Latency
-from offramp.core.planner import Options, Requirement
+from offramp.core.requirement import MEMORY_BYTES, Requirement, SearchLimits
 from offramp.errors import Fault, InputError
 from offramp.files.checking import Document, attempt, check
 from offramp.files.parsing import parse_yaml
@@ -17,21 +16,40 @@ from offramp.files.quantities import SIZE, TIME
 from offramp.files.sources import locate, naming, read_text
 from offramp.files.topology import MOST_BYTES, Size, Time
 
+# How sure a certificate is where nobody says.
+_CONFIDENCE = 0.95
 
-@dataclass(frozen=True, slots=True)
-class Requirements:
-    """All that is asked.
+LatencyWord = Literal["mean", "p50", "p95", "p99"]
+CodecWord = Literal["fp32", "fp16", "int8", "any"]
 
-    requirement: the floor or the limit; None where neither is stated.
-    options: which plans are allowed.
-    confidence: of the bound on accuracy for samples that had no say in the choice; None where no bound is asked for.
-    certify: whether the floor on accuracy is to hold for that bound.
-    """
 
-    requirement: Requirement | None
-    options: Options
+class PriceWords(TypedDict, total=False):
+    """What running costs, in any one unit: `tiers`, the price of a second by tier, and `bit`, of one bit on a link."""
+
+    tiers: dict[str, float]
+    bit: float
+
+
+class RequirementWords(TypedDict, total=False):
+    """The keys of a requirements file as arguments; `RequirementsDocument` describes each."""
+
+    min_accuracy: float | None
+    max_latency: str | None
+    latency: LatencyWord
+    codec: CodecWord
     confidence: float | None
     certify: bool
+    exits_per_tier: int
+    threshold_per_exit: bool
+    keep: int | None
+    memory: dict[str, str]
+    forbid: list[str]
+    require: list[str]
+    max_upload: str | None
+    prices: PriceWords | None
+    budget: float | None
+    time_limit: str | None
+    memory_limit: str | None
 
 
 class PricesDocument(Document):
@@ -46,7 +64,8 @@ class RequirementsDocument(Document):
 
     min_accuracy: float | None = Field(None, description="a share of samples, 0 to 1", examples=[0.92])
     max_latency: Time | None = Field(None, description="a time", examples=[TIME.example])
-    latency: Literal["mean", "p50", "p95", "p99"] = Field("mean", description="which latency is meant")
+    latency: LatencyWord = Field("mean", description="which latency is meant")
+    codec: CodecWord = Field("fp32", description="what activations travel as; any: whatever is best", examples=["int8"])
     confidence: float | None = Field(
         None, description="how sure the bound on accuracy for samples not seen is to be, 0.5 to 1", examples=[0.95]
     )
@@ -62,12 +81,57 @@ class RequirementsDocument(Document):
     max_upload: Size | None = Field(None, description="a size per sample", examples=[SIZE.example])
     prices: PricesDocument | None = Field(None, description="what computing and sending cost")
     budget: float | None = Field(None, description="the most that a sample may cost", examples=[0.01])
+    time_limit: Time | None = Field(None, description="when to end the search, with the best so far", examples=["10 s"])
+    memory_limit: Size | None = Field(None, description="the most that the search may keep", examples=["500 MB"])
+
+    def core(self) -> Requirement:
+        """The core's requirement; raises `InputError` with every fault."""
+        faults: list[Fault] = []
+        if self.latency != "mean" and self.min_accuracy is None and self.max_latency is None:
+            faults.append(Fault("latency", "is of no use alone", "give min_accuracy or max_latency, too"))
+        prices = None
+        if self.prices is not None:
+            prices = attempt(faults, "prices", Prices, tier_s=self.prices.tiers, bit=self.prices.bit)
+        constraints = attempt(
+            faults,
+            "",
+            Constraints,
+            exits_per_tier=self.exits_per_tier,
+            threshold_per_exit=self.threshold_per_exit,
+            keep_blocks=self.keep,
+            memory_bits=self.memory,
+            forbidden=frozenset(self.forbid),
+            required=frozenset(self.require),
+            max_upload_bits=self.max_upload,
+            prices=prices,
+            budget=self.budget,
+        )
+        memory_bytes = MEMORY_BYTES if self.memory_limit is None else self.memory_limit / 8
+        limits = attempt(faults, "", SearchLimits, time_s=self.time_limit, memory_bytes=memory_bytes)
+        requirement = attempt(
+            faults,
+            "",
+            Requirement,
+            self.min_accuracy,
+            self.max_latency,
+            Latency[self.latency.upper()],
+            constraints=constraints or Constraints(),
+            codecs=tuple(Codec) if self.codec == "any" else (Codec(self.codec),),
+            confidence=_CONFIDENCE if self.certify and self.confidence is None else self.confidence,
+            certify=self.certify,
+            limits=limits or SearchLimits(),
+        )
+        if requirement is None or faults:
+            raise InputError(faults)
+        return requirement
 
 
-def read_requirements(source: str | Path | None, overrides: Mapping[str, Any]) -> Requirements:
-    """What the YAML file asks for, with the entries of `overrides` in place of its own.
+def read_requirements(source: str | Path | None = None, **words: Unpack[RequirementWords]) -> Requirement:
+    """The requirement that a YAML file states, with `words` in place of the file's own.
 
-    overrides: by key of the file, as it would stand there. Raises `InputError` with every fault.
+    source: None for words alone.
+    words: by key of the file, as it would stand there: `max_latency="300 ms"`.
+    Raises `InputError` with every fault.
     """
     with naming("the requirements" if source is None else source):
         raw: Any = {}
@@ -75,47 +139,9 @@ def read_requirements(source: str | Path | None, overrides: Mapping[str, Any]) -
         if source is not None:
             raw, faults = parse_yaml(read_text(locate(source, None), most=MOST_BYTES))
         if isinstance(raw, dict):
-            raw = {**raw, **overrides}
+            raw = {**raw, **words}
         document, more = check(RequirementsDocument, raw, strict=False)
         faults += more
         if document is None or faults:
             raise InputError(faults)
-        found = _core(document, faults)
-        if found is None or faults:
-            raise InputError(faults)
-        return found
-
-
-def _core(document: RequirementsDocument, faults: list[Fault]) -> Requirements | None:
-    requirement = None
-    if document.min_accuracy is not None or document.max_latency is not None:
-        latency = Latency[document.latency.upper()]
-        requirement = attempt(faults, "", Requirement, document.min_accuracy, document.max_latency, latency)
-    elif document.latency != "mean":
-        faults.append(Fault("latency", "is of no use alone", "give min_accuracy or max_latency, too"))
-    if document.confidence is not None and not 0.5 <= document.confidence < 1:
-        faults.append(Fault("confidence", f"{document.confidence} is not from 0.5 to below 1", "give e.g. 0.95"))
-    if document.certify and document.min_accuracy is None:
-        faults.append(Fault("certify", "has no floor to certify", "give min_accuracy, too"))
-    prices = None
-    if document.prices is not None:
-        prices = attempt(faults, "prices", Prices, tier_s=document.prices.tiers, bit=document.prices.bit)
-    constraints = attempt(
-        faults,
-        "",
-        Constraints,
-        keep_blocks=document.keep,
-        memory_bits=document.memory,
-        forbidden=frozenset(document.forbid),
-        required=frozenset(document.require),
-        max_upload_bits=document.max_upload,
-        prices=prices,
-        budget=document.budget,
-    )
-    if constraints is None:
-        return None
-    options = attempt(faults, "", Options, document.exits_per_tier, document.threshold_per_exit, constraints)
-    if options is None:
-        return None
-    confidence = 0.95 if document.certify and document.confidence is None else document.confidence
-    return Requirements(requirement, options, confidence, document.certify)
+        return document.core()

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from offramp.view.frontier import FrontierPicture
-from offramp.view.latency import AgreementPicture, DistributionPicture, SystemsPicture, TermsPicture
-from offramp.view.placement import Placement
-
-Picture = Placement | FrontierPicture | TermsPicture | DistributionPicture | SystemsPicture | AgreementPicture
+from offramp.view.drawing import Picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 from offramp.reports.blocks import Block, Code, Content, Facts, Figure, Table, Text
-from offramp.reports.figures import svg
+from offramp.view.drawing import svg
 
 _INK = "#1b1f24"
 _MARKUP = str.maketrans({mark: f"\\{mark}" for mark in r"\`*_{}[]<>#|~$"} | {"\n": " ", "\r": " "})
@@ -36,7 +36,7 @@ def _parts(block: Block, folder: str, files: dict[str, bytes]) -> Iterator[str]:
                 f"- **{_escaped(what)}**: {_escaped(value)} ({_escaped(note)})" for what, value, note in facts
             )
         case Figure():
-            files[f"{block.name}.svg"] = _on_white(svg(block, ink=_INK)).encode()
+            files[f"{block.name}.svg"] = _on_white(svg(block.picture, name=block.name, ink=_INK)).encode()
             yield f"![{_escaped(block.caption)}]({folder}/{block.name}.svg)"
         case Table():
             files[f"{block.name}.csv"] = _csv(block)

@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from offramp.reports.blocks import Block, Content, Figure
-from offramp.reports.figures import NARROW, WIDE, svg
+from offramp.view.drawing import NARROW, WIDE, svg
 
 _LONGEST_WORD = 40
 
@@ -31,7 +31,7 @@ def _kind_of(block: Block) -> str:
 
 def _svg_of(figure: Figure, narrow: bool) -> Markup:
     # matplotlib escapes the texts that it puts into an SVG.
-    return Markup(svg(figure, ink="currentColor", width=NARROW if narrow else WIDE))
+    return Markup(svg(figure.picture, name=figure.name, ink="currentColor", width=NARROW if narrow else WIDE))
 
 
 def _unbroken(text: str) -> Markup:

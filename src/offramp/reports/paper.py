@@ -11,7 +11,7 @@ import matplotlib
 import typst
 
 from offramp.reports.blocks import Block, Content, Figure, Table
-from offramp.reports.figures import svg
+from offramp.view.drawing import svg
 
 _INK = "#1b1f24"
 _PIXELS_PER_INCH = 130.0
@@ -54,5 +54,5 @@ def _block(block: Block) -> dict[str, Any]:
             "columns": block.columns, "rows": rows, "numeric": sorted(block.numeric), "strong": strong,
         }  # fmt: skip
     if isinstance(block, Figure):
-        return document | {"caption": block.caption, "svg": svg(block, ink=_INK)}
+        return document | {"caption": block.caption, "svg": svg(block.picture, name=block.name, ink=_INK)}
     return document | {name: getattr(block, name) for name in ("text", "facts") if hasattr(block, name)}

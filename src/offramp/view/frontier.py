@@ -1,19 +1,18 @@
-"""Pictures of frontiers and regimes. A picture is a record first, so that it can be checked; then it is drawn."""
+"""The picture of a frontier: a record first, so that it can be checked; then it is drawn."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from matplotlib.axes import Axes
 
     from offramp.core.estimate import EstimatedPlan
-    from offramp.core.planner import Planner, Requirement
-    from offramp.sweeps.regimes import Axis, RegimeMap
+    from offramp.core.requirement import Requirement
+    from offramp.core.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +35,22 @@ class FrontierPicture:
 
     @classmethod
     def of(
-        cls, planner: Planner, members: Sequence[EstimatedPlan], chosen: EstimatedPlan, requirement: Requirement
+        cls,
+        members: Sequence[EstimatedPlan],
+        chosen: EstimatedPlan,
+        requirement: Requirement,
+        *,
+        topology: Topology,
+        plan_count: int,
     ) -> FrontierPicture:
-        """The picture of `members` with `chosen` marked."""
-        topology = planner.topology
+        """The picture of a frontier's members, the one in question marked.
+
+        plan_count: how many plans it is the frontier of.
+        """
         return cls(
-            title=f"{topology.name}: best of {planner.plans:,} plans, answers for the {topology.destination}",
+            title=f"{topology.name}: best of {plan_count:,} plans, answers for the {topology.destination}",
             latency=f"{requirement.latency.name.lower()} latency",
-            frontier=tuple((*_point(each, requirement), len(each.plan.ends)) for each in members),
+            frontier=tuple((*_point(plan, requirement), len(plan.plan.ends)) for plan in members),
             chosen=_point(chosen, requirement),
             chosen_text=str(chosen.plan),
             floor=None if requirement.min_accuracy is None else 100 * requirement.min_accuracy,
@@ -90,64 +97,6 @@ def draw_frontier(picture: FrontierPicture, ax: Axes) -> None:
         ax.set_xscale("log")
     ax.grid(alpha=0.25)
     ax.legend(loc="lower right", framealpha=0.9, fontsize=9)
-
-
-# Paul Tol's "muted" scheme, which color-blind readers can tell apart; gray is for what has no color of its own.
-REGIME_COLORS = ("#88CCEE", "#CC6677", "#DDCC77", "#117733", "#332288", "#AA4499", "#44AA99", "#999933", "#882255")
-OTHER_COLOR = "#BBBBBB"
-
-
-def draw_regimes(picture: RegimeMap, ax: Axes) -> None:
-    """Draw on `ax`: a cell for each combination, a color for each regime, white where no plan is good enough."""
-    import numpy as np
-    from matplotlib.colors import ListedColormap
-    from matplotlib.patches import Patch
-
-    from offramp.sweeps.regimes import UNMET
-
-    named = len(REGIME_COLORS)
-    shown = np.minimum(np.array(picture.cells), named)
-    y_edges = (0.0, 1.0) if picture.y is None else picture.y.edges
-    colors = ListedColormap(["white", *REGIME_COLORS, OTHER_COLOR])
-    ax.pcolormesh(picture.x.edges, y_edges, shown, cmap=colors, vmin=UNMET, vmax=named)
-    _set_axis(ax, "x", picture.x)
-    if picture.y is None:
-        ax.set_yticks([])
-    else:
-        _set_axis(ax, "y", picture.y)
-    legend = [Patch(facecolor=color, label=text) for color, text in zip(REGIME_COLORS, picture.regimes, strict=False)]
-    if len(picture.regimes) > named:
-        legend.append(Patch(facecolor=OTHER_COLOR, label=f"{len(picture.regimes) - named} others"))
-    if picture.count(UNMET):
-        legend.append(Patch(facecolor="white", edgecolor="0.6", label="no plan meets the requirement"))
-    ax.set_title(picture.title)
-    ax.legend(handles=legend, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0, frameon=False, fontsize=8)
-
-
-def _set_axis(ax: Axes, which: Literal["x", "y"], axis: Axis) -> None:
-    from matplotlib.ticker import EngFormatter, StrMethodFormatter
-
-    ax.set(**{f"{which}label": axis.label, f"{which}scale": "log" if axis.log else "linear"})
-    numbers = EngFormatter(axis.unit) if axis.unit else StrMethodFormatter("{x:g}")
-    getattr(ax, f"{which}axis").set_major_formatter(numbers)
-
-
-def save_figure(picture: FrontierPicture | RegimeMap, path: Path) -> None:
-    """Draw the picture into `path`; its suffix says whether as PNG, SVG or PDF."""
-    from matplotlib.figure import Figure
-
-    from offramp.errors import fail
-
-    if path.suffix not in (".png", ".svg", ".pdf"):
-        fail("--figure", f"{path} is neither .png nor .svg nor .pdf", "give the file one of those endings")
-    if isinstance(picture, FrontierPicture):
-        figure = Figure(figsize=(8, 5), layout="constrained")
-        draw_frontier(picture, figure.subplots())
-    else:
-        figure = Figure(figsize=(11, 5 if picture.y else 2.5), layout="constrained")
-        draw_regimes(picture, figure.subplots())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
 
 
 def draw_in_terminal(picture: FrontierPicture, *, width: int, color: bool) -> str:

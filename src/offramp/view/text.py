@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from offramp.core.planner import Planner, Requirement
-    from offramp.pipeline.solve import Found
+    from offramp.core.certify import Certificate
+    from offramp.core.planner import Gap
+    from offramp.core.requirement import Requirement
 
 
 def seconds(value: float) -> str:
@@ -44,18 +45,23 @@ def requirement_words(requirement: Requirement) -> str:
     return " and ".join(asked)
 
 
-def headline(planner: Planner, found: Found) -> str:
+def headline(requirement: Requirement, *, met: bool) -> str:
     """What the plan is: `The fastest plan with accuracy of at least 92.00 %`; `No plan has ...` where there is none."""
-    asked = requirement_words(found.wanted)
-    if found.met:
-        return f"The {'most accurate' if found.wanted.min_accuracy is None else 'fastest'} plan with {asked}"
-    return f"No plan has {asked}{' under the constraints' if planner.options.constraints.stated else ''}"
+    asked = requirement_words(requirement)
+    if met:
+        return f"The {'most accurate' if requirement.min_accuracy is None else 'fastest'} plan with {asked}"
+    return f"No plan has {asked}{' under the constraints' if requirement.constraints.stated else ''}"
 
 
-def proof(found: Found) -> list[str]:
-    """How sure the answer is, in sentences."""
+def proof_sentences(
+    *, met: bool, plans: int, search_s: float, gap: Gap | None, certificate: Certificate | None
+) -> list[str]:
+    """How sure the answer of a search is, in sentences.
+
+    plans: how many it is proven among.
+    """
     sentences = []
-    certificate, gap, took = found.certificate, found.gap, seconds(found.took_s)
+    took = seconds(search_s)
     if certificate is not None:
         held_back = f"{certificate.certifying_samples} held-back samples"
         sentences.append(
@@ -74,7 +80,7 @@ def proof(found: Found) -> list[str]:
             f"The search ended early, after {took}: the best so far. Of the plans not looked at none is "
             f"faster than {seconds(gap.latency_s)} or more accurate than {percent(gap.accuracy)}.",
         ]
-    return [*sentences, f"{'Optimal' if found.met else 'Proven'} among {found.plans:,} plans, in {took}."]
+    return [*sentences, f"{'Optimal' if met else 'Proven'} among {plans:,} plans, in {took}."]
 
 
 def _si(value: float, unit: str) -> str:

@@ -52,7 +52,7 @@ def test_exit_rates_are_those_of_the_exit_table(profile):
     assert exits.samples == table.samples == 450
     assert exits.joint_accuracy == pytest.approx(table.correct.mean(axis=1))
     counted = exit_model(profile, ExitModelName.PUBLISHED, thresholds=DEFAULT_THRESHOLDS)
-    assert counted.left[:, 1:] == pytest.approx(exits.exit_rate.cumsum(axis=1))
+    assert counted.exited[:, 1:] == pytest.approx(exits.exit_rate.cumsum(axis=1))
 
 
 def test_accuracy_is_of_the_separate_networks(profile, run):

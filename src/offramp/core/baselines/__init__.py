@@ -3,7 +3,7 @@
 `case` is what every system is given, `systems` how each of them chooses, `comparison` what the choices are worth.
 """
 
-from offramp.core.baselines.comparison import Row, compare
+from offramp.core.baselines.comparison import ComparedSystem, compare
 from offramp.core.baselines.systems import SYSTEMS, System
 
-__all__ = ["SYSTEMS", "Row", "System", "compare"]
+__all__ = ["SYSTEMS", "ComparedSystem", "System", "compare"]

@@ -15,8 +15,9 @@ import numpy as np
 from offramp.core.checks import BoolArray, FloatArray, IntArray
 from offramp.core.exits import Additive, ExitModel, ExitModelName, PlanRates, Replay, at_or_below, exit_model
 from offramp.core.latency import Costs
-from offramp.core.planner import Planner, Requirement
+from offramp.core.planner import Planner
 from offramp.core.profile import Meaning, Profile
+from offramp.core.requirement import Requirement
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,7 @@ def two_cuts_s(costs: Costs, tiers: tuple[int, int, int], stay: FloatArray, p: I
 def _two_exits(exits: ExitModel) -> tuple[FloatArray, FloatArray]:
     """`Case.stay` and `Case.accuracy`. O(K N^2 S / 64) for S samples."""
     if isinstance(exits, Additive):
-        left = exits.left.copy()  # [K, N+1]
+        left = exits.exited.copy()  # [K, N+1]
         left[:, -1] = 0
         n, right = left.shape[1] - 1, exits.branch_accuracy
         first = left[:, :, None]  # by p

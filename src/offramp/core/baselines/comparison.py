@@ -7,13 +7,14 @@ from offramp.core.baselines.case import Case, Choice
 from offramp.core.baselines.systems import SYSTEMS
 from offramp.core.estimate import Estimate, EstimatedPlan, terms
 from offramp.core.plan import Plan
-from offramp.core.planner import TOLERANCE, Planner, Requirement, choose
+from offramp.core.planner import Planner, choose
 from offramp.core.profile import Profile
+from offramp.core.requirement import TOLERANCE, Requirement
 from offramp.core.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ComparedSystem:
     """A system's choice as the full model sees it.
 
     system: its name.
@@ -37,29 +38,29 @@ class Row:
     note: str = ""
 
 
-def compare(profile: Profile, planner: Planner, requirement: Requirement) -> tuple[Row, ...]:
+def compare(profile: Profile, planner: Planner, requirement: Requirement) -> tuple[ComparedSystem, ...]:
     """What published systems would choose for the requirement, and last what Offramp does.
 
-    planner: made of that profile; its exit model and its costs are the full model that judges everyone, its options
-        are Offramp's alone. Where they allow no plan, Offramp has no row.
+    planner: made of that profile; its exit model and its costs are the full model that judges everyone.
+    requirement: its constraints are Offramp's alone. Where they allow no plan, Offramp has no row.
     Each system chooses in its own space by its own model (`offramp.core.baselines.systems`), so its choice may miss
     the requirement; all of them know mean latency alone. Where no choice meets it by the system's own model, the
     nearest stands, as in `Planner.best`.
     """
     case = Case.of(profile, planner, requirement)
-    frontier = planner.frontier(requirement.latency)
+    frontier = planner.frontier(requirement)
     rows = []
     for system in SYSTEMS:
         if len(case.tiers) < system.fewest_tiers:
             continue
         choice = system.choose(case)
-        judged = judge(case, choice)
-        row = _row(system.name, text(choice, planner.topology), judged, requirement, frontier)
+        estimate = judge(case, choice)
+        row = _judged(system.name, text(choice, planner.topology), estimate, requirement, frontier)
         rows.append(replace(row, ignores=system.ignores, note=_note(case, choice)))
     answer = choose(frontier, requirement)
     ours = answer.best or answer.nearest
     if ours is not None:
-        rows.append(_row("Offramp", str(ours.plan), ours.estimate, requirement, frontier))
+        rows.append(_judged("Offramp", str(ours.plan), ours.estimate, requirement, frontier))
     return tuple(rows)
 
 
@@ -68,16 +69,16 @@ def judge(case: Case, choice: Choice) -> Estimate:
     return terms(choice.ends, list(choice.tiers), case.rates(choice), case.costs(choice))
 
 
-def _row(
+def _judged(
     system: str, plan: str, estimate: Estimate, requirement: Requirement, frontier: Sequence[EstimatedPlan]
-) -> Row:
+) -> ComparedSystem:
     latency = requirement.latency
     latency_s = latency.of(estimate)
     least = min(
         (latency.of(each.estimate) for each in frontier if each.estimate.accuracy >= estimate.accuracy - TOLERANCE),
         default=None,
     )
-    return Row(
+    return ComparedSystem(
         system=system,
         plan=plan,
         estimate=estimate,

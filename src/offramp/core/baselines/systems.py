@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from offramp.core.baselines.case import Case, Choice, Option, one_cut_s, parted, two_cuts_s
+from offramp.core.constraints import UNCONSTRAINED
 from offramp.core.estimate import Latency
 from offramp.core.exits import Additive
 from offramp.core.latency import Costs
-from offramp.core.planner import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,24 +168,23 @@ def portend(case: Case) -> Choice:
 
     Ebrahimi et al., PORTEND, ICPADS 2023. Its released planner tries every plan; the answer is the same, by Offramp's
     search with no way back between tiers. Exit rates and accuracy are PORTEND's own estimate, so its choice can
-    miss a floor when judged. Two habits of the released planner are not the paper's and are left out: it lets those who
-    are left at the last used branch vanish unless it is the network's own, and it serializes the input even where the
-    source runs the first partition.
+    miss a floor when judged. Two habits of the released planner are not the paper's and are left out: it lets the
+    samples that reach the last used branch vanish unless it is the network's own, and it serializes the input even
+    where the source runs the first partition.
     """
     assert isinstance(case.marginal, Additive)
     costs = case.planner.costs
     back = np.tri(len(case.tiers), k=-1, dtype=np.bool_)
     serialization = costs.serialization_s.copy()
     # A year is longer than any plan and, unlike infinity, leaves sums over shares finite. Shares are kept from
-    # reaching one, or going back would be free with nobody left.
+    # reaching one, or the way back would be free with no sample on it.
     serialization[back, 1:-1] = 3e19
     planner = replace(
         case.planner,
-        exits=replace(case.marginal, left=np.minimum(case.marginal.left, 1 - 1e-12)),
+        exits=replace(case.marginal, exited=np.minimum(case.marginal.exited, 1 - 1e-12)),
         costs=replace(costs, serialization_s=serialization),
-        options=Options(),
     )
-    answer = planner.best(replace(case.requirement, latency=Latency.MEAN))
+    answer = planner.best(replace(case.requirement, latency=Latency.MEAN, constraints=UNCONSTRAINED))
     chosen = answer.best or answer.nearest
     assert chosen is not None
     plan = chosen.plan
@@ -231,5 +230,5 @@ SYSTEMS = (
     System("Pacheco-Couto", pacheco_couto, fewest_tiers=2, ignores=_TRANSFER),
     System("ADDA", adda, fewest_tiers=2, ignores=_TRANSFER),
     System("SPINN", spinn, fewest_tiers=2, ignores=_TRANSFER),
-    System("PORTEND", portend, ignores="who has left before"),
+    System("PORTEND", portend, ignores="samples that have exited before"),
 )

@@ -1,0 +1,108 @@
+"""What is asked of a plan: one value for all of it."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass, field
+
+from offramp.core import checks
+from offramp.core.codec import Codec
+from offramp.core.constraints import Constraints
+from offramp.core.estimate import Estimate, Latency
+from offramp.errors import Fault, fail, refuse
+
+# A requirement is met by a plan that misses it by no more than what adding up in another order can change.
+TOLERANCE = 1e-9
+
+# What a search may keep where nothing else is said.
+MEMORY_BYTES = 4e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchLimits:
+    """When to end a search that takes too long, with the best plans so far and a bound on all the others.
+
+    time_s: seconds to search for; None without a limit. `offramp.solve` keeps to it: the planner reads no clock.
+    memory_bytes: most that a search may keep; one over exit tables needs next to none.
+    """
+
+    time_s: float | None = None
+    memory_bytes: float = MEMORY_BYTES
+
+    def __post_init__(self) -> None:
+        faults: list[Fault] = []
+        if self.time_s is not None:
+            faults += checks.positive("time_limit", self.time_s, "give a time, e.g. 10 s")
+        if not self.memory_bytes >= 1e5:
+            problem = f"{self.memory_bytes:g} bytes are too few to search in"
+            faults.append(Fault("memory_limit", problem, "give at least 100 kB"))
+        refuse(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """All that is asked of a plan. With a floor on accuracy the fastest plan is wanted, else the most accurate.
+
+    min_accuracy: share of samples to be answered right, at least (problem P_lat of EdgeSys'22).
+    max_latency_s: latency, at most (problem P_acc). Without floor and limit there is no one best plan, only a frontier.
+    latency: which latency is meant.
+    constraints: which plans are allowed.
+    codecs: what activations may travel as; of several, those that were measured are tried.
+    confidence: of a bound on accuracy for samples that had no say in the choice; None where no bound is asked for.
+    certify: whether the floor is to hold for that bound.
+    limits: when to end the search.
+    """
+
+    min_accuracy: float | None = None
+    max_latency_s: float | None = None
+    latency: Latency = Latency.MEAN
+    _: KW_ONLY
+    constraints: Constraints = field(default_factory=Constraints)
+    codecs: tuple[Codec, ...] = (Codec.FP32,)
+    confidence: float | None = None
+    certify: bool = False
+    limits: SearchLimits = field(default_factory=SearchLimits)
+
+    def __post_init__(self) -> None:
+        refuse(self._faults())
+
+    def _faults(self) -> Iterator[Fault]:
+        if self.min_accuracy is not None:
+            yield from checks.share("min_accuracy", self.min_accuracy, "give a share of samples, e.g. 0.92")
+        if self.max_latency_s is not None:
+            yield from checks.positive("max_latency", self.max_latency_s, "give a time, e.g. 300 ms")
+        if not self.codecs:
+            yield Fault("codec", "is none", "give one at least, e.g. fp32")
+        if self.confidence is not None and not 0.5 <= self.confidence < 1:
+            yield Fault("confidence", f"{self.confidence} is not from 0.5 to below 1", "give e.g. 0.95")
+        if self.certify and self.min_accuracy is None:
+            yield Fault("certify", "has no floor to certify", "give min_accuracy, too")
+        if self.certify and self.confidence is None:
+            yield Fault("certify", "has no confidence", "give one, e.g. 0.95")
+
+    @property
+    def has_goal(self) -> bool:
+        """Whether there is a floor or a limit, so that one plan is the best."""
+        return self.min_accuracy is not None or self.max_latency_s is not None
+
+    @property
+    def floor(self) -> float:
+        """The least accuracy that meets the requirement; minus infinity where there is no floor."""
+        return -math.inf if self.min_accuracy is None else self.min_accuracy - TOLERANCE
+
+    @property
+    def limit(self) -> float:
+        """The greatest latency that meets the requirement, in seconds; infinity where there is no limit."""
+        return math.inf if self.max_latency_s is None else self.max_latency_s * (1 + TOLERANCE)
+
+    def met_by(self, predicted: Estimate) -> bool:
+        """Whether a plan with that estimate has the accuracy and the latency that are asked for."""
+        return predicted.accuracy >= self.floor and self.latency.of(predicted) <= self.limit
+
+    def check_goal(self) -> None:
+        """Raise `InputError` where there is neither a floor nor a limit."""
+        if not self.has_goal:
+            fail("requirement", "is empty", "give a floor on accuracy or a limit on latency")
+
+
+NO_REQUIREMENT = Requirement()
+"""Nothing asked: every plan of EdgeSys'22, whatever its accuracy and latency."""

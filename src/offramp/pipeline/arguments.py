@@ -1,0 +1,106 @@
+"""What the verbs take: values, or names and paths of files; checked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+from offramp.core.codec import Codec
+from offramp.core.exits import ExitModelName
+from offramp.core.latency import ComputeSource
+from offramp.core.plan import Plan
+from offramp.core.planner import Planner
+from offramp.core.profile import Profile
+from offramp.core.requirement import Requirement
+from offramp.core.topology import Topology
+from offramp.errors import MissingExtraError, fail
+from offramp.files import RequirementWords, read_plan, read_profile, read_requirements, read_topology
+
+E = TypeVar("E", bound=Enum)
+
+_TRAINS = ("torch", "safetensors", "sklearn", "onnx", "onnxscript", "onnxruntime", "msgspec")
+_RUNS = ("zenoh", "onnxruntime", "msgspec", "cryptography")
+
+
+def profile_of(profile: Profile | str | Path) -> Profile:
+    """A profile, the path of one, or the name of one that ships."""
+    if isinstance(profile, Profile):
+        return profile
+    return read_profile(_text("profile", profile, "a Profile, or the name or path of one"))
+
+
+def topology_of(topology: Topology | str | Path) -> Topology:
+    """A topology, the path of one, or the name of one that ships."""
+    if isinstance(topology, Topology):
+        return topology
+    return read_topology(_text("topology", topology, "a Topology, or the name or path of one"))
+
+
+def plan_of(plan: Plan | str | Path) -> Plan:
+    """A plan, its one-line form, or the path of a file that holds one."""
+    if isinstance(plan, Plan):
+        return plan
+    return read_plan(_text("plan", plan, "a Plan, its one-line form, or the path of one"))
+
+
+def requirement_of(requirement: Requirement | str | Path | None, words: RequirementWords) -> Requirement:
+    """The requirement that is given as a value, or stated by a YAML file and words, which take precedence."""
+    if isinstance(requirement, Requirement):
+        if words:
+            problem = f"is given beside a Requirement: {', '.join(words)}"
+            fail("requirement", problem, "give either a Requirement, or words and a file of them")
+        return requirement
+    if requirement is not None:
+        requirement = _text("requirement", requirement, "a Requirement, or the path of a YAML file")
+    return read_requirements(requirement, **words)
+
+
+def planner_of(
+    profile: Profile,
+    topology: Topology,
+    *,
+    exit_model: ExitModelName | str | None,
+    compute: ComputeSource | str | None,
+    thresholds: Sequence[float] | None,
+    codec: Codec = Codec.FP32,
+) -> Planner:
+    """The planner of a profile on a topology; None stands for the defaults of `Planner.of`."""
+    return Planner.of(
+        profile,
+        topology,
+        exits=member("exit_model", ExitModelName, exit_model),
+        compute=member("compute", ComputeSource, compute),
+        thresholds=thresholds,
+        codec=codec,
+    )
+
+
+def member(place: str, kind: type[E], value: E | str | None) -> E | None:
+    """The member of an enumeration that is given, itself or by its value; None where None is."""
+    if value is None or isinstance(value, kind):
+        return value
+    known = {str(each.value): each for each in kind}
+    if value not in known:
+        fail(place, f"{value!r} is unknown", f"use one of {', '.join(known)}")
+    return known[str(value)]
+
+
+def require_training() -> None:
+    """Raise `MissingExtraError` where the packages that train and measure are not installed."""
+    if any(find_spec(package) is None for package in _TRAINS):
+        raise MissingExtraError("training needs PyTorch and more: pip install 'offramp[train]'")
+
+
+def require_runtime() -> None:
+    """Raise `MissingExtraError` where the packages that run bundles are not installed."""
+    if any(find_spec(package) is None for package in _RUNS):
+        raise MissingExtraError("running bundles needs more packages: pip install 'offramp[run]'")
+
+
+def _text(place: str, value: object, wanted: str) -> str | Path:
+    if not isinstance(value, str | Path):
+        fail(place, f"is {type(value).__name__}", f"give {wanted}")
+    return value

@@ -1,0 +1,147 @@
+"""What planning came to: the plan, and all that speaks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from offramp.core.estimate import Estimate, EstimatedPlan
+from offramp.core.plan import Plan
+from offramp.core.planner import Gap, Planner
+from offramp.core.profile import Profile
+from offramp.core.relaxation import Relaxation
+from offramp.core.requirement import Requirement
+from offramp.core.spread import spread_s
+from offramp.core.topology import Topology
+from offramp.view.drawing import plotted
+from offramp.view.frontier import FrontierPicture
+from offramp.view.html import page, picture, table
+from offramp.view.placement import Placement
+from offramp.view.text import headline, percent, proof_sentences, seconds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from offramp.core.certify import Certificate
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Solution:
+    """What planning came to.
+
+    profile: what was planned with.
+    planner: of the codec that the plan travels in.
+    requirement: what was asked, or stands in where nothing was.
+    estimated: the best plan with its estimate; where none meets the requirement, the one that comes nearest.
+    met: whether it is what was asked for.
+    frontier: plans that no other beats in both accuracy and latency, fastest first; empty where it was not wanted.
+    relaxations: what could be given up where no plan meets it all.
+    certificate: what held-back samples say of the plan, where that was asked.
+    gap: what is proven of the plans not looked at, where the search was ended early.
+    search_s: how long the search took.
+    plan_count: how many plans it is proven among.
+    """
+
+    profile: Profile
+    planner: Planner
+    requirement: Requirement
+    estimated: EstimatedPlan
+    met: bool
+    frontier: tuple[EstimatedPlan, ...]
+    relaxations: tuple[Relaxation, ...]
+    certificate: Certificate | None
+    gap: Gap | None
+    search_s: float
+    plan_count: int
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+        return self.estimated.plan
+
+    @property
+    def estimate(self) -> Estimate:
+        """What the plan would achieve."""
+        return self.estimated.estimate
+
+    @property
+    def topology(self) -> Topology:
+        """What was planned on."""
+        return self.planner.topology
+
+    @property
+    def latency_s(self) -> float:
+        """The latency that the requirement means, of the plan."""
+        return self.requirement.latency.of(self.estimate)
+
+    @property
+    def spread_s(self) -> float | None:
+        """Standard deviation of the plan's mean latency from run to run; None where it is not known."""
+        return spread_s(self.estimated, profile=self.profile, topology=self.topology)
+
+    @property
+    def headline(self) -> str:
+        """What the plan is: `The fastest plan with accuracy of at least 92.00 %`, or that no plan has it."""
+        return headline(self.requirement, met=self.met)
+
+    @property
+    def proof(self) -> tuple[str, ...]:
+        """How sure that is, in sentences."""
+        return tuple(
+            proof_sentences(
+                met=self.met,
+                plans=self.plan_count,
+                search_s=self.search_s,
+                gap=self.gap,
+                certificate=self.certificate,
+            )
+        )
+
+    @property
+    def relaxation_sentences(self) -> tuple[str, ...]:
+        """What could be given up, and the plan then, a sentence each; empty where a plan meets it all."""
+        return tuple(
+            f"Give up {' and '.join(name.replace('_', ' ') for name in relaxation.given_up)}: "
+            f"{percent(relaxation.plan.estimate.accuracy)}, "
+            f"{seconds(self.requirement.latency.of(relaxation.plan.estimate))}  {relaxation.plan.plan}"
+            for relaxation in self.relaxations
+        )
+
+    @property
+    def picture(self) -> FrontierPicture:
+        """The frontier as a picture's record, the plan marked on it."""
+        return FrontierPicture.of(
+            self.frontier, self.estimated, self.requirement, topology=self.topology, plan_count=self.plan_count
+        )
+
+    def columns(self) -> dict[str, NDArray[np.generic]]:
+        """The frontier by column, one entry per plan: for `pandas.DataFrame`, polars, or `numpy.savez`."""
+        terms = ("accuracy", "latency_s", "compute_s", "propagation_s", "transmission_s", "serialization_s")
+        estimates = [plan.estimate for plan in self.frontier]
+        columns: dict[str, NDArray[np.generic]] = {"plan": np.array([str(plan.plan) for plan in self.frontier])}
+        columns |= {term: np.array([getattr(estimate, term) for estimate in estimates]) for term in terms}
+        if all(min(estimate.exit_rates) >= 0 for estimate in estimates):
+            columns |= {f"p{q}_s": np.array([each.percentile_s(q) for each in estimates]) for q in (50, 95, 99)}
+        return columns
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the frontier, the plan marked on it, on `ax`; on a figure of its own where none is given."""
+        return plotted(self.picture, ax)
+
+    def __repr__(self) -> str:
+        figures = f"{percent(self.estimate.accuracy)}, {seconds(self.latency_s)}"
+        return f"Solution({'met' if self.met else 'NOT MET'}: {self.plan}: {figures})"
+
+    def _repr_html_(self) -> str:
+        rows = [(seconds(self.latency_s), percent(self.estimate.accuracy), str(self.plan))]
+        return page(
+            f"{self.headline}.",
+            table(("latency", "accuracy", "plan"), rows),
+            picture(Placement.of(self.topology, self.estimated), name="placement"),
+            picture(self.picture, name="frontier") if self.frontier else "",
+            *self.relaxation_sentences,
+            *self.proof,
+        )
