@@ -44,7 +44,8 @@ from rich.table import Table
 
 from offramp.core.estimate import terms
 from offramp.core.exits import ExitModelName
-from offramp.core.planner import Planner, Requirement
+from offramp.core.planner import Planner
+from offramp.core.requirement import Requirement
 
 PUBLISHED, REPLAY = ExitModelName.PUBLISHED, ExitModelName.REPLAY
 PROBLEMS = ((PUBLISHED, 10, 4, 20), (PUBLISHED, 18, 4, 20), (PUBLISHED, 55, 3, 10), (REPLAY, 10, 4, 20))

@@ -24,7 +24,8 @@ from rich.table import Table
 from offramp.core.estimate import Latency
 from offramp.core.exits import Additive, ExitModelName
 from offramp.core.pareto import nondominated
-from offramp.core.planner import Options, Planner, Requirement, SearchLimits
+from offramp.core.planner import Planner
+from offramp.core.requirement import Requirement, SearchLimits
 
 SIZES = ((10, 4, 20), (18, 4, 20), (55, 3, 10), (55, 4, 100), (152, 6, 20), (152, 8, 20))
 REPLAY_SIZES = ((10, 4, 20), (18, 4, 20), (55, 3, 20), (55, 4, 20))

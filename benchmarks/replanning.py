@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from offramp.core.exits import ExitModelName
-from offramp.core.planner import Planner, Requirement
+from offramp.core.planner import Planner
+from offramp.core.requirement import Requirement
 from offramp.sweeps.grid import grid
 from offramp.sweeps.many import plan_many
 
@@ -54,7 +55,7 @@ def measure(exits: ExitModelName, *, sizes: tuple[int, int, int], plans: int, re
         return [planner.on(each).best(floor).best for each in topologies]
 
     def many(workers: int) -> list[Any]:
-        return [row.found for row in plan_many(profile, topologies, floor, exits=exits, workers=workers)]
+        return [row.estimated for row in plan_many(profile, topologies, floor, exits=exits, workers=workers)]
 
     wanted = afresh()
     assert again() == wanted

@@ -12,7 +12,8 @@ from rich.console import Console
 from offramp.cli.drawing import MOST_COLUMNS, lines, print_frontier, print_placement, thinned
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.plan import Plan
-from offramp.core.planner import Options, Planner, Requirement
+from offramp.core.planner import Planner
+from offramp.core.requirement import Requirement
 from offramp.files import read_profile, read_topology
 from offramp.view.placement import Placement
 from offramp.view.text import seconds

@@ -15,8 +15,9 @@ from offramp.core.certify import Certificate, audit, certify, lower_bound, sampl
 from offramp.core.estimate import Latency
 from offramp.core.exits import ExitModelName, Replay
 from offramp.core.plan import Plan
-from offramp.core.planner import Planner, Requirement
+from offramp.core.planner import Planner
 from offramp.core.profile import ExitTable, Profile, Timing
+from offramp.core.requirement import Requirement
 from offramp.core.topology import Link, Tier, Topology
 from offramp.errors import InputError
 
@@ -95,7 +96,7 @@ def test_a_certified_floor_breaks_as_seldom_as_it_says_and_a_naive_one_far_more_
         planner = planner_on(table_of(300, seed))
         best = planner.best(FLOOR).best
         naive += best is not None and truth(best.plan) < FLOOR.min_accuracy
-        found = certify(planner, FLOOR, confidence=confidence, seed=seed)
+        found = certify(planner, dataclasses.replace(FLOOR, confidence=confidence), seed=seed)
         handed_back += found.certified
         certified += found.certified and truth(found.plan) < FLOOR.min_accuracy
     # As many as come up with one chance in a thousand where each trial breaks with the probability allowed.
@@ -107,7 +108,10 @@ def test_a_certified_floor_breaks_as_seldom_as_it_says_and_a_naive_one_far_more_
 
 def test_the_bound_of_an_audit_holds_as_often_as_it_says_although_its_accuracy_was_chosen_for() -> None:
     trials = 200
-    found = [audit(planner_on(table_of(300, n)), FLOOR, confidence=0.8, seed=n) for n in range(1, trials + 1)]
+    found = [
+        audit(planner_on(table_of(300, n)), dataclasses.replace(FLOOR, confidence=0.8), seed=n)
+        for n in range(1, trials + 1)
+    ]
     broken = sum(each.bound > truth(each.plan) for each in found)
     assert broken <= next(k for k in range(trials) if tail(k + 1, trials, 0.2) < 1e-3)
     flattery = np.mean([each.chosen.accuracy - truth(each.plan) for each in found])
@@ -132,7 +136,7 @@ def test_it_is_fixed_sequence_testing_of_the_choosing_halfs_frontier() -> None:
         passed.append((plan, right))
     assert 0 < len(passed) < len(order)
     plan, right = passed[-1]
-    assert certify(planner, FLOOR, confidence=0.9, seed=11) == Certificate(
+    assert certify(planner, dataclasses.replace(FLOOR, confidence=0.9), seed=11) == Certificate(
         plan=plan,
         chosen=planner_on(choosing).estimate(plan).estimate,
         checked=planner_on(certifying).estimate(plan).estimate,
@@ -147,7 +151,7 @@ def test_it_is_fixed_sequence_testing_of_the_choosing_halfs_frontier() -> None:
 
 def test_where_none_passes_the_most_accurate_plan_is_told_and_is_not_certified() -> None:
     planner = planner_on(table_of(400, 1))
-    found = certify(planner, Requirement(min_accuracy=0.97), confidence=0.9, seed=0)
+    found = certify(planner, Requirement(min_accuracy=0.97, confidence=0.9), seed=0)
     choosing, _ = split(table_of(400, 1), seed=0)
     assert not found.certified
     assert found.bound < 0.97
@@ -157,7 +161,7 @@ def test_where_none_passes_the_most_accurate_plan_is_told_and_is_not_certified()
 
 def test_where_all_pass_the_fastest_is_certified() -> None:
     planner = planner_on(table_of(400, 1))
-    found = certify(planner, Requirement(min_accuracy=0.1), confidence=0.9, seed=0)
+    found = certify(planner, Requirement(min_accuracy=0.1, confidence=0.9), seed=0)
     choosing, _ = split(table_of(400, 1), seed=0)
     frontier = planner_on(choosing).frontier()
     assert found.certified
@@ -169,13 +173,13 @@ def test_where_all_pass_the_fastest_is_certified() -> None:
 def test_only_plans_within_the_limit_are_tested(latency: Latency) -> None:
     planner = planner_on(table_of(400, 1))
     choosing, _ = split(table_of(400, 1), seed=0)
-    frontier = planner_on(choosing).frontier(latency)
+    frontier = planner_on(choosing).frontier(Requirement(latency=latency))
     middle = len(frontier) // 2
     limit = latency.of(frontier[middle].estimate)
-    found = certify(planner, Requirement(0.05, limit, latency), confidence=0.9, seed=0)
+    found = certify(planner, Requirement(0.05, limit, latency, confidence=0.9), seed=0)
     assert found.tested == middle + 1
     assert found.plan == frontier[0].plan
-    assert certify(planner, Requirement(0.05, limit / 1e6, latency), confidence=0.9, seed=0) is None
+    assert certify(planner, Requirement(0.05, limit / 1e6, latency, confidence=0.9), seed=0) is None
 
 
 def test_an_audit_is_of_the_choosing_halfs_best_plan_or_the_nearest() -> None:
@@ -184,7 +188,7 @@ def test_an_audit_is_of_the_choosing_halfs_best_plan_or_the_nearest() -> None:
     for requirement in (FLOOR, Requirement(max_latency_s=0.5), Requirement(min_accuracy=1.0)):
         answer = planner_on(choosing).best(requirement)
         wanted = (answer.best or answer.nearest).plan
-        found = audit(planner, requirement, confidence=0.9, seed=0)
+        found = audit(planner, dataclasses.replace(requirement, confidence=0.9), seed=0)
         assert found.plan == wanted
         assert found.checked == planner_on(certifying).estimate(wanted).estimate
         assert found.floor is None
@@ -196,22 +200,22 @@ def test_models_without_samples_are_refused() -> None:
     planner = Planner.of(profile, TOPOLOGY, exits=ExitModelName.MARGINAL)
     for function in (certify, audit):
         with pytest.raises(InputError, match="use the replay model"):
-            function(planner, FLOOR, confidence=0.9, seed=0)
+            function(planner, dataclasses.replace(FLOOR, confidence=0.9), seed=0)
 
 
 def test_certifying_needs_a_floor() -> None:
     with pytest.raises(InputError, match="no floor"):
-        certify(planner_on(table_of(400, 1)), Requirement(max_latency_s=1), confidence=0.9, seed=0)
+        certify(planner_on(table_of(400, 1)), Requirement(max_latency_s=1, confidence=0.9), seed=0)
 
 
 def test_too_few_samples_say_how_many_would_do() -> None:
     planner = planner_on(table_of(50, 1))
     with pytest.raises(InputError, match=r"25 samples can't show 0.95 at confidence 0.9.* 90 samples or more"):
-        certify(planner, Requirement(min_accuracy=0.95), confidence=0.9, seed=0)
+        certify(planner, Requirement(min_accuracy=0.95, confidence=0.9), seed=0)
     perfect = ExitTable(np.ones((BLOCKS, 90)), np.ones((BLOCKS, 90), np.bool_), np.zeros(90, np.int64))
-    assert certify(planner_on(perfect), Requirement(min_accuracy=0.95), confidence=0.9, seed=0).certified
+    assert certify(planner_on(perfect), Requirement(min_accuracy=0.95, confidence=0.9), seed=0).certified
     with pytest.raises(InputError, match="between 0 and 1"):
-        certify(planner_on(perfect), Requirement(min_accuracy=1.0), confidence=0.9, seed=0)
+        certify(planner_on(perfect), Requirement(min_accuracy=1.0, confidence=0.9), seed=0)
 
 
 # ---- the bound

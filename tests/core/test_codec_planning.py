@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from offramp.core.backbone import Block
 from offramp.core.codec import Codec
 from offramp.core.plan import Plan
-from offramp.core.planner import Planner, SearchLimits
+from offramp.core.planner import Planner
 from offramp.core.profile import Encoded, Profile
+from offramp.core.requirement import Requirement
 from offramp.errors import InputError
-from offramp.files import read_profile, read_requirements, read_topology
-from offramp.pipeline.solve import find_among
+from offramp.files import read_profile, read_topology
+from offramp.pipeline.solve import solve_among
 
 from . import oracle
 from .test_planner import as_oracle
@@ -76,15 +77,15 @@ def test_frontier_in_a_codec_is_what_trying_every_plan_finds(found: tuple[World,
 def test_the_best_of_all_codecs_is_the_best_of_each(found: tuple[World, Codec, Profile], floor: int) -> None:
     world, codec, _ = found
     planners = [Planner.of(world.profile, world.topology, codec=each) for each in (Codec.FP32, codec)]
-    asked = read_requirements(None, {"min_accuracy": floor / 8})
-    alone = [planner.best(asked.requirement).best for planner in planners]
+    asked = Requirement(min_accuracy=floor / 8)
+    alone = [planner.best(asked).best for planner in planners]
     reached = [each.estimate.latency_s for each in alone if each is not None]
-    _, answer = find_among(planners, asked, SearchLimits(), frontier=True, seed=0)
+    answer = solve_among(world.profile, planners, asked)
     assert answer.met == bool(reached)
     if reached:
-        assert answer.shown.estimate.latency_s == min(reached)
+        assert answer.estimate.latency_s == min(reached)
     every = [each.estimate for planner in planners for each in planner.frontier()]
-    for member in answer.members:
+    for member in answer.frontier:
         assert not any(
             other.latency_s <= member.estimate.latency_s
             and other.accuracy >= member.estimate.accuracy

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from offramp.core.counting import space_size
 from offramp.core.exits import ExitModelName
 from offramp.core.plan import Plan
-from offramp.core.planner import Planner, Requirement, choose
+from offramp.core.planner import Planner, choose
+from offramp.core.requirement import Requirement
 from offramp.core.topology import Topology
 from offramp.errors import InputError
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offramp.core import feasible
 from offramp.core.backbone import Backbone, Block
 from offramp.core.constraints import Constraints, Prices
 from offramp.core.counting import space_size
 from offramp.core.estimate import Latency
 from offramp.core.exits import Additive, exit_model
+from offramp.core.feasible import is_feasible
 from offramp.core.plan import Plan
-from offramp.core.planner import Options, Planner, Requirement, SearchLimits, choose
+from offramp.core.planner import Planner, choose
 from offramp.core.profile import ExitTable, Profile, Timing
+from offramp.core.requirement import NO_REQUIREMENT, Requirement, SearchLimits
 from offramp.core.topology import Link, Tier, Topology
 from offramp.errors import InputError
 
@@ -88,7 +90,7 @@ def allowed(world: World, rules: Constraints, ends: tuple, places: tuple, rates:
 
 
 def frontier_by_trying(
-    world: World, options: Options, latency: Latency, thresholds: list[float]
+    world: World, limits: Constraints, latency: Latency, thresholds: list[float]
 ) -> list[tuple[float, float, tuple, tuple, tuple]]:
     profile, topology = world.profile, world.topology
     found = []
@@ -96,14 +98,14 @@ def frontier_by_trying(
         len(profile.backbone.blocks),
         len(topology.tiers),
         thresholds,
-        exits_per_tier=options.exits_per_tier,
-        per_exit=options.threshold_per_exit,
+        exits_per_tier=limits.exits_per_tier,
+        per_exit=limits.threshold_per_exit,
     ):
         if profile.exit_table is not None:
             rates, accuracy = oracle.replayed(profile.exit_table, ends, (*cuts, 1.0))
         else:
             rates, accuracy = oracle.from_rates(profile.exits, ends, cuts[0] if cuts else thresholds[0])
-        if not allowed(world, options.constraints, ends, places, rates):
+        if not allowed(world, limits, ends, places, rates):
             continue
         latencies = [oracle.one_way(profile, topology, ends, places, k) for k in range(len(ends))]
         if latency is Latency.MEAN:
@@ -120,25 +122,25 @@ def frontier_by_trying(
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[World, Options, Latency]:
+def cases(draw: st.DrawFn) -> tuple[World, Constraints, Latency]:
     world = draw(worlds(most_blocks=4, most_tiers=3))
     table = world.profile.exit_table is not None
-    options = Options(
+    limits = replace(
+        draw(st.just(Constraints()) | constraints(world)),
         exits_per_tier=draw(st.integers(1, 3)),
         threshold_per_exit=table and draw(st.booleans()),
-        constraints=draw(st.just(Constraints()) | constraints(world)),
     )
-    return world, options, draw(st.sampled_from(Latency)) if table else Latency.MEAN
+    return world, limits, draw(st.sampled_from(Latency)) if table else Latency.MEAN
 
 
 @settings(max_examples=400, deadline=None)
 @given(case=cases(), compiled=st.booleans())
-def test_frontier_of_the_wider_space(case: tuple[World, Options, Latency], compiled: bool) -> None:
-    world, options, latency = case
+def test_frontier_of_the_wider_space(case: tuple[World, Constraints, Latency], compiled: bool) -> None:
+    world, limits, latency = case
     thresholds = [0.0, 0.25, 0.5]
     if world.profile.exit_table is None:
         thresholds = world.profile.exits.thresholds.tolist()
-    planner = Planner.of(world.profile, world.topology, thresholds=thresholds, options=options, compiled=compiled)
+    planner = Planner.of(world.profile, world.topology, thresholds=thresholds, compiled=compiled)
     names = [tier.name for tier in world.topology.tiers]
     found = [
         (
@@ -148,44 +150,45 @@ def test_frontier_of_the_wider_space(case: tuple[World, Options, Latency], compi
             tuple(map(names.index, each.plan.placement)),
             each.plan.thresholds,
         )
-        for each in planner.frontier(latency)
+        for each in planner.frontier(Requirement(latency=latency, constraints=limits))
     ]
-    assert found == frontier_by_trying(world, options, latency, thresholds)
+    assert found == frontier_by_trying(world, limits, latency, thresholds)
 
 
 @settings(max_examples=100, deadline=None)
 @given(case=cases())
-def test_what_is_allowed_is_what_the_rules_say(case: tuple[World, Options, Latency]) -> None:
-    world, options, _ = case
+def test_what_is_allowed_is_what_the_rules_say(case: tuple[World, Constraints, Latency]) -> None:
+    world, limits, _ = case
     profile, topology = world.profile, world.topology
     thresholds = [0.25, 0.5] if profile.exit_table is not None else profile.exits.thresholds.tolist()
-    planner = Planner.of(profile, topology, thresholds=thresholds, options=options)
-    # The search space of wider options: some of these plans have more exits on a tier than are allowed.
+    planner = Planner.of(profile, topology, thresholds=thresholds)
+    # The search space of wider limits: some of these plans have more exits on a tier than are allowed.
     every = oracle.every_wide_plan(
         len(profile.backbone.blocks), len(topology.tiers), thresholds, exits_per_tier=2,
         per_exit=profile.exit_table is not None,
     )  # fmt: skip
     for ends, places, cuts in every:
         estimated = planner.estimate(Plan(ends, tuple(topology.tiers[j].name for j in places), cuts))
-        within = max(len(list(run)) for _, run in itertools.groupby(places)) <= options.exits_per_tier
-        uniform = options.threshold_per_exit or len(set(cuts)) <= 1
-        ruled = allowed(world, options.constraints, ends, places, list(estimated.estimate.exit_rates))
-        assert feasible.allowed(planner, estimated) == (within and uniform and ruled), estimated.plan
+        within = max(len(list(run)) for _, run in itertools.groupby(places)) <= limits.exits_per_tier
+        uniform = limits.threshold_per_exit or len(set(cuts)) <= 1
+        ruled = allowed(world, limits, ends, places, list(estimated.estimate.exit_rates))
+        assert is_feasible(planner, estimated, limits) == (within and uniform and ruled), estimated.plan
 
 
 @settings(max_examples=100, deadline=None)
 @given(case=cases(), floor=st.integers(0, 8), limit=st.integers(1, 400), which=st.integers(1, 3))
 def test_best_is_what_the_frontier_says(
-    case: tuple[World, Options, Latency], floor: int, limit: int, which: int
+    case: tuple[World, Constraints, Latency], floor: int, limit: int, which: int
 ) -> None:
-    world, options, latency = case
-    planner = Planner.of(world.profile, world.topology, options=options, compiled=True)
+    world, limits, latency = case
+    planner = Planner.of(world.profile, world.topology, compiled=True)
     requirement = Requirement(
         min_accuracy=floor / 8 if which & 1 else None,
         max_latency_s=limit / 8 if which & 2 else None,
         latency=latency,
+        constraints=limits,
     )
-    assert planner.best(requirement) == choose(planner.frontier(latency), requirement)
+    assert planner.best(requirement) == choose(planner.frontier(requirement), requirement)
 
 
 @settings(deadline=None)
@@ -207,11 +210,11 @@ def test_space_size_counts_every_plan(
     assert size == sum(1 for _ in every)
 
 
-def law(world: World, before: Options, after: Options) -> None:
+def law(world: World, before: Constraints, after: Constraints) -> None:
     """Whatever `before` allows, `after` allows too: for any accuracy it is at least as fast."""
-    narrow, wide = (Planner.of(world.profile, world.topology, options=each, compiled=True) for each in (before, after))
-    for member in narrow.frontier():
-        answer = wide.best(Requirement(min_accuracy=member.estimate.accuracy)).best
+    planner = Planner.of(world.profile, world.topology, compiled=True)
+    for member in planner.frontier(Requirement(constraints=before)):
+        answer = planner.best(Requirement(min_accuracy=member.estimate.accuracy, constraints=after)).best
         assert answer is not None
         assert answer.estimate.latency_s <= member.estimate.latency_s
 
@@ -219,17 +222,17 @@ def law(world: World, before: Options, after: Options) -> None:
 @settings(max_examples=50, deadline=None)
 @given(world=worlds(most_tiers=3))
 def test_more_freedom_never_hurts(world: World) -> None:
-    law(world, Options(), Options(exits_per_tier=2))
+    law(world, Constraints(), Constraints(exits_per_tier=2))
     if world.profile.exit_table is not None:
-        law(world, Options(), Options(threshold_per_exit=True))
-    law(world, Options(constraints=Constraints(keep_blocks=1)), Options())
+        law(world, Constraints(), Constraints(threshold_per_exit=True))
+    law(world, Constraints(keep_blocks=1), Constraints())
 
 
 @settings(max_examples=30, deadline=None)
 @given(world=worlds(most_blocks=2, most_tiers=2))
 def test_constraints_are_held_against_the_topology_and_the_profile(world: World) -> None:
     def build(**stated: object) -> None:
-        Planner.of(world.profile, world.topology, options=Options(constraints=Constraints(**stated)))
+        Planner.of(world.profile, world.topology).frontier(Requirement(constraints=Constraints(**stated)))
 
     with pytest.raises(InputError, match="forbid: topology small has no tier 'moon'; use some of t0"):
         build(forbidden=frozenset({"moon"}))
@@ -241,9 +244,9 @@ def test_constraints_are_held_against_the_topology_and_the_profile(world: World)
         build(forbidden=frozenset({"t0"}), required=frozenset({"t0"}))
     if isinstance(exit_model(world.profile), Additive):
         with pytest.raises(InputError, match="has one threshold"):
-            Planner.of(world.profile, world.topology, options=Options(threshold_per_exit=True))
+            build(threshold_per_exit=True)
         with pytest.raises(InputError, match="knows the mean alone"):
-            Planner.of(world.profile, world.topology).frontier(Latency.P95)
+            Planner.of(world.profile, world.topology).frontier(Requirement(latency=Latency.P95))
 
 
 def test_the_oracle_of_percentiles_looks_at_samples() -> None:
@@ -254,12 +257,13 @@ def test_the_oracle_of_percentiles_looks_at_samples() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(case=cases(), compiled=st.booleans())
-def test_a_search_that_is_ended_proves_what_it_left(case: tuple[World, Options, Latency], compiled: bool) -> None:
-    world, options, latency = case
-    planner = Planner.of(world.profile, world.topology, options=options, compiled=compiled)
-    whole, open_end = planner.frontier_within(SearchLimits(), latency)
+def test_a_search_that_is_ended_proves_what_it_left(case: tuple[World, Constraints, Latency], compiled: bool) -> None:
+    world, limits, latency = case
+    planner = Planner.of(world.profile, world.topology, compiled=compiled)
+    asked = Requirement(latency=latency, constraints=limits)
+    whole, open_end = planner.frontier_within(asked)
     assert open_end is None
-    found, gap = planner.frontier_within(SearchLimits(stop=np.ones(1, np.bool_)), latency)
+    found, gap = planner.frontier_within(asked, np.ones(1, np.bool_))
     if gap is None:
         assert found == whole
         return
@@ -281,7 +285,7 @@ def test_a_memory_limit_ends_a_search_with_a_gap() -> None:
 
     profile, topology = problem(blocks=152, tiers=6, thresholds=5, seed=2)
     planner = Planner.of(profile, topology, compiled=True)
-    members, gap = planner.frontier_within(SearchLimits(memory_bytes=1e5))
+    members, gap = planner.frontier_within(replace(NO_REQUIREMENT, limits=SearchLimits(memory_bytes=1e5)))
     assert gap is not None
     whole = planner.frontier()
     for member in whole:

@@ -16,15 +16,16 @@ from offramp.cli.app import app
 from offramp.core.backbone import Backbone, Block
 from offramp.core.constraints import Constraints
 from offramp.core.exits import ExitModelName
-from offramp.core.planner import Options, Planner, Requirement
+from offramp.core.planner import Planner
 from offramp.core.profile import ExitTable, Profile, Timing
+from offramp.core.requirement import Requirement
 from offramp.core.topology import Tier, Topology
 from offramp.errors import InputError, MissingExtraError
 from offramp.files import read_topology, write_profile
-from offramp.sweeps.grid import Setting, grid, parameters
-from offramp.sweeps.many import Row, plan_many, write_parquet
+from offramp.sweeps.grid import VariedTopology, grid, parameters
+from offramp.sweeps.many import PlannedTopology, plan_many, write_parquet
 from offramp.sweeps.regimes import UNMET, RegimeMap, regime
-from offramp.view.frontier import save_figure
+from offramp.view.drawing import save_figure
 from tests.core.worlds import World, worlds
 
 MOBILE = read_topology("mobile")
@@ -46,8 +47,8 @@ def made_up(*, blocks: int = 6, samples: int = 64) -> Profile:
 PROFILE = made_up()
 
 
-def facts(row: Row) -> tuple:
-    return row.setting, row.found, row.meets
+def facts(row: PlannedTopology) -> tuple:
+    return row.varied, row.estimated, row.meets
 
 
 @pytest.mark.parametrize("exits", ExitModelName)
@@ -59,7 +60,7 @@ def test_many_plans_are_those_found_one_by_one(exits: ExitModelName, workers: in
     for row, setting in zip(rows, wanted, strict=True):
         answer = Planner.of(PROFILE, setting.topology, exits=exits).best(FLOOR)
         assert facts(row) == (setting, answer.best or answer.nearest, answer.best is not None)
-    assert len({str(row.found.plan) for row in rows}) > 1
+    assert len({str(row.estimated.plan) for row in rows}) > 1
 
 
 def changed(topology: Topology, data: st.DataObject) -> Topology:
@@ -103,7 +104,7 @@ def test_a_planner_with_other_parts_searches_with_them(world: World) -> None:
 
 def test_a_faster_link_never_makes_the_best_latency_worse() -> None:
     sweep = grid(MOBILE, vary={"links[0].bandwidth": "10kb/s..1Gb/s"}, steps=40)
-    latencies = [row.found.estimate.latency_s for row in plan_many(PROFILE, sweep, FLOOR)]
+    latencies = [row.estimated.estimate.latency_s for row in plan_many(PROFILE, sweep, FLOOR)]
     assert all(faster <= slower for slower, faster in itertools.pairwise(latencies))
     assert latencies[-1] < latencies[0]
 
@@ -117,7 +118,7 @@ def test_rows_come_as_they_are_known() -> None:
             yield dataclasses.replace(MOBILE, name=f"phone-{j}")
 
     rows = plan_many(PROFILE, endless(), FLOOR, workers=2)
-    names = [row.setting.topology.name for row in itertools.islice(rows, 40)]
+    names = [row.varied.topology.name for row in itertools.islice(rows, 40)]
     rows.close()
     assert names == [f"phone-{j}" for j in range(40)]
     assert len(taken) < 400
@@ -126,16 +127,16 @@ def test_rows_come_as_they_are_known() -> None:
 def test_a_topology_that_cant_be_planned_is_a_row() -> None:
     foreign = dataclasses.replace(MOBILE, tiers=(Tier("smartwatch", device="toaster"), *MOBILE.tiers[1:]))
     rows = list(plan_many(PROFILE, [foreign, MOBILE, foreign, MOBILE], FLOOR))
-    assert [bool(row.found) for row in rows] == [False, True, False, True]
+    assert [bool(row.estimated) for row in rows] == [False, True, False, True]
     assert "toaster" in rows[0].reason
     assert rows[2].reason == rows[0].reason
     assert rows[0].record() | {"reason": ""} == {
         "topology": "mobile", "plan": None, "accuracy": None, "latency_s": None,
         "p50_s": None, "p95_s": None, "p99_s": None, "meets": False, "reason": "",
     }  # fmt: skip
-    nowhere = Options(constraints=Constraints(forbidden=frozenset(tier.name for tier in MOBILE.tiers)))
-    (row,) = plan_many(PROFILE, [MOBILE], FLOOR, options=nowhere)
-    assert (row.found, row.meets, row.reason) == (None, False, "the constraints allow no plan")
+    nowhere = Constraints(forbidden=frozenset(tier.name for tier in MOBILE.tiers))
+    (row,) = plan_many(PROFILE, [MOBILE], dataclasses.replace(FLOOR, constraints=nowhere))
+    assert (row.estimated, row.meets, row.reason) == (None, False, "the constraints allow no plan")
 
 
 def test_what_the_profile_lacks_ends_the_run_at_once() -> None:
@@ -147,7 +148,7 @@ def test_what_the_profile_lacks_ends_the_run_at_once() -> None:
 
 def test_parquet_reads_back(tmp_path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    foreign = Setting(
+    foreign = VariedTopology(
         dataclasses.replace(MOBILE, tiers=(Tier("smartwatch", device="toaster"), *MOBILE.tiers[1:])),
         {"links[0].bandwidth_bits_per_s": 5.0},
     )
@@ -222,7 +223,7 @@ def test_a_wrong_grid_is_told_with_its_places(vary: dict, steps: int, told: list
         assert caught.match(pattern)
 
 
-def a_map(vary: dict, requirement: Requirement = FLOOR) -> tuple[RegimeMap, list[Row]]:
+def a_map(vary: dict, requirement: Requirement = FLOOR) -> tuple[RegimeMap, list[PlannedTopology]]:
     made = grid(MOBILE, vary=vary, steps=8)
     rows = list(plan_many(PROFILE, made, requirement))
     return RegimeMap.of(made, rows, title="a map"), rows
@@ -232,9 +233,9 @@ def test_a_regime_map_says_who_wins_where() -> None:
     picture, rows = a_map({"links[0].bandwidth": "10kb/s..100Mb/s", "tiers[0].slowdown": [1, 30, 900, 5, 70]})
     assert picture.y.values == (1, 5, 30, 70, 900)
     for row in rows:
-        bandwidth, slowdown = row.setting.varied.values()
+        bandwidth, slowdown = row.varied.values.values()
         cell = picture.cells[picture.y.values.index(slowdown)][picture.x.values.index(bandwidth)]
-        assert picture.regimes[cell] == regime(row.found.plan)
+        assert picture.regimes[cell] == regime(row.estimated.plan)
         assert "T=" not in picture.regimes[cell]
     counts = [picture.count(i) for i in range(len(picture.regimes))]
     assert counts == sorted(counts, reverse=True)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offramp.core.baselines import Row
+from offramp.core.baselines import ComparedSystem
 from offramp.core.estimate import Estimate, EstimatedPlan
 from offramp.core.plan import Plan
 from offramp.core.result import Achieved, RunResult, ValidatedPlan, Validation
@@ -85,7 +85,7 @@ def pictures(draw: st.DrawFn) -> Picture:
         return DistributionPicture(tuple(DistributionPicture.predicted(f"<{i}>", estimate()) for i in range(n)))
     if kind == 2:
         rows = [
-            Row(name, "plan", each := estimate(), each.latency_s, i % 2 == 0, None)
+            ComparedSystem(name, "plan", each := estimate(), each.latency_s, i % 2 == 0, None)
             for i, name in enumerate(["<b>&", *"xyz"[:n], "Offramp"])
         ]
         return SystemsPicture.of(rows, latency="p95 latency")

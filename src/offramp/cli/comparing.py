@@ -2,92 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
-import typer
-
-from offramp.cli.options import ExitsOption, JsonOption, ProfileArgument, TopologyOption
-from offramp.view.text import requirement_words
+from offramp.cli.options import (
+    JsonOption,
+    ModelOptions,
+    ProfileArgument,
+    RequirementOptions,
+    TopologyOption,
+    flattened,
+)
+from offramp.view.text import percent, requirement_words, seconds
 
 if TYPE_CHECKING:
-    from offramp.core.baselines import Row
-    from offramp.core.planner import Planner, Requirement
+    from offramp.pipeline.compare import Comparison
 
 
+@flattened
 def compare(
     profile: ProfileArgument,
+    asked: RequirementOptions,
+    model: ModelOptions,
     topology: TopologyOption = "mobile",
-    min_accuracy: Annotated[
-        float | None, typer.Option(help="Floor on accuracy, 0 to 1: the fastest plan wins.")
-    ] = None,
-    max_latency: Annotated[
-        str | None, typer.Option(help="Limit on mean latency, e.g. 300ms: the most accurate plan wins.")
-    ] = None,
-    exits_per_tier: Annotated[int, typer.Option(min=1, help="Most exits on a tier, for Offramp.")] = 1,
-    exit_model: ExitsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compare with published systems: each chooses by its own model, all are judged by Offramp's.
 
-    Without a requirement: within one point of the best reachable accuracy.
+    Without a requirement: within one point of the best reachable accuracy. Constraints are Offramp's alone.
 
     Example: offramp compare resnet20-digits --topology mobile --min-accuracy 0.92
     """
-    from offramp.core import baselines
-    from offramp.core.exits import ExitModelName
-    from offramp.core.planner import Options, Planner, Requirement
-    from offramp.files import read_profile, read_topology
-    from offramp.files.quantities import TIME
-    from offramp.pipeline.solve import default_requirement
+    from offramp.pipeline.compare import compare as compare_systems
 
-    measured = read_profile(profile)
-    name = None if exit_model is None else ExitModelName(exit_model.value)
-    planner = Planner.of(measured, read_topology(topology), exits=name, options=Options(exits_per_tier))
-    if min_accuracy is None and max_latency is None:
-        wanted = default_requirement(planner.frontier())
-    else:
-        wanted = Requirement(min_accuracy, None if max_latency is None else TIME.parse(max_latency))
-    rows = baselines.compare(measured, planner, wanted)
+    comparison = compare_systems(profile, topology, asked.requirement(), **model.arguments())
     if json:
         from offramp.cli.output import print_json
 
-        print_json(
-            {
-                "requirement": {"min_accuracy": wanted.min_accuracy, "max_latency_s": wanted.max_latency_s},
-                "exit_model": planner.exits.name.value,
-                "rows": [row_document(row) for row in rows],
-            }
-        )
+        print_json(comparison.document())
     else:
-        _print_rows(rows, asked=requirement_words(wanted), judge=planner.exits.name.value)
-        _print_drawings(planner, wanted)
+        _print_rows(comparison)
+        _print_drawings(comparison)
 
 
-def row_document(row: Row) -> dict[str, Any]:
-    """One row as `--json` prints it."""
-    return {
-        "system": row.system,
-        "plan": row.plan,
-        "accuracy": row.estimate.accuracy,
-        "latency_s": row.latency_s,
-        "gain": row.gain,
-        "meets": row.meets,
-        "ignores": row.ignores,
-        "note": row.note,
-    }
-
-
-def _print_rows(rows: Sequence[Row], *, asked: str, judge: str) -> None:
+def _print_rows(comparison: Comparison) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    from offramp.view.text import percent, seconds
-
-    console = Console()
+    console, rows = Console(), comparison.systems
     console.print(
-        f"Asked for an {asked}. Each system chose by its own model; the {judge} exit model judged.", highlight=False
+        f"Asked for an {requirement_words(comparison.requirement)}. Each system chose by its own model; the "
+        f"{comparison.exit_model.value} exit model judged.",
+        highlight=False,
     )
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("system", no_wrap=True)
@@ -113,20 +79,15 @@ def _print_rows(rows: Sequence[Row], *, asked: str, judge: str) -> None:
     )
 
 
-def _print_drawings(planner: Planner, wanted: Requirement) -> None:
+def _print_drawings(comparison: Comparison) -> None:
     from rich.console import Console
 
     from offramp.cli.drawing import print_frontier, print_placement
-    from offramp.core.planner import choose
 
-    members = planner.frontier(wanted.latency)
-    answer = choose(members, wanted)
-    ours = answer.best or answer.nearest
-    if ours is not None:
-        console = Console()
-        console.print("\nOfframp's plan:", highlight=False)
-        print_placement(console, planner.topology, ours)
-        print_frontier(console, members, ours, wanted, most=6)
+    console, solution = Console(), comparison.solution
+    console.print("\nOfframp's plan:", highlight=False)
+    print_placement(console, solution.topology, solution.estimated)
+    print_frontier(console, solution.frontier, solution.estimated, solution.requirement, most=6)
 
 
 def _gain(gain: float | None) -> str:

@@ -1,41 +1,19 @@
-"""The options that several commands share."""
+"""The options that several commands share, each written once: a command takes a dataclass of them as one argument."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+import dataclasses
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 import typer
 
 if TYPE_CHECKING:
-    from offramp.core.codec import Codec
-    from offramp.core.planner import Options, Planner
-    from offramp.core.profile import Profile
+    from offramp.core.requirement import Requirement
 
-
-class ExitModelOption(StrEnum):
-    """Names of the exit models."""
-
-    published = "published"
-    marginal = "marginal"
-    replay = "replay"
-
-
-class ComputeOption(StrEnum):
-    """Names of the sources of compute times."""
-
-    blocks = "blocks"
-    partitions = "partitions"
-
-
-class CodecChoice(StrEnum):
-    """Names of the codecs, and of the choice among them."""
-
-    fp32 = "fp32"
-    fp16 = "fp16"
-    int8 = "int8"
-    any = "any"
-
+R = TypeVar("R")
 
 ProfileArgument = Annotated[
     str, typer.Argument(metavar="PROFILE", help="A profile: a JSON file, or the name of a shipped one.")
@@ -43,51 +21,151 @@ ProfileArgument = Annotated[
 TopologyOption = Annotated[
     str, typer.Option("--topology", "-t", help="A topology: a YAML file, or a shipped one: mobile, iot.")
 ]
-MinAccuracyOption = Annotated[
-    float | None, typer.Option(help="Floor on accuracy, 0 to 1: find the fastest plan above it.")
-]
-MaxLatencyOption = Annotated[
-    str | None, typer.Option(help="Limit on mean latency, e.g. 300ms: find the most accurate plan below it.")
-]
-ExitsOption = Annotated[
-    ExitModelOption | None,
-    typer.Option("--exit-model", help="How exit rates are modeled. [default: replay where there is an exit table]"),
-]
-ComputesOption = Annotated[
-    ComputeOption | None,
-    typer.Option("--compute", help="Which times to add up. [default: whole partitions where they were measured]"),
-]
-CodecOption = Annotated[
-    CodecChoice, typer.Option(help="What activations travel as from tier to tier; any: whatever is best.")
-]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
-def planner_of(
-    profile: Profile,
-    topology: str,
-    exit_model: ExitModelOption | None,
-    compute: ComputeOption | None,
-    thresholds: str | None,
-    options: Options,
-    codec: Codec | None = None,
-) -> Planner:
-    """The planner that the options of a command describe."""
-    from offramp.core.codec import Codec
-    from offramp.core.exits import ExitModelName
-    from offramp.core.latency import ComputeSource
-    from offramp.core.planner import Planner
-    from offramp.files import read_topology
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequirementOptions:
+    """What is asked of a plan, in the words of a requirements file; what is None was not said."""
 
-    return Planner.of(
-        profile,
-        read_topology(topology),
-        exits=None if exit_model is None else ExitModelName(exit_model.value),
-        compute=None if compute is None else ComputeSource(compute.value),
-        thresholds=None if thresholds is None else _numbers("--thresholds", thresholds),
-        options=options,
-        codec=codec or Codec.FP32,
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="Floor on accuracy, 0 to 1: find the fastest plan above it.")
+    ] = None
+    max_latency: Annotated[
+        str | None, typer.Option(help="Limit on latency, e.g. 300ms: find the most accurate plan below it.")
+    ] = None
+    latency: Annotated[
+        Literal["mean", "p50", "p95", "p99"] | None, typer.Option(help="Which latency is meant. [default: mean]")
+    ] = None
+    codec: Annotated[
+        Literal["fp32", "fp16", "int8", "any"] | None,
+        typer.Option(help="What activations travel as from tier to tier; any: whatever is best. [default: fp32]"),
+    ] = None
+    confidence: Annotated[
+        float | None,
+        typer.Option(help="Hold back half of the exit table and bound the accuracy on new samples, e.g. 0.95."),
+    ] = None
+    certify: Annotated[
+        bool | None, typer.Option("--certify", help="Let the floor hold for that bound. [confidence: 0.95]")
+    ] = None
+    exits_per_tier: Annotated[int | None, typer.Option(help="Most exits on a tier. [default: 1, as in the paper]")] = (
+        None
     )
+    threshold_per_exit: Annotated[
+        bool | None, typer.Option("--threshold-per-exit", help="Give each exit a threshold of its own.")
+    ] = None
+    keep: Annotated[
+        int | None, typer.Option(help="Keep the raw input and so many of the first blocks on the source tier.")
+    ] = None
+    memory: Annotated[
+        list[str] | None, typer.Option(help="Memory of a tier, e.g. smartwatch=2MB. Can be given again.")
+    ] = None
+    forbid: Annotated[list[str] | None, typer.Option(help="A tier that must run nothing. Can be given again.")] = None
+    require: Annotated[list[str] | None, typer.Option(help="A tier that must run something. Can be given again.")] = (
+        None
+    )
+    max_upload: Annotated[
+        str | None, typer.Option(help="Most the source tier may send per sample on average, e.g. 20kB.")
+    ] = None
+    price: Annotated[
+        list[str] | None, typer.Option(help="What a second of computing on a tier costs, e.g. cloud=0.02.")
+    ] = None
+    price_bit: Annotated[float | None, typer.Option(help="What sending a bit over a link costs.")] = None
+    budget: Annotated[float | None, typer.Option(help="Most a sample may cost on average.")] = None
+    time_limit: Annotated[
+        str | None, typer.Option(help="End the search after so long, e.g. 10s, with the best so far and its gap.")
+    ] = None
+    memory_limit: Annotated[
+        str | None, typer.Option(help="End it where it would keep more, e.g. 500MB. [default: 4 GB]")
+    ] = None
+    requirements: Annotated[str | None, typer.Option(help="A YAML file of requirements; options take precedence.")] = (
+        None
+    )
+
+    def requirement(self) -> Requirement:
+        """What the file and the options, which take precedence, ask for."""
+        from offramp.files import read_requirements
+
+        stated: dict[str, Any] = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in ("memory", "price", "price_bit", "requirements")
+        }
+        stated["memory"] = None if self.memory is None else pairs("--memory", self.memory, "smartwatch=2MB")
+        if self.price is not None or self.price_bit is not None:
+            tiers = pairs("--price", self.price or (), "cloud=0.02")
+            stated["prices"] = {"tiers": tiers, "bit": self.price_bit or 0.0}
+        return read_requirements(
+            self.requirements, **{word: value for word, value in stated.items() if value is not None}
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """By which model of exit rates and of compute times plans are estimated."""
+
+    exit_model: Annotated[
+        Literal["published", "marginal", "replay"] | None,
+        typer.Option(help="How exit rates are modeled. [default: replay where there is an exit table]"),
+    ] = None
+    compute: Annotated[
+        Literal["blocks", "partitions"] | None,
+        typer.Option(help="Which times to add up. [default: whole partitions where they were measured]"),
+    ] = None
+    thresholds: Annotated[
+        str | None, typer.Option(help="Thresholds to try, e.g. 0.1,0.2,0.4. [default: those of the profile]")
+    ] = None
+
+    def arguments(self) -> dict[str, Any]:
+        """As the verbs take them."""
+        return {
+            "exit_model": self.exit_model,
+            "compute": self.compute,
+            "thresholds": None if self.thresholds is None else _numbers("--thresholds", self.thresholds),
+        }
+
+
+def flattened(command: Callable[..., R]) -> Callable[..., R]:
+    """The command with every parameter that is a dataclass of options replaced by an option for each of its fields."""
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, type[Any]] = {}
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        kind = parameter.annotation
+        if not dataclasses.is_dataclass(kind) or not isinstance(kind, type):
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        groups[parameter.name] = kind
+        hints = get_type_hints(kind, include_extras=True)
+        parameters += [
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+            )
+            for field in dataclasses.fields(kind)
+        ]
+
+    def run(**values: Any) -> R:
+        for name, kind in groups.items():
+            values[name] = kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
+        return command(**values)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__dict__["__signature__"] = inspect.Signature(parameters)
+    return run
+
+
+def pairs(option: str, texts: list[str] | tuple[str, ...], example: str) -> dict[str, str]:
+    """`TIER=VALUE` texts as a mapping. Raises `InputError` for one that is none."""
+    from offramp.errors import fail
+
+    found = {}
+    for text in texts:
+        tier, equals, value = text.partition("=")
+        if not equals:
+            fail(option, f"{text!r} is not a tier and a value", f"write TIER=VALUE, e.g. {example}")
+        found[tier] = value
+    return found
 
 
 def _numbers(option: str, text: str) -> list[float]:

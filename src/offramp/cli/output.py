@@ -1,13 +1,9 @@
-"""How commands print."""
+"""How commands print for machines."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
-
-from offramp.view.text import percent, seconds
-
-__all__ = ["percent", "print_json", "seconds"]
 
 
 def print_json(document: Any) -> None:

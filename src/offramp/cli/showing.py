@@ -1,46 +1,74 @@
-"""Plans, estimates and frontiers as people read them, and as machines do."""
+"""Plans, estimates and frontiers as people read them in a terminal."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from offramp.view.text import percent, seconds
 
 if TYPE_CHECKING:
-    from offramp.core.certify import Certificate
+    from rich.console import Console
+
     from offramp.core.estimate import EstimatedPlan
-    from offramp.core.planner import Planner
-    from offramp.pipeline.solve import Found
+    from offramp.core.exits import ExitModelName
+    from offramp.core.topology import Topology
+    from offramp.pipeline.prediction import Prediction
+    from offramp.pipeline.solution import Solution
+    from offramp.view.frontier import FrontierPicture
 
 
-def plan_and_estimate(
-    estimated: EstimatedPlan, spread_s: float | None = None, certificate: Certificate | None = None
-) -> dict[str, Any]:
-    """The `plan` and `estimate` objects that every command prints alike."""
-    from offramp.files import plan_document
-    from offramp.files.results import estimate_document
+def print_solution(solution: Solution) -> None:
+    """Show what was asked, the plan, how sure that is, and the frontier around it."""
+    from rich.console import Console
 
-    document = estimate_document(estimated.estimate)
-    if spread_s is not None:
-        document["spread_s"] = spread_s
-    if certificate is not None:
-        document["held_back"] = {
-            "accuracy": certificate.checked.accuracy,
-            "bound": certificate.bound,
-            "confidence": certificate.confidence,
-            "floor": certificate.floor,
-            "samples": certificate.certifying_samples,
-            "plans_tested": certificate.tested,
-        }
-    return {"plan": plan_document(estimated.plan), "estimate": document}
+    from offramp.cli.drawing import print_frontier
+
+    console = Console()
+    if solution.met:
+        console.print(f"{solution.headline}:", highlight=False)
+    else:
+        console.print(f"[bold red]{solution.headline}.[/]", highlight=False)
+        for sentence in solution.relaxation_sentences:
+            console.print(f"  {sentence}", highlight=False, soft_wrap=True)
+        console.print("The nearest:")
+    _print_plan(
+        console, solution.topology, solution.estimated, solution.spread_s, exit_model=solution.planner.exits.name
+    )
+    for sentence in solution.proof:
+        console.print(sentence, highlight=False)
+    if solution.frontier:
+        print_frontier(console, solution.frontier, solution.estimated, solution.requirement)
 
 
-def print_plan(planner: Planner, estimated: EstimatedPlan, spread_s: float | None = None) -> None:
+def print_prediction(prediction: Prediction) -> None:
     """Show a plan and its estimate, term by term, and draw it on its topology."""
     from rich.console import Console
 
-    from offramp.cli.drawing import print_placement
-    from offramp.view.text import percent, seconds
+    _print_plan(
+        Console(), prediction.topology, prediction.estimated, prediction.spread_s, exit_model=prediction.exit_model
+    )
+
+
+def print_picture(picture: FrontierPicture) -> None:
+    """Draw the frontier in the terminal."""
+    from rich.console import Console
+
+    from offramp.view.frontier import draw_in_terminal
 
     console = Console()
+    print(draw_in_terminal(picture, width=min(console.width, 100), color=console.is_terminal))
+
+
+def _print_plan(
+    console: Console,
+    topology: Topology,
+    estimated: EstimatedPlan,
+    spread_s: float | None,
+    *,
+    exit_model: ExitModelName,
+) -> None:
+    from offramp.cli.drawing import print_placement
+
     predicted = estimated.estimate
     console.print(f"[bold]{estimated.plan}[/bold]", highlight=False)
     line = f"accuracy [bold]{percent(predicted.accuracy)}[/bold]   latency [bold]{seconds(predicted.latency_s)}[/bold]"
@@ -51,41 +79,5 @@ def print_plan(planner: Planner, estimated: EstimatedPlan, spread_s: float | Non
     parts = (f"{term} {seconds(getattr(predicted, f'{term}_s'))}" for term in terms)
     console.print(f"latency = {' + '.join(parts)}", highlight=False, style="dim", soft_wrap=True)
     spread = "" if spread_s is None else f"+- {seconds(spread_s)} from run to run, "
-    console.print(f"{spread}by the {planner.exits.name.value} exit model", highlight=False, style="dim")
-    print_placement(console, planner.topology, estimated)
-
-
-def print_answer(planner: Planner, found: Found, spread: float | None) -> None:
-    """Show what was asked, the plan found, how sure that is, and the frontier around it."""
-    from rich.console import Console
-
-    from offramp.cli.drawing import print_frontier
-    from offramp.view.text import headline, percent, proof, seconds
-
-    console = Console()
-    wanted = found.wanted
-    if found.met:
-        console.print(f"{headline(planner, found)}:", highlight=False)
-    else:
-        console.print(f"[bold red]{headline(planner, found)}.[/]", highlight=False)
-        for way in found.ways:
-            given_up = " and ".join(name.replace("_", " ") for name in way.given_up)
-            got = f"{percent(way.plan.estimate.accuracy)}, {seconds(wanted.latency.of(way.plan.estimate))}"
-            console.print(f"  Give up {given_up}: {got}  {way.plan.plan}", highlight=False, soft_wrap=True)
-        console.print("The nearest:")
-    print_plan(planner, found.shown, spread)
-    for sentence in proof(found):
-        console.print(sentence, highlight=False)
-    if found.members:
-        print_frontier(console, found.members, found.shown, wanted)
-
-
-def print_picture(planner: Planner, found: Found) -> None:
-    """Draw the frontier in the terminal."""
-    from rich.console import Console
-
-    from offramp.view.frontier import FrontierPicture, draw_in_terminal
-
-    console = Console()
-    picture = FrontierPicture.of(planner, found.members, found.shown, found.wanted)
-    print(draw_in_terminal(picture, width=min(console.width, 100), color=console.is_terminal))
+    console.print(f"{spread}by the {exit_model.value} exit model", highlight=False, style="dim")
+    print_placement(console, topology, estimated)

@@ -100,6 +100,35 @@ class Planner:
         work = Work.of(encoded, compute=compute)
         return cls(profile.backbone, topology, model, work.on(topology), work, codec, compiled)
 
+    @classmethod
+    def each(
+        cls,
+        profile: Profile,
+        topology: Topology,
+        codecs: Sequence[Codec],
+        *,
+        exits: ExitModelName | None = None,
+        compute: ComputeSource | None = None,
+        thresholds: Sequence[float] | None = None,
+        compiled: bool | None = None,
+    ) -> tuple["Planner", ...]:
+        """A planner for each of the codecs, or of several for those that were measured; the rest is as in `of`."""
+        measured = [codec for codec in codecs if codec is Codec.FP32 or codec in profile.codecs]
+        if not measured and len(codecs) > 1:
+            fail("codec", "none of those that are allowed was measured", "allow fp32, or profile the run again")
+        return tuple(
+            cls.of(
+                profile,
+                topology,
+                exits=exits,
+                compute=compute,
+                thresholds=thresholds,
+                compiled=compiled,
+                codec=codec,
+            )
+            for codec in measured or codecs
+        )
+
     def on(self, topology: Topology) -> "Planner":
         """The planner of the same profile and options on another topology; only what depends on that is worked out.
 

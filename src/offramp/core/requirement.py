@@ -98,6 +98,14 @@ class Requirement:
         """Whether a plan with that estimate has the accuracy and the latency that are asked for."""
         return predicted.accuracy >= self.floor and self.latency.of(predicted) <= self.limit
 
+    def rank(self, predicted: Estimate, *, met: bool) -> tuple[bool, float, float]:
+        """What to sort plans by, the best first: those that meet the requirement, then the fastest or most accurate.
+
+        met: whether the plan counts as one that does.
+        """
+        latency_s, error = self.latency.of(predicted), -predicted.accuracy
+        return (not met, latency_s, error) if self.min_accuracy is not None else (not met, error, latency_s)
+
     def check_goal(self) -> None:
         """Raise `InputError` where there is neither a floor nor a limit."""
         if not self.has_goal:

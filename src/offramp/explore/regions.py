@@ -11,7 +11,7 @@ from offramp.explore.colors import Scheme
 from offramp.explore.state import State, number
 from offramp.explore.view import Explorer
 from offramp.sweeps.grid import grid, parameters
-from offramp.sweeps.many import Row
+from offramp.sweeps.many import PlannedTopology
 from offramp.sweeps.regimes import UNMET, Axis, RegimeMap
 from offramp.view.frontier import OTHER_COLOR, REGIME_COLORS
 from offramp.view.text import rate, requirement_words, seconds
@@ -41,11 +41,11 @@ def regime_map(
         try:
             answer = planner.on(setting.topology).best(requirement, limits)
         except InputError as error:
-            rows.append(Row(setting, None, meets=False, reason=str(error)))
+            rows.append(PlannedTopology(setting, None, meets=False, reason=str(error)))
             continue
         if answer.gap:
             return None
-        rows.append(Row(setting, answer.best or answer.nearest, meets=answer.best is not None))
+        rows.append(PlannedTopology(setting, answer.best or answer.nearest, meets=answer.best is not None))
     title = f"Where which partitioning and placement wins: {requirement_words(requirement)}"
     return RegimeMap.of(wanted, rows, title=title)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from offramp.core.baselines import Row, compare
+from offramp.core.baselines import ComparedSystem, compare
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName, Replay, at_or_below
 from offramp.core.latency import ComputeSource
@@ -147,7 +147,7 @@ class Surroundings:
 
     members: tuple[EstimatedPlan, ...]
     gap: Gap | None = None
-    systems: tuple[Row, ...] = ()
+    systems: tuple[ComparedSystem, ...] = ()
 
     @classmethod
     def of(cls, view: View, limits: SearchLimits) -> Surroundings:

@@ -58,13 +58,19 @@ def requirement_of(requirement: Requirement | str | Path | None, words: Requirem
     return read_requirements(requirement, **words)
 
 
+def uncertified(requirement: Requirement, verb: str) -> None:
+    """Raise `InputError` where a bound on accuracy is asked of a verb that has none to give."""
+    if requirement.confidence is not None:
+        fail("confidence", f"{verb} certifies nothing", "leave it out, and certify one plan with offramp plan")
+
+
 def planner_of(
     profile: Profile,
     topology: Topology,
     *,
-    exit_model: ExitModelName | str | None,
-    compute: ComputeSource | str | None,
-    thresholds: Sequence[float] | None,
+    exit_model: ExitModelName | str | None = None,
+    compute: ComputeSource | str | None = None,
+    thresholds: Sequence[float] | None = None,
     codec: Codec = Codec.FP32,
 ) -> Planner:
     """The planner of a profile on a topology; None stands for the defaults of `Planner.of`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from offramp.core.relaxation import Relaxation
 from offramp.core.requirement import Requirement
 from offramp.core.spread import spread_s
 from offramp.core.topology import Topology
+from offramp.files import write_plan
+from offramp.pipeline.prediction import plan_and_estimate
 from offramp.view.drawing import plotted
 from offramp.view.frontier import FrontierPicture
 from offramp.view.html import page, picture, table
@@ -126,6 +129,39 @@ class Solution:
         if all(min(estimate.exit_rates) >= 0 for estimate in estimates):
             columns |= {f"p{q}_s": np.array([each.percentile_s(q) for each in estimates]) for q in (50, 95, 99)}
         return columns
+
+    def document(self) -> dict[str, Any]:
+        """The solution as JSON, as `offramp plan --json` prints it; `read_plan` reads the plan back."""
+        latency, gap = self.requirement.latency, self.gap
+        return {
+            **plan_and_estimate(self.estimated, self.spread_s, self.certificate),
+            "frontier": [
+                {
+                    "text": str(member.plan),
+                    "accuracy": member.estimate.accuracy,
+                    "latency_s": latency.of(member.estimate),
+                }
+                for member in self.frontier
+            ],
+            "search": {
+                "plans": self.plan_count,
+                "seconds": self.search_s,
+                "optimal": not self.requirement.certify and gap is None,
+                "gap": None if gap is None else {"latency_s": gap.latency_s, "accuracy": gap.accuracy},
+                "min_accuracy": self.requirement.min_accuracy,
+                "max_latency_s": self.requirement.max_latency_s,
+                "latency": latency.name.lower(),
+                "meets": self.met,
+                "relaxations": [
+                    {"give_up": list(relaxation.given_up), **plan_and_estimate(relaxation.plan)}
+                    for relaxation in self.relaxations
+                ],
+            },
+        }
+
+    def write(self, path: str | Path) -> None:
+        """Write the solution's document into a JSON file. Raises `InputError` where it can't be written."""
+        write_plan(self.document(), path)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the frontier, the plan marked on it, on `ax`; on a figure of its own where none is given."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NoReturn, Unpack
 
 import numpy as np
 
-from offramp.core.codec import Codec
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName
 from offramp.core.latency import ComputeSource
@@ -24,7 +23,7 @@ from offramp.core.requirement import NO_REQUIREMENT, Requirement
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files import RequirementWords
-from offramp.pipeline.arguments import planner_of, profile_of, requirement_of, topology_of
+from offramp.pipeline.arguments import member, profile_of, requirement_of, topology_of
 from offramp.pipeline.progress import Progress, ShowProgress, reporting
 from offramp.pipeline.solution import Solution
 from offramp.view.text import seconds
@@ -65,10 +64,14 @@ def solve(
     """
     profile, topology = profile_of(profile), topology_of(topology)
     asked = requirement_of(requirement, words)
-    planners = [
-        planner_of(profile, topology, exit_model=exit_model, compute=compute, thresholds=thresholds, codec=codec)
-        for codec in _measured(asked.codecs, profile)
-    ]
+    planners = Planner.each(
+        profile,
+        topology,
+        asked.codecs,
+        exits=member("exit_model", ExitModelName, exit_model),
+        compute=member("compute", ComputeSource, compute),
+        thresholds=thresholds,
+    )
     with reporting(progress) as tell, stop_after(asked.limits.time_s, planners[0]) as stop:
         tell(Progress("searching", None, "" if asked.limits.time_s is None else f"of {seconds(asked.limits.time_s)}"))
         return solve_among(profile, planners, asked, stop=stop, frontier=frontier, seed=seed)
@@ -97,11 +100,7 @@ def solve_among(
         *(_solve_one(profile, other, stated, stop=stop, frontier=frontier, seed=seed) for other in planners[1:]),
     ]
 
-    def merit(solution: Solution) -> tuple[bool, float, float]:
-        order = solution.latency_s, -solution.estimate.accuracy
-        return (not solution.met, *(order if stated.min_accuracy is not None else order[::-1]))
-
-    best = min(solutions, key=merit)
+    best = min(solutions, key=lambda solution: stated.rank(solution.estimate, met=solution.met))
     return replace(
         best,
         frontier=_merged([plan for solution in solutions for plan in solution.frontier], stated),
@@ -184,16 +183,6 @@ def _merged(plans: Sequence[EstimatedPlan], requirement: Requirement) -> tuple[E
     latencies = np.array([requirement.latency.of(plan.estimate) for plan in ordered])
     keep = nondominated(latencies, np.array([plan.estimate.accuracy for plan in ordered]))
     return tuple(plan for plan, kept in zip(ordered, keep, strict=True) if kept)
-
-
-def _measured(codecs: Sequence[Codec], profile: Profile) -> tuple[Codec, ...]:
-    """The codecs to try: the only one, or of several those that were measured."""
-    if len(codecs) == 1:
-        return tuple(codecs)
-    measured = tuple(codec for codec in codecs if codec is Codec.FP32 or codec in profile.codecs)
-    if not measured:
-        fail("codec", "none of those that are allowed was measured", "allow fp32, or profile the run again")
-    return measured
 
 
 def _certificate(planner: Planner, requirement: Requirement, seed: int) -> Certificate | None:

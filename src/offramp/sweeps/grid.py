@@ -16,14 +16,14 @@ _EXAMPLE = "write a range like 100kb/s..10Mb/s or a list like 1,10,100"
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class VariedTopology:
     """A topology, and what sets it apart from others of the same name.
 
-    varied: by parameter, named with its unit, its value here: `links[0].bandwidth_bits_per_s`, 1e6.
+    values: by parameter, named with its unit, its value here: `links[0].bandwidth_bits_per_s`, 1e6.
     """
 
     topology: Topology
-    varied: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Parameter:
 class Grid:
     """Every combination of the values of some parameters of a topology; the last parameter changes fastest.
 
-    Iterating gives a `Setting` for each, `len` says how many.
+    Iterating gives a `VariedTopology` for each, `len` says how many.
     axes: each parameter with the values it takes, in SI units.
     """
 
@@ -76,13 +76,13 @@ class Grid:
     def __len__(self) -> int:
         return math.prod(len(values) for _, values in self.axes)
 
-    def __iter__(self) -> Iterator[Setting]:
+    def __iter__(self) -> Iterator[VariedTopology]:
         for values in itertools.product(*(values for _, values in self.axes)):
             topology, varied = self.topology, {}
             for (parameter, _), value in zip(self.axes, values, strict=True):
                 topology = parameter.at(topology, value)
                 varied[parameter.name] = value
-            yield Setting(topology, varied)
+            yield VariedTopology(topology, varied)
 
 
 def parameters(topology: Topology) -> dict[str, Parameter]:

@@ -14,11 +14,12 @@ from typing import Any
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName, exit_model
 from offramp.core.latency import ComputeSource
-from offramp.core.planner import Options, Planner, Requirement
+from offramp.core.planner import Planner
 from offramp.core.profile import Profile
+from offramp.core.requirement import Requirement
 from offramp.core.topology import Topology
 from offramp.errors import Fault, InputError, MissingExtraError, fail
-from offramp.sweeps.grid import Setting
+from offramp.sweeps.grid import VariedTopology
 
 # Topologies that a thread plans before it hands its rows over: enough for handing over to cost nothing.
 _AT_ONCE = 16
@@ -27,26 +28,26 @@ _ROWS_PER_GROUP = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PlannedTopology:
     """What was found for one topology.
 
-    found: the optimal plan; where none meets the requirement, the nearest; None where there is none at all.
+    estimated: the optimal plan; where none meets the requirement, the nearest; None where there is none at all.
     meets: whether the plan meets the requirement.
     reason: why there is no plan; "" where there is one.
     """
 
-    setting: Setting
-    found: EstimatedPlan | None
+    varied: VariedTopology
+    estimated: EstimatedPlan | None
     meets: bool
     reason: str = ""
 
     def record(self) -> dict[str, Any]:
         """The row as flat columns: numbers in SI units, None where there are none."""
-        record: dict[str, Any] = {"topology": self.setting.topology.name, **self.setting.varied, **_NO_PLAN}
-        if self.found is not None:
-            predicted = self.found.estimate
+        record: dict[str, Any] = {"topology": self.varied.topology.name, **self.varied.values, **_NO_PLAN}
+        if self.estimated is not None:
+            predicted = self.estimated.estimate
             record |= {
-                "plan": str(self.found.plan),
+                "plan": str(self.estimated.plan),
                 "accuracy": predicted.accuracy,
                 "latency_s": predicted.latency_s,
             }
@@ -60,19 +61,18 @@ _NO_PLAN = dict.fromkeys(("plan", "accuracy", "latency_s", "p50_s", "p95_s", "p9
 
 def plan_many(
     profile: Profile,
-    topologies: Iterable[Setting | Topology],
+    topologies: Iterable[VariedTopology | Topology],
     requirement: Requirement,
     *,
     exits: ExitModelName | None = None,
     compute: ComputeSource | None = None,
     thresholds: Sequence[float] | None = None,
-    options: Options | None = None,
     workers: int | None = None,
-) -> Iterator[Row]:
+) -> Iterator[PlannedTopology]:
     """The optimal plan on every topology, in their order, each as soon as it and those before it are known.
 
     topologies: read as they are needed, a few dozen ahead, so that there may be any number of them.
-    exits, compute, thresholds, options: those of `Planner.of`.
+    exits, compute, thresholds: those of `Planner.of`.
     workers: how many threads plan; by default one per core. Threads share the profile and what is worked out from it.
         A search doesn't hold Python's lock, but the 0.2 ms before and after it do: threads pay where searches are
         long (replay, many tiers); additive ones stay near the rate of one thread. Two processes were slower than two
@@ -83,46 +83,63 @@ def plan_many(
     if workers is not None and workers < 1:
         fail("workers", f"{workers} threads plan nothing", "give 1 or more")
     exit_model(profile, exits, thresholds=thresholds)
-    options = options or Options()
-    begin = partial(
-        Planner.of, profile, exits=exits, compute=compute, thresholds=thresholds, options=options, compiled=True
-    )
-    settings = (each if isinstance(each, Setting) else Setting(each) for each in topologies)
-    return _rows(begin, settings, requirement, workers or os.cpu_count() or 1)
+    requirement.check_goal()
+
+    def begin(topology: Topology) -> tuple[Planner, ...]:
+        return Planner.each(
+            profile,
+            topology,
+            requirement.codecs,
+            exits=exits,
+            compute=compute,
+            thresholds=thresholds,
+            compiled=True,
+        )
+
+    varied = (each if isinstance(each, VariedTopology) else VariedTopology(each) for each in topologies)
+    return _rows(begin, varied, requirement, workers or os.cpu_count() or 1)
 
 
 def _rows(
-    begin: Callable[[Topology], Planner], settings: Iterator[Setting], requirement: Requirement, workers: int
-) -> Iterator[Row]:
-    # Until a planner stands, and its search is compiled, there is nothing to share between threads.
-    for setting in settings:
+    begin: Callable[[Topology], tuple[Planner, ...]],
+    topologies: Iterator[VariedTopology],
+    requirement: Requirement,
+    workers: int,
+) -> Iterator[PlannedTopology]:
+    # Until planners stand, and their search is compiled, there is nothing to share between threads.
+    for varied in topologies:
         try:
-            planner = begin(setting.topology)
+            planners = begin(varied.topology)
         except InputError as error:
-            yield Row(setting, None, meets=False, reason=str(error))
+            yield PlannedTopology(varied, None, meets=False, reason=str(error))
             continue
-        yield _row(planner, requirement, setting)
-        yield from _in_order(partial(_row, planner, requirement), settings, workers)
+        yield _planned(planners, requirement, varied)
+        yield from _in_order(partial(_planned, planners, requirement), topologies, workers)
 
 
-def _row(planner: Planner, requirement: Requirement, setting: Setting) -> Row:
+def _planned(planners: Sequence[Planner], requirement: Requirement, varied: VariedTopology) -> PlannedTopology:
+    """The best of what the planners, one for each codec, find on the topology."""
     try:
-        answer = planner.on(setting.topology).best(requirement)
+        answers = [planner.on(varied.topology).best(requirement) for planner in planners]
     except InputError as error:
-        return Row(setting, None, meets=False, reason=str(error))
-    found = answer.best or answer.nearest
-    reason = "" if found else "the constraints allow no plan"
-    return Row(setting, found, meets=answer.best is not None, reason=reason)
+        return PlannedTopology(varied, None, meets=False, reason=str(error))
+    plans = [(plan, answer.best is not None) for answer in answers if (plan := answer.best or answer.nearest)]
+    if not plans:
+        return PlannedTopology(varied, None, meets=False, reason="the constraints allow no plan")
+    plan, meets = min(plans, key=lambda found: requirement.rank(found[0].estimate, met=found[1]))
+    return PlannedTopology(varied, plan, meets=meets)
 
 
-def _in_order(work: Callable[[Setting], Row], settings: Iterator[Setting], workers: int) -> Iterator[Row]:
-    """The rows of `settings`, worked out by threads a few batches ahead of who takes them."""
-    batches = iter(lambda: list(itertools.islice(settings, _AT_ONCE)), [])
-    waiting: deque[Future[list[Row]]] = deque()
+def _in_order(
+    work: Callable[[VariedTopology], PlannedTopology], topologies: Iterator[VariedTopology], workers: int
+) -> Iterator[PlannedTopology]:
+    """The rows of the topologies, worked out by threads a few batches ahead of who takes them."""
+    batches = iter(lambda: list(itertools.islice(topologies, _AT_ONCE)), [])
+    waiting: deque[Future[list[PlannedTopology]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for batch in batches:
-                waiting.append(pool.submit(lambda batch: [work(setting) for setting in batch], batch))
+                waiting.append(pool.submit(lambda batch: [work(varied) for varied in batch], batch))
                 if len(waiting) > 2 * workers:
                     yield from waiting.popleft().result()
             while waiting:
@@ -132,8 +149,8 @@ def _in_order(work: Callable[[Setting], Row], settings: Iterator[Setting], worke
                 future.cancel()
 
 
-def write_parquet(rows: Iterable[Row], path: str | Path) -> int:
-    """Write rows to a Parquet file as they come, one column for each entry of `Row.record`; returns their number.
+def write_parquet(rows: Iterable[PlannedTopology], path: str | Path) -> int:
+    """Write rows to a Parquet file as they come, one column for each entry of `record`; returns their number.
 
     The file appears whole or not at all. Raises `MissingExtraError` without pyarrow, `InputError` where the file can't
     be written.

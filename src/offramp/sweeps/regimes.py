@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from offramp.core.plan import Plan
     from offramp.core.topology import Topology
     from offramp.sweeps.grid import Grid, Parameter
-    from offramp.sweeps.many import Row
+    from offramp.sweeps.many import PlannedTopology
 
 # The cell where no plan meets the requirement.
 UNMET = -1
@@ -60,11 +60,11 @@ class RegimeMap:
     cells: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, grid: Grid, rows: Iterable[Row], *, title: str) -> RegimeMap:
+    def of(cls, grid: Grid, rows: Iterable[PlannedTopology], *, title: str) -> RegimeMap:
         """The map of the rows of a grid of one or two parameters, the first along x, the second along y."""
         x, *more = (_axis(grid.topology, parameter, values) for parameter, values in grid.axes)
         winners: dict[tuple[float, ...], str | None] = {
-            tuple(row.setting.varied.values()): regime(row.found.plan) if row.found and row.meets else None
+            tuple(row.varied.values.values()): regime(row.estimated.plan) if row.estimated and row.meets else None
             for row in rows
         }
         ranked = tuple(text for text, _ in Counter(text for text in winners.values() if text).most_common())
