@@ -310,7 +310,7 @@ def test_a_percentile_is_asked_of_every_row(world: World, requirement: Requireme
     requirement = dataclasses.replace(requirement, latency=latency)
     planner = Planner.of(world.profile, world.topology)
     *rows, ours = compare(world.profile, planner, requirement)
-    members = planner.frontier(latency)
+    members = planner.frontier(Requirement(latency=latency))
     for row in (*rows, ours):
         assert row.latency_s == latency.of(row.estimate)
         assert row.meets == (row.estimate.accuracy >= requirement.floor and row.latency_s <= requirement.limit)

@@ -16,6 +16,7 @@ from offramp.core.planner import Planner, choose
 from offramp.core.requirement import Requirement
 from offramp.core.topology import Topology
 from offramp.errors import InputError
+from offramp.files import read_profile, read_topology
 
 from . import oracle
 from .worlds import World, worlds
@@ -173,9 +174,12 @@ def test_an_impossible_requirement_has_no_best_plan(world: World) -> None:
         assert answer.nearest == members[-1]
 
 
-def test_a_requirement_must_ask_for_something() -> None:
+def test_the_best_plan_needs_a_floor_or_a_limit() -> None:
+    planner = Planner.of(read_profile("resnet20-digits"), read_topology("mobile"))
     with pytest.raises(InputError, match="give a floor on accuracy or a limit on latency"):
-        Requirement()
+        planner.best(Requirement())
+    with pytest.raises(InputError, match="give a floor on accuracy or a limit on latency"):
+        choose(planner.frontier(), Requirement())
     with pytest.raises(InputError, match=r"min_accuracy: 92 is outside \[0, 1\]"):
         Requirement(min_accuracy=92)
 

@@ -25,7 +25,7 @@ def certs(
 
     Example: offramp certs bundle --out certs --host base-station=edge.example.org
     """
-    from offramp.cli.serving import require_runtime
+    from offramp.pipeline.arguments import require_runtime
 
     require_runtime()
     from offramp.bundle import read_bundle

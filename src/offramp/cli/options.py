@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from offramp.core.requirement import Requirement
+    from offramp.files.requirements import CodecWord
 
 R = TypeVar("R")
 
@@ -83,8 +84,11 @@ class RequirementOptions:
         None
     )
 
-    def requirement(self) -> Requirement:
-        """What the file and the options, which take precedence, ask for."""
+    def requirement(self, *, codec: CodecWord = "fp32") -> Requirement:
+        """What the file and the options, which take precedence, ask for.
+
+        codec: what activations travel as where neither says.
+        """
         from offramp.files import read_requirements
 
         stated: dict[str, Any] = {
@@ -96,6 +100,8 @@ class RequirementOptions:
         if self.price is not None or self.price_bit is not None:
             tiers = pairs("--price", self.price or (), "cloud=0.02")
             stated["prices"] = {"tiers": tiers, "bit": self.price_bit or 0.0}
+        if self.requirements is None:
+            stated["codec"] = self.codec or codec
         return read_requirements(
             self.requirements, **{word: value for word, value in stated.items() if value is not None}
         )

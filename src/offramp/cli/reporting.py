@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from offramp.cli import asking
 from offramp.cli.options import (
-    ComputesOption,
-    ExitsOption,
     JsonOption,
-    MaxLatencyOption,
-    MinAccuracyOption,
+    ModelOptions,
     ProfileArgument,
+    RequirementOptions,
+    SeedOption,
     TopologyOption,
-    planner_of,
+    flattened,
 )
 
 
+@flattened
 def report(
     profile: ProfileArgument,
     out: Annotated[Path, typer.Option(help="The file to write: .html, .pdf, .png or .md.")],
+    asked: RequirementOptions,
+    model: ModelOptions,
     topology: TopologyOption = "mobile",
     plan: Annotated[
         list[str] | None,
@@ -41,28 +39,9 @@ def report(
         typer.Option(help="What `offramp run` or `offramp validate` wrote with --out. Can be given again."),
     ] = None,
     format_: Annotated[
-        str | None, typer.Option("--format", help="html, pdf, png or md. [default: as the file ends]")
+        Literal["html", "pdf", "png", "md"] | None, typer.Option("--format", help="[default: as the file ends]")
     ] = None,
-    min_accuracy: MinAccuracyOption = None,
-    max_latency: MaxLatencyOption = None,
-    latency: asking.LatencyOption = None,
-    confidence: asking.ConfidenceOption = None,
-    certify: asking.CertifyOption = None,
-    seed: asking.SeedOption = 0,
-    exits_per_tier: asking.ExitsPerTierOption = None,
-    threshold_per_exit: asking.ThresholdPerExitOption = None,
-    keep: asking.KeepOption = None,
-    memory: asking.MemoryOption = None,
-    forbid: asking.ForbidOption = None,
-    require: asking.RequireOption = None,
-    max_upload: asking.MaxUploadOption = None,
-    price: asking.PriceOption = None,
-    price_bit: asking.PriceBitOption = None,
-    budget: asking.BudgetOption = None,
-    requirements: asking.RequirementsOption = None,
-    exit_model: ExitsOption = None,
-    compute: ComputesOption = None,
-    thresholds: asking.ThresholdsOption = None,
+    seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Write a report: what was asked, the plan, what it achieves, what else there is, and what runs measured.
@@ -71,59 +50,31 @@ def report(
 
     Example: offramp report resnet20-digits --topology mobile --min-accuracy 0.92 --out report.html
     """
-    from importlib.metadata import version
+    from offramp.reports.report import report as write_report
 
-    from offramp.core.planner import SearchLimits
-    from offramp.files import read_plan, read_profile, read_result
-    from offramp.pipeline.solve import find
-    from offramp.reports import Study, write_report
-    from offramp.reports.writing import format_of
-
-    form = format_of(out, format_)
-    asked = asking.asked_for(
-        requirements,
-        min_accuracy=min_accuracy,
-        max_latency=max_latency,
-        latency=latency,
-        confidence=confidence,
-        certify=certify,
-        exits_per_tier=exits_per_tier,
-        threshold_per_exit=threshold_per_exit,
-        keep=keep,
-        memory=memory,
-        forbid=forbid,
-        require=require,
-        max_upload=max_upload,
-        price=price,
-        price_bit=price_bit,
-        budget=budget,
+    written = write_report(
+        profile,
+        topology,
+        asked.requirement(),
+        out=out,
+        plans=plan or (),
+        results=run or (),
+        format=format_,
+        **model.arguments(),
+        seed=seed,
+        command=shlex.join(["offramp", *sys.argv[1:]]),
     )
-    plans = [read_plan(each) for each in plan or ()]
-    results = [(Path(each).name, read_result(each)) for each in run or ()]
-    measured = read_profile(profile)
-    planner = planner_of(measured, topology, exit_model, compute, thresholds, asked.options)
-    with _waiting():
-        found = find(planner, asked, SearchLimits(), frontier=True, seed=seed)
-        study = Study.of(measured, planner, found, plans=plans, results=results)
-        made = f"Offramp {version('offramp')}, {date.today().isoformat()}"
-        write_report(study, out, form=form, command=shlex.join(["offramp", *sys.argv[1:]]), made=made)
-    told, size = [str(each.estimated.plan) for each in study.candidates], out.stat().st_size
     if json:
         from offramp.cli.output import print_json
 
-        print_json({"out": str(out), "format": form, "bytes": size, "plans": told, "meets": study.candidates[0].meets})
+        print_json(
+            {
+                "out": str(out),
+                "format": written.format,
+                "bytes": written.size_bytes,
+                "plans": list(written.plans),
+                "meets": written.meets,
+            }
+        )
     else:
-        typer.echo(f"{out}: {size / 1000:,.0f} kB about {', '.join(told)}")
-
-
-@contextmanager
-def _waiting() -> Iterator[None]:
-    """Tell someone who waits at a terminal what for."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield
-        return
-    with console.status("planning and writing"):
-        yield
+        typer.echo(f"{out}: {written.size_bytes / 1000:,.0f} kB about {', '.join(written.plans)}")

@@ -11,7 +11,7 @@ import typer
 
 from offramp.cli.options import JsonOption
 from offramp.cli.output import print_json
-from offramp.errors import MissingExtraError, fail
+from offramp.cli.running import DeadlineOption, WindowOption
 
 if TYPE_CHECKING:
     import threading
@@ -24,36 +24,6 @@ if TYPE_CHECKING:
 CertsOption = Annotated[
     Path | None, typer.Option(help="The folder with one's certificates from `offramp certs`. [default: no TLS]")
 ]
-DeadlineOption = Annotated[str, typer.Option(help="Of each request, from the moment it is sent.")]
-WindowOption = Annotated[int, typer.Option(min=1, max=256, help="Requests in flight at once.")]
-
-
-def require_runtime() -> None:
-    """Raise `MissingExtraError` where the packages that run bundles are not installed."""
-    from importlib.util import find_spec
-
-    if any(find_spec(package) is None for package in ("zenoh", "onnxruntime", "msgspec", "cryptography")):
-        raise MissingExtraError("running bundles needs more packages: pip install 'offramp[run]'")
-
-
-def deadline_of(text: str) -> float:
-    """The seconds that `--deadline` says. Raises `InputError` for none that a request can have."""
-    from offramp.errors import InputError
-    from offramp.files.quantities import TIME
-
-    try:
-        seconds = TIME.parse(text)
-    except InputError as error:
-        raise InputError([fault.under("--deadline") for fault in error.faults]) from error
-    if not 0 < seconds <= 86400:
-        fail("--deadline", f"{text} is no time to wait", "give more than nothing, and at most a day: 86400 s")
-    return seconds
-
-
-def check_folder_of(out: Path | None) -> None:
-    """Raise `InputError` where a file can't be written, before there is something to lose."""
-    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
-        fail("--out", f"{out} can't be written", "give a file in a folder that is there")
 
 
 def worker(
@@ -77,6 +47,8 @@ def worker(
 
     Example: offramp worker bundle/tiers/smartphone --next base-station.local:7447
     """
+    from offramp.pipeline.arguments import require_runtime
+
     require_runtime()
     import logging
     import signal
@@ -131,23 +103,29 @@ def infer(
 
     Example: offramp infer bundle photos/ --source watch.local:7447
     """
+    from offramp.pipeline.arguments import require_runtime
+    from offramp.pipeline.profile import writable
+    from offramp.pipeline.progress import counted, reporting
+    from offramp.pipeline.run import deadline_of
+
     require_runtime()
     from offramp.bundle import read_bundle
-    from offramp.cli.running import with_progress
     from offramp.files.samples import read_samples
     from offramp.runtime.client import Client
     from offramp.runtime.transport.tls import tls_config
 
     deadline_s = deadline_of(deadline)
-    check_folder_of(out)
+    if out is not None:
+        writable("out", out)
     manifest = read_bundle(bundle)
     names, images, labels = read_samples(
         samples, shape=manifest.input_shape, classes=len(manifest.class_names), most=count
     )
     security = None if certs is None else tls_config(certs, [manifest.topology.source, manifest.topology.destination])
-    with Client(manifest, source=source, destination=destination or source, security=security) as client:
+    where = {"source": source, "destination": destination or source}
+    with reporting(None) as tell, Client(manifest, **where, security=security) as client:
         asked = client.ask_all(images, deadline_s=deadline_s, window=window)
-        answers = list(with_progress(asked, total=len(images), wanted=not json))
+        answers = list(counted(asked, "samples", total=len(images), tell=tell))
     rows = [answer_document(answer, names[answer.number], labels, manifest.class_names) for answer in answers]
     summary = _summary(answers, labels)
     if json:
@@ -170,6 +148,8 @@ def switch(
 
     Example: offramp switch bundle --source watch.local:7447 --plan "1-3@watch 4-10@phone T=0.30"
     """
+    from offramp.pipeline.arguments import require_runtime
+
     require_runtime()
     from offramp.bundle import read_bundle
     from offramp.files import read_plan

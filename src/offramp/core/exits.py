@@ -138,22 +138,28 @@ class Replay:
         return ExitModelName.REPLAY
 
     def rates(self, ends: Sequence[int], thresholds: Sequence[float]) -> PlanRates:
-        """Where samples leave."""
-        samples = self.table.samples
-        remaining = np.ones(samples, np.bool_)
-        leave_here, stay, right = [], [], 0
-        for end, leave in zip(ends, self._would_leave(ends, thresholds), strict=True):
-            exiting = remaining & leave
-            remaining &= ~leave
-            leave_here.append(int(exiting.sum()) / samples)
-            stay.append(int(remaining.sum()) / samples)
-            right += int((exiting & self.table.correct[end - 1]).sum())
-        return PlanRates(tuple(leave_here), tuple(stay), right / samples)
+        """Exit rates and accuracy of the plan with those exits."""
+        rows = [end - 1 for end in ends]
+        return replayed_rates(self.table.entropy[rows], self.table.correct[rows], thresholds)
 
-    def _would_leave(self, ends: Sequence[int], thresholds: Sequence[float]) -> list[BoolArray]:
-        """[L] of [S]: whether each sample would leave at that exit if it got there."""
-        exits = [at_or_below(self.table.entropy[end - 1], t) for end, t in zip(ends[:-1], thresholds, strict=True)]
-        return [*exits, np.ones(self.table.samples, np.bool_)]
+
+def replayed_rates(entropy: FloatArray, correct: BoolArray, thresholds: Sequence[float]) -> PlanRates:
+    """Exit rates and accuracy of L exits in a row, every sample run through them.
+
+    entropy, correct: [L, S] what each exit says of each sample.
+    thresholds: [L-1] of every exit but the last, which takes all samples that reach it.
+    """
+    samples = entropy.shape[1]
+    remaining = np.ones(samples, np.bool_)
+    exit_rates, stay_rates, right = [], [], 0
+    for k in range(len(entropy)):
+        last = k == len(entropy) - 1
+        exiting = remaining if last else remaining & at_or_below(entropy[k], thresholds[k])
+        remaining = remaining & ~exiting
+        exit_rates.append(int(exiting.sum()) / samples)
+        stay_rates.append(int(remaining.sum()) / samples)
+        right += int((exiting & correct[k]).sum())
+    return PlanRates(tuple(exit_rates), tuple(stay_rates), right / samples)
 
 
 def at_or_below(entropy: FloatArray, threshold: float) -> BoolArray:

@@ -27,10 +27,24 @@ def read_samples(
     path = Path(source)
     if path.is_dir():
         return *_from_folder(path, shape, most), None
-    images, labels = _from_archive(locate(path), shape, most)
-    if labels is not None and not 0 <= labels.min() <= labels.max() < classes:
-        fail("labels", f"go from {labels.min()} to {labels.max()}", f"give 0 to {classes - 1}, the network's classes")
+    images, labels = check_samples(*_from_archive(locate(path), most), shape=shape, classes=classes)
     return [str(number) for number in range(len(images))], images, labels
+
+
+def check_samples(
+    images: NDArray[np.generic], labels: NDArray[np.generic] | None, *, shape: tuple[int, ...], classes: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+    """Samples and labels that a network takes, as in `read_samples`. Raises `InputError` for any others."""
+    if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
+        problem = f"holds {images.dtype} of shape {images.shape}"
+        fail("images", problem, f"give uint8 of shape (S, {', '.join(map(str, shape))})")
+    if labels is None:
+        return images.astype(np.uint8, copy=False), None
+    if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        fail("labels", f"are {labels.dtype} of shape {labels.shape}", f"give {len(images)} whole numbers")
+    if not 0 <= labels.min() <= labels.max() < classes:
+        fail("labels", f"go from {labels.min()} to {labels.max()}", f"give 0 to {classes - 1}, the network's classes")
+    return images.astype(np.uint8, copy=False), labels.astype(np.int64)
 
 
 def _from_folder(folder: Path, shape: tuple[int, ...], most: int | None) -> tuple[list[str], NDArray[np.uint8]]:
@@ -48,9 +62,7 @@ def _from_folder(folder: Path, shape: tuple[int, ...], most: int | None) -> tupl
     return [str(path.relative_to(folder)) for path in paths], found
 
 
-def _from_archive(
-    path: Path, shape: tuple[int, ...], most: int | None
-) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+def _from_archive(path: Path, most: int | None) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             fail(str(path), "is larger than 4 GB", "send it in parts")
@@ -67,9 +79,4 @@ def _from_archive(
         # zipfile, its decompressors and numpy raise a dozen types between them for a damaged archive.
         remedy = "write it with numpy.savez(path, images=..., labels=...)"
         raise InputError([Fault(str(path), f"is not an npz with images: {error}", remedy)]) from error
-    if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
-        problem = f"holds {images.dtype} of shape {images.shape}"
-        fail("images", problem, f"give uint8 of shape (S, {', '.join(map(str, shape))})")
-    if labels is not None and (labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer)):
-        fail("labels", f"are {labels.dtype} of shape {labels.shape}", f"give {len(images)} whole numbers")
-    return images, None if labels is None else labels.astype(np.int64)
+    return images, labels

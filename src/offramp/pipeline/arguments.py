@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from offramp.core.backbone import Backbone
 from offramp.core.codec import Codec
 from offramp.core.exits import ExitModelName
 from offramp.core.latency import ComputeSource
@@ -18,6 +19,9 @@ from offramp.core.requirement import Requirement
 from offramp.core.topology import Topology
 from offramp.errors import MissingExtraError, fail
 from offramp.files import RequirementWords, read_plan, read_profile, read_requirements, read_topology
+
+if TYPE_CHECKING:
+    from offramp.nn.training.run import Run
 
 E = TypeVar("E", bound=Enum)
 
@@ -44,6 +48,27 @@ def plan_of(plan: Plan | str | Path) -> Plan:
     if isinstance(plan, Plan):
         return plan
     return read_plan(_text("plan", plan, "a Plan, its one-line form, or the path of one"))
+
+
+def run_of(run: Run | str | Path) -> Run:
+    """A training run, or the folder of one."""
+    require_training()
+    from offramp.nn.training.run import Run, read_run
+
+    return run if isinstance(run, Run) else read_run(Path(_text("run", run, "a Run, or the folder of one")))
+
+
+def same_backbone(measured: Backbone, planned: Backbone, place: str) -> None:
+    """Raise `InputError` where a profile, given at that place, is of another network than the run's.
+
+    measured: of the run. planned: of the profile.
+    """
+    if measured != planned:
+        profiled, trained = (f"{backbone.name} on {backbone.dataset}" for backbone in (planned, measured))
+        problem = f"the profile is of {profiled}, the run is of {trained}"
+        if profiled == trained:
+            problem = f"the blocks of {profiled} in the profile differ from those of the run"
+        fail(place, problem, "give the profile that was made from this run")
 
 
 def requirement_of(requirement: Requirement | str | Path | None, words: RequirementWords) -> Requirement:

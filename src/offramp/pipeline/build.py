@@ -1,149 +1,191 @@
-"""From a network and plans to what a bundle holds: partitions exported, compared with PyTorch, and measured."""
+"""A plan becomes a bundle that runs: its branches tuned, its partitions exported and checked, a folder per tier."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from offramp.bundle import Manifest, PartitionFile, checksum
-from offramp.bundle.session import PartitionSession
-from offramp.core.estimate import Estimate
+from offramp.bundle import Manifest, check_place, read_bundle, write_bundle
 from offramp.core.plan import Plan
-from offramp.core.profile import ExitTable, Profile
+from offramp.core.profile import Profile
 from offramp.core.topology import Topology
 from offramp.errors import fail
-from offramp.nn.data import Dataset
-from offramp.nn.export import cut, export, parity
-from offramp.nn.network import MultiExitNetwork
-from offramp.pipeline.reference import PartitionSessions, estimate_of, plan_rates, rehearse, staying_accuracy
+from offramp.files.results import estimate_document
+from offramp.pipeline.arguments import (
+    plan_of,
+    planner_of,
+    profile_of,
+    require_training,
+    run_of,
+    same_backbone,
+    topology_of,
+)
+from offramp.pipeline.progress import ShowProgress, reporting
+from offramp.pipeline.solution import Solution
+from offramp.view.html import page, table
+from offramp.view.text import percent, seconds
 
-TOLERANCE = 1e-4
-PARITY_SAMPLES = 32
+if TYPE_CHECKING:
+    from offramp.nn.network import MultiExitNetwork
+    from offramp.nn.training.finetune import Tuned
+    from offramp.nn.training.run import Run
 
-Models = Mapping[tuple[int, int], bytes]
+EPOCHS = 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Built:
-    """What becomes a bundle.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Bundle:
+    """A bundle in its folder.
 
-    manifest: of all of it.
-    models: ONNX files by first and last block.
+    folder: where it is.
+    manifest: what it is.
     """
 
+    folder: Path
     manifest: Manifest
-    models: Models
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that is active from the start."""
+        return self.manifest.plans[0]
+
+    def document(self) -> dict[str, Any]:
+        """The bundle as JSON, as `offramp build --json` prints it."""
+        manifest = self.manifest
+        return {
+            "bundle": str(self.folder),
+            "deployment": manifest.deployment,
+            "plans": [str(plan) for plan in manifest.plans],
+            "tuned": manifest.provenance.get("tuned"),
+            "deviation": manifest.deviation,
+            "tolerance": manifest.tolerance,
+            "estimate_before": estimate_document(manifest.estimate_before),
+            "estimate": estimate_document(manifest.estimate),
+        }
+
+    def comparison_rows(self) -> list[tuple[str, str, str]]:
+        """What was planned beside what was built: (what, planned, built)."""
+        planned, built = self.manifest.estimate_before, self.manifest.estimate
+        rates = zip(self.plan.blocks, planned.exit_rates, built.exit_rates, strict=True)
+        return [
+            ("accuracy", percent(planned.accuracy), percent(built.accuracy)),
+            ("latency", seconds(planned.latency_s), seconds(built.latency_s)),
+            *(
+                (f"exit after {first}-{last}", percent(before), percent(after))
+                for (first, last), before, after in rates
+            ),
+        ]
+
+    def __repr__(self) -> str:
+        return f"Bundle({self.folder}: {self.manifest.deployment}, {self.plan})"
+
+    def _repr_html_(self) -> str:
+        return page(
+            f"Bundle {self.manifest.deployment} in {self.folder}: {self.plan}",
+            table(("", "as planned", "as built"), self.comparison_rows()),
+        )
 
 
 def build(
-    network: MultiExitNetwork,
-    dataset: Dataset,
-    plans: Sequence[Plan],
+    run: Run | str | Path,
+    plan: Solution | Plan | str | Path,
     *,
-    profile: Profile,
-    topology: Topology,
-    estimate_before: Estimate,
-    provenance: Mapping[str, object],
-) -> Built:
-    """Export the partitions of all plans, see that they say what PyTorch says, and measure what the first achieves.
+    out: str | Path = "bundle",
+    profile: Profile | str | Path | None = None,
+    topology: Topology | str | Path | None = None,
+    alternatives: Sequence[Plan | str | Path] = (),
+    epochs: int = EPOCHS,
+    progress: ShowProgress = None,
+) -> Bundle:
+    """Turn a plan into a bundle: its branches tuned, its partitions exported and checked, a folder for every tier.
 
-    network: with branches at all ends of the plans, on the CPU.
-    dataset: it is measured on the validation split and compared with PyTorch on held-out samples.
-    plans: the first is active from the start; all have been checked against the profile and the topology.
-    profile: of the backbone, for times and sizes.
-    estimate_before: of the first plan, as it was planned.
-    Raises `InputError` where a partition differs from PyTorch by more than `TOLERANCE`.
+    run: a run, or its folder.
+    plan: a solution, which brings its profile and topology along; or a plan, its one-line form, or a file of one.
+    out: the folder of the bundle; a bundle that is there is replaced.
+    profile, topology: what a plan was planned with; the topology is `mobile` where none is given.
+    alternatives: other plans that can be switched in while the bundle runs.
+    epochs: to tune the plan's branches for; with alternatives none are tuned.
+    Raises `InputError` for what can't be used, for a profile of another network, and where a partition says something
+    else in ONNX Runtime than in PyTorch.
     """
-    whole = export(network, dataset.image_shape)
-    wanted = sorted({blocks for plan in plans for blocks in plan.blocks})
-    models = {blocks: cut(whole, *blocks) for blocks in wanted}
-    sessions = {blocks: PartitionSession(model) for blocks, model in models.items()}
-    held_out = dataset.test.images[:PARITY_SAMPLES]
-    deviation = float(np.max([parity(network, {p[1]: models[p] for p in plan.blocks}, held_out) for plan in plans]))
-    if not deviation <= TOLERANCE:  # NaN is no agreement either
-        remedy = "report it with the backbone, or use another"
-        fail("export", f"ONNX Runtime differs from PyTorch by {deviation:.2g}, more than {TOLERANCE:g}", remedy)
-    tables = _tables(sessions, plans, dataset)
-    first, table = plans[0], tables[0]
-    estimate = estimate_of(first, plan_rates(table, first), profile=profile, topology=topology)
-    shapes = _shapes(sessions, plans, dataset.test.images[:1])
-    object_bits = profile.backbone.object_bits
-    manifest = Manifest(
-        deployment=_identity(models, plans, topology, object_bits),
-        backbone=profile.backbone.name,
-        dataset=dataset.name,
-        class_names=dataset.class_names,
-        input_shape=dataset.image_shape,
-        topology=topology,
-        plans=tuple(plans),
-        object_bits=object_bits,
-        estimate=estimate,
-        estimate_before=estimate_before,
-        partitions=tuple(
-            PartitionFile(
-                first=blocks[0],
-                last=blocks[1],
-                file=f"blocks-{blocks[0]}-{blocks[1]}.onnx",
-                sha256=checksum(model),
-                size_bytes=len(model),
-                input_shape=shapes[blocks][0],
-                output_shape=shapes[blocks][1],
-                **_accuracy(blocks, plans, tables),
-            )
-            for blocks, model in models.items()
-        ),
-        tolerance=TOLERANCE,
-        deviation=deviation,
-        provenance=provenance,
+    require_training()
+    from offramp.deploy import deployment_files
+    from offramp.nn.profiling import machine
+    from offramp.nn.profiling.profiler import describe
+    from offramp.pipeline.partitions import export_plans
+
+    out = Path(out)
+    check_place(out)
+    if epochs < 0:
+        fail("epochs", f"{epochs} is below zero", "give zero or more")
+    first, measured, tiers = _planned(plan, profile, topology)
+    plans = [first, *map(plan_of, alternatives)]
+    before = [planner_of(measured, tiers, codec=each.codec).estimate(each).estimate for each in plans]
+    trained = run_of(run)
+    same_backbone(
+        describe(trained.network, trained.dataset, backbone=trained.setup.backbone), measured.backbone, "profile"
     )
-    return Built(manifest, models)
+    network, tuned = _network(trained, plans, epochs=0 if alternatives else epochs, progress=progress)
+    exported = export_plans(
+        network,
+        trained.dataset,
+        plans,
+        profile=measured,
+        topology=tiers,
+        estimate_before=before[0],
+        provenance={
+            "data": _origin(trained),
+            "tuned": None
+            if tuned is None
+            else {"epochs": epochs, "before": tuned.accuracy_before, "after": tuned.accuracy_after, "kept": tuned.kept},
+            "versions": machine.versions(),
+        },
+    )
+    write_bundle(exported.manifest, exported.models, measured, out, extra=deployment_files(exported.manifest))
+    return Bundle(out, exported.manifest)
 
 
-def _tables(sessions: PartitionSessions, plans: Sequence[Plan], dataset: Dataset) -> list[ExitTable]:
-    """What the branches of each plan say of the validation split."""
-    split = dataset.validation
-    found: dict[object, ExitTable] = {}
-    for plan in plans:
-        key = _way(plan)
-        if key not in found:
-            found[key] = rehearse(sessions, plan, split.images, split.labels)
-    return [found[_way(plan)] for plan in plans]
+def bundle_of(bundle: Bundle | str | Path) -> Bundle:
+    """A bundle, or the folder of one. Raises `InputError` where there is none."""
+    if isinstance(bundle, Bundle):
+        return bundle
+    return Bundle(Path(bundle), read_bundle(Path(bundle)))
 
 
-def _way(plan: Plan) -> object:
-    """All that the activations of a plan depend on."""
-    hops = tuple(a != b for a, b in zip(plan.placement, plan.placement[1:], strict=False))
-    return plan.ends, hops, plan.codec
+def _planned(
+    plan: Solution | Plan | str | Path, profile: Profile | str | Path | None, topology: Topology | str | Path | None
+) -> tuple[Plan, Profile, Topology]:
+    if isinstance(plan, Solution):
+        if profile is not None or topology is not None:
+            given = "profile" if profile is not None else "topology"
+            fail(given, "is given beside a solution, which has its own", "leave it out, or give the solution's plan")
+        return plan.plan, plan.profile, plan.topology
+    if profile is None:
+        fail("profile", "is missing", "give the profile that the plan was made with, or a solution instead of a plan")
+    return plan_of(plan), profile_of(profile), topology_of("mobile" if topology is None else topology)
 
 
-def _accuracy(blocks: tuple[int, int], plans: Sequence[Plan], tables: Sequence[ExitTable]) -> dict[str, float | None]:
-    """Of a partition's branch: over all samples, and over those that go on past it under the first plan with it."""
-    plan, table = next((plan, table) for plan, table in zip(plans, tables, strict=True) if blocks in plan.blocks)
-    k = plan.blocks.index(blocks)
-    return {
-        "accuracy": float(table.correct[k].mean()),
-        "staying_accuracy": staying_accuracy(table, plan)[k],
-    }
+def _origin(run: Run) -> dict[str, object]:
+    """How to read the run's data set again."""
+    source = run.dataset.source
+    if source is None:
+        return {}
+    return {"source": source.name, "seed": source.seed, "image_size": source.size}
 
 
-def _shapes(
-    sessions: PartitionSessions, plans: Sequence[Plan], image: NDArray[np.uint8]
-) -> dict[tuple[int, int], tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Shapes of what goes into each partition and of what it hands on, without the batch."""
-    found = {}
-    for plan in plans:
-        x = image
-        for blocks in plan.blocks:
-            output = sessions[blocks].run(x)[0]
-            found[blocks] = x.shape[1:], output.shape[1:]
-            x = output
-    return found
+def _network(
+    run: Run, plans: list[Plan], *, epochs: int, progress: ShowProgress
+) -> tuple[MultiExitNetwork, Tuned | None]:
+    """A network with the branches of all plans, tuned if it is one plan's."""
+    from offramp.nn.network import selected
+    from offramp.nn.training.finetune import tune, tuned
+    from offramp.pipeline.train import tell_training
 
-
-def _identity(models: Models, plans: Sequence[Plan], topology: Topology, object_bits: Sequence[int]) -> str:
-    """An id of everything that those who talk to each other must agree on."""
-    said = [*map(str, plans), topology.source, topology.destination, *(tier.name for tier in topology.tiers)]
-    said += [*map(str, object_bits), *(f"{blocks} {checksum(model)}" for blocks, model in models.items())]
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:12]
+    if epochs == 0:
+        return selected(run.network, {end for plan in plans for end in plan.ends}), None
+    with reporting(progress) as tell:
+        tell_training(tune(run, plans[0], epochs=epochs), tell)
+    result = tuned(run, plans[0], epochs=epochs)
+    return result.network, result

@@ -1,18 +1,21 @@
-"""What should happen to given samples: every partition run on all of them here, with no network between."""
+"""What should happen to given samples: every partition of a plan run on all of them here, with no network between."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.bundle.codecs import decode, encode
 from offramp.bundle.session import PartitionSession
-from offramp.core.checks import FloatArray
-from offramp.core.codec import decode, encode
+from offramp.core.checks import BoolArray, Float32Array
 from offramp.core.estimate import Estimate, check_plan, terms
-from offramp.core.exits import PlanRates, Replay, at_or_below
+from offramp.core.exits import PlanRates, at_or_below, replayed_rates
 from offramp.core.latency import Work
 from offramp.core.plan import Plan
-from offramp.core.profile import ExitTable, Profile
+from offramp.core.profile import Profile
 from offramp.core.topology import Topology
 from offramp.errors import fail
 
@@ -20,58 +23,68 @@ PartitionSessions = Mapping[tuple[int, int], PartitionSession]
 """Partitions, loaded, by first and last block."""
 
 
-def rehearse(
-    sessions: PartitionSessions, plan: Plan, samples: NDArray[np.uint8], labels: NDArray[np.int64]
-) -> ExitTable:
-    """What the plan's branches say of all samples, none of which leaves; a row per partition of the plan.
+@dataclass(frozen=True, slots=True, eq=False)
+class PlanOutputs:
+    """What the exits of one plan say of samples that all run to its end. L partitions, S samples.
 
-    samples: [S, C, H, W], S at least 2.
+    Unlike an exit table's, its rows are the plan's own exits, with activations as they travel in its codec.
+
+    entropy: [L, S] normalized entropy in [0, 1].
+    correct: [L, S] whether the answer is right.
+    """
+
+    plan: Plan
+    entropy: Float32Array
+    correct: BoolArray
+
+    def rates(self) -> PlanRates:
+        """Exit rates and accuracy under the plan's thresholds."""
+        return replayed_rates(self.entropy, self.correct, self.plan.thresholds)
+
+    def estimate(self, *, profile: Profile, topology: Topology) -> Estimate:
+        """The estimate of the plan where samples exit as they do here, and not as the profile's exit table has it."""
+        return estimate_at(self.plan, self.rates(), profile=profile, topology=topology)
+
+    def staying_accuracy(self) -> list[float | None]:
+        """[L] accuracy of each exit over the samples that continue past it; None where none do."""
+        accuracies: list[float | None] = []
+        remaining = np.ones(self.entropy.shape[1], np.bool_)
+        for k, threshold in enumerate(self.plan.thresholds):
+            remaining &= ~at_or_below(self.entropy[k], threshold)
+            accuracies.append(float(self.correct[k, remaining].mean()) if remaining.any() else None)
+        return [*accuracies, None]
+
+
+def run_locally(
+    sessions: PartitionSessions, plan: Plan, images: NDArray[np.uint8], labels: NDArray[np.int64]
+) -> PlanOutputs:
+    """What the plan's exits say of all samples, none of which exits early.
+
+    images: [S, C, H, W].
     labels: [S] the true classes.
     Raises `InputError` where an activation can't travel in the plan's codec.
     """
-    entropy = np.empty((len(plan.ends), len(samples)), np.float32)
-    right = np.empty(entropy.shape, np.bool_)
-    travels = [after not in ("", here) for here, after in zip(plan.placement, (*plan.placement[1:], ""), strict=True)]
+    entropy = np.empty((len(plan.ends), len(images)), np.float32)
+    correct = np.empty(entropy.shape, np.bool_)
+    crosses = [after not in ("", tier) for tier, after in zip(plan.placement, (*plan.placement[1:], ""), strict=True)]
     # One by one, as tiers get them; and nobody has room for the activations of all of them.
-    for s, sample in enumerate(samples):
-        x: FloatArray | NDArray[np.uint8] = sample[None]
+    for s, image in enumerate(images):
+        x: Float32Array | NDArray[np.uint8] = image[None]
         for k, blocks in enumerate(plan.blocks):
-            x, probabilities, entropy[k, s : s + 1] = sessions[blocks].run(x)
-            right[k, s] = probabilities.argmax() == labels[s]
-            if travels[k]:
-                x = _traveled(x, plan)
-    return ExitTable(entropy=entropy, correct=right, label=labels)
+            output, probabilities, entropy[k, s : s + 1] = sessions[blocks].run(x)
+            correct[k, s] = probabilities.argmax() == labels[s]
+            x = _as_received(output, plan) if crosses[k] else output
+    return PlanOutputs(plan, entropy, correct)
 
 
-def plan_rates(table: ExitTable, plan: Plan) -> PlanRates:
-    """Where the samples leave under the plan, and how many are answered right.
-
-    table: of `rehearse`; its rows are the plan's own exits, not the blocks of the backbone.
-    """
-    return Replay(table, np.zeros(1)).rates(range(1, len(plan.ends) + 1), plan.thresholds)
-
-
-def staying_accuracy(table: ExitTable, plan: Plan) -> list[float | None]:
-    """[L] of each branch, over the samples that go on past it; None where none do.
-
-    table: of `rehearse`.
-    """
-    found: list[float | None] = []
-    here = np.ones(table.samples, np.bool_)
-    for k, threshold in enumerate(plan.thresholds):
-        here &= ~at_or_below(table.entropy[k], threshold)
-        found.append(float(table.correct[k, here].mean()) if here.any() else None)
-    return [*found, None]
-
-
-def estimate_of(plan: Plan, found: PlanRates, *, profile: Profile, topology: Topology) -> Estimate:
-    """The estimate of a plan whose samples leave as found, and not as the profile's exit table has it."""
-    costs = Work.of(profile.encoded(plan.codec)).on(topology)
+def estimate_at(plan: Plan, rates: PlanRates, *, profile: Profile, topology: Topology) -> Estimate:
+    """The estimate of a plan at given exit rates. Raises `InputError` where it doesn't fit profile and topology."""
     check_plan(plan, blocks=len(profile.backbone.blocks), topology=topology)
-    return terms(plan.ends, [topology.index(name) for name in plan.placement], found, costs)
+    costs = Work.of(profile.encoded(plan.codec)).on(topology)
+    return terms(plan.ends, [topology.index(name) for name in plan.placement], rates, costs)
 
 
-def _traveled(output: FloatArray, plan: Plan) -> FloatArray:
+def _as_received(output: Float32Array, plan: Plan) -> Float32Array:
     try:
         return decode(encode(output, plan.codec), output.shape, plan.codec)
     except ValueError as error:

@@ -1,6 +1,6 @@
 """Plans to try out: some that are worth having, and some that nobody would choose."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -8,8 +8,11 @@ from offramp.core.codec import Codec
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.plan import Plan
 from offramp.core.topology import Topology
+from offramp.errors import fail
 
-_MOST_PARTITIONS = 5
+MOST_PARTITIONS = 5
+# How many plans are drawn for each that is asked for, before it is given up.
+_DRAWS = 1000
 
 
 def trial_plans(
@@ -20,19 +23,26 @@ def trial_plans(
     topology: Topology,
     thresholds: Sequence[float],
     codecs: Sequence[Codec],
+    allowed: Callable[[Plan], bool] = lambda plan: True,
     seed: int,
 ) -> tuple[Plan, ...]:
     """`count` different plans: half of them of the frontier, from end to end, and the others drawn at random.
 
     frontier: fastest first; where it has too few, there are more at random.
     thresholds, codecs: to draw from.
+    allowed: which of those drawn at random to keep.
+    Raises `InputError` where there are hardly any.
     """
     rng = np.random.default_rng(seed)
     picks = np.linspace(0, len(frontier) - 1, min(count // 2, len(frontier))).round().astype(int)
     plans = dict.fromkeys(frontier[i].plan for i in picks)
-    while len(plans) < count:
-        plans[random_plan(rng, blocks=blocks, topology=topology, thresholds=thresholds, codecs=codecs)] = None
-    return tuple(plans)
+    for _ in range(_DRAWS * count):
+        if len(plans) == count:
+            return tuple(plans)
+        plan = random_plan(rng, blocks=blocks, topology=topology, thresholds=thresholds, codecs=codecs)
+        if allowed(plan):
+            plans[plan] = None
+    fail("plans", f"only {len(plans)} of {count} were found that are allowed", "ask for fewer, or allow more")
 
 
 def random_plan(
@@ -44,7 +54,7 @@ def random_plan(
     codecs: Sequence[Codec],
 ) -> Plan:
     """Any plan of up to five partitions: cuts, tiers in any order, ends before the last block, thresholds, codec."""
-    partitions = int(rng.integers(1, min(_MOST_PARTITIONS, blocks) + 1))
+    partitions = int(rng.integers(1, min(MOST_PARTITIONS, blocks) + 1))
     ends = np.sort(rng.choice(np.arange(1, blocks + 1), partitions, replace=False))
     names = [tier.name for tier in topology.tiers]
     visits = int(rng.integers(1, min(partitions, len(names)) + 1))

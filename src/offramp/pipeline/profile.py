@@ -1,0 +1,123 @@
+"""A trained run and the machine at hand, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from offramp.core.profile import Profile
+from offramp.errors import fail
+from offramp.pipeline.arguments import profile_of, require_training, run_of, same_backbone
+from offramp.pipeline.progress import Progress, ShowProgress, reporting
+
+if TYPE_CHECKING:
+    from offramp.nn.training.run import Run
+
+REPEATS = 200
+# A partition takes as long as all of its blocks, and there are many more of them.
+_PARTITION_SHARE = 4
+
+
+def profile(
+    run: Run | str | Path,
+    *,
+    out: str | Path | None = None,
+    device: str | None = None,
+    repeats: int = REPEATS,
+    partitions: float | None = None,
+    into: Profile | str | Path | None = None,
+    progress: ShowProgress = None,
+) -> Profile:
+    """Measure a trained network on this machine: times, sizes, and what every branch says of every validation sample.
+
+    run: a run, or its folder.
+    out: the file to write the profile to, its exit table beside it; None to write none.
+    device: what to call this machine; None for a name after its processor.
+    repeats: how often to time each block; each partition a quarter of it.
+    partitions: the share of them to time, in (0, 1]; the others are fitted. None for a tenth, but at least a hundred.
+    into: a profile of the same network that this machine's times are added to; accuracy is not measured again then.
+    Raises `InputError` at once for what can't be used.
+    """
+    check_repeats(repeats)
+    if partitions is not None and not 0 < partitions <= 1:
+        fail("partitions", f"{partitions} is no share of them", "give a number above 0, up to 1")
+    path = None if out is None else writable("out", Path(out))
+    require_training()
+    from offramp.files import write_profile
+    from offramp.nn.profiling import profiler
+    from offramp.runtime.transport import messages
+
+    before = None if into is None else profile_of(into)
+    trained = run_of(run)
+    name = device_name(device)
+    network, dataset, setup = trained.network, trained.dataset, trained.setup
+    with reporting(progress) as tell:
+
+        def report(stage: str, done: float) -> None:
+            tell(Progress(stage, done))
+
+        if before is None:
+            measured = profiler.profile_network(
+                network,
+                dataset,
+                backbone=setup.backbone,
+                seed=setup.seed,
+                separate_accuracy=trained.separate_accuracy,
+                training=trained.training_record(),
+                device=name,
+                repeats=repeats,
+                partition_repeats=repeats // _PARTITION_SHARE,
+                partitions=partitions,
+                overhead_bits=messages.overhead_bits(),
+                report=report,
+            )
+        else:
+            same_backbone(profiler.describe(network, dataset, backbone=setup.backbone), before.backbone, "into")
+            measured = profiler.measure(
+                network,
+                dataset,
+                seed=setup.seed,
+                device=name,
+                repeats=repeats,
+                partition_repeats=repeats // _PARTITION_SHARE,
+                partitions=partitions,
+                codecs=before.codecs,
+                report=report,
+            ).into(before)
+    if path is not None:
+        write_profile(measured, path)
+    return measured
+
+
+def device_name(device: str | None) -> str:
+    """What this machine is called: as it is said, or after its processor."""
+    if device is not None:
+        return device
+    from offramp.nn.profiling import machine
+
+    return machine.short_name(machine.cpu_model())
+
+
+def timed_partitions(profile: Profile, device: str) -> dict[str, Any]:
+    """How many partitions were timed on a device, of how many, and how far off the fit of the others is."""
+    match profile.provenance.get("partitions"):
+        case Mapping() as by_device:
+            return dict(by_device.get(device, {}))
+        case _:
+            return {}
+
+
+def check_repeats(repeats: int) -> None:
+    """Raise `InputError` for too few."""
+    if repeats < _PARTITION_SHARE:
+        fail("repeats", f"{repeats} are too few", f"give at least {_PARTITION_SHARE}, better {REPEATS}")
+
+
+def writable(place: str, path: Path) -> Path:
+    """The path of a file that can be made. Raises `InputError` for one that can't, before there is work to lose."""
+    if not path.absolute().parent.is_dir():
+        fail(place, f"there is no folder {path.parent}", "make it first")
+    if path.is_dir():
+        fail(place, f"{path} is a folder", f"name a file, e.g. {path / 'profile.json'}")
+    return path
