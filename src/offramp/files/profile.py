@@ -107,7 +107,7 @@ def _blank_exits(n: int) -> ExitRates:
 
 
 def _blank_table(n: int) -> ExitTable:
-    return ExitTable(np.zeros((n, 2)), np.zeros((n, 2), np.bool_), np.zeros(2, np.int64))
+    return ExitTable(np.zeros((n, 2), np.float32), np.zeros((n, 2), np.bool_), np.zeros(2, np.int64))
 
 
 def _size(raw: Any, *keys: str) -> int | None:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.bundle.codecs import decode, encode
 from offramp.bundle.session import PartitionSession
 from offramp.core.checks import FloatArray
-from offramp.core.codec import decode, encode
 from offramp.core.estimate import Estimate, check_plan, terms
 from offramp.core.exits import PlanRates, Replay, at_or_below
 from offramp.core.latency import Work
