@@ -22,6 +22,7 @@ from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
+from offramp.core.percentile import percentile
 from offramp.files import write_profile, write_topology
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -111,7 +112,7 @@ def main() -> None:
                 plan, plot = np.array(measure(page, address, label, repeats=repeats)).T
                 members = page.locator(".main section:last-child tbody tr").count()
                 page.close()
-            figures = [f"{np.percentile(each, q):.0f}" for each in (plan, plot) for q in (50, 95)]
+            figures = [f"{float(percentile(each, q)):.0f}" for each in (plan, plot) for q in (50, 95)]
             table.add_row(words, str(members), *figures)
         browser.close()
     Console(width=120).print(table)

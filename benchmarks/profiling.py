@@ -22,6 +22,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from offramp.core.checks import FloatArray
+from offramp.core.percentile import percentile
 from offramp.nn import catalog
 from offramp.nn.export import export
 from offramp.nn.network import build
@@ -56,7 +57,7 @@ def measured(compute: timing.Compute, ends: Sequence[Ends], options: argparse.Na
             progress.advance(task, len(calls))
             del calls  # before the next are loaded
     parts_s, partition_s = (
-        np.percentile(seconds, options.percentile, axis=1)
+        percentile(seconds, options.percentile, axis=1)
         for seconds in (np.concatenate(alone, axis=1), np.concatenate(wholes))
     )
     return *np.split(parts_s, 2), partition_s
@@ -93,7 +94,7 @@ def row(way: str, measurements: int, found_s: FloatArray, sums_s: FloatArray, tr
         "judged": len(truth_s),
         "rmse_s": wrong.rmse_s,
         "mean_error": wrong.error,
-        "p95_error": float(np.percentile(np.abs(found_s / truth_s - 1), 95)),
+        "p95_error": float(percentile(np.abs(found_s / truth_s - 1), 95)),
         "sums_rmse_s": sums.rmse_s,
         "sums_mean_error": sums.error,
     }

@@ -52,7 +52,8 @@ class InputError(OfframpError, ValueError):
         lines = [str(fault) for fault in self.faults]
         if source:
             lines = [f"{source} can't be used:", *(f"  {line}" for line in lines)]
-        super().__init__("\n".join(lines))
+        # Names of files and escapes in JSON may hold halves of characters, which no file or terminal takes.
+        super().__init__("\n".join(lines).encode(errors="backslashreplace").decode())
 
 
 class MissingExtraError(OfframpError):

@@ -460,3 +460,12 @@ def test_a_file_that_is_too_large(tmp_path: Path) -> None:
     path = tmp_path / "t.yaml"
     path.write_bytes(b"#" * (1 << 20) + b"#")
     assert "larger than 1 MiB" in faults(read_topology, path)["file"]
+
+
+def test_half_a_character_is_told_and_can_be_printed(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(changed(PLAN, put("plan", "placement", ["\ud800", []]))))
+    with pytest.raises(InputError) as caught:
+        read_plan(path)
+    assert {fault.place for fault in caught.value.faults} >= {"plan.placement[0]", "plan.placement[1]"}
+    assert str(caught.value).encode()

@@ -3,12 +3,13 @@
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from offramp.bundle.manifest import Manifest, PartitionFile, TierManifest
-from offramp.core.plan import Plan
-from offramp.files.checking import Document
+from offramp.core.topology import Topology
+from offramp.files.checking import Document, ValueDocument
 from offramp.files.measured import MOST_BLOCKS, Share, Whole
+from offramp.files.plan import PlanText, plan_from
 from offramp.files.results import EstimateEntry, estimate_document
 
 FORMAT = "bundle/1"
@@ -16,16 +17,13 @@ TIER_FORMAT = "tier/1"
 MOST_PLANS = 10_000
 
 Axes = Annotated[list[Whole], Field(max_length=8)]
-PlanText = Annotated[
-    str,
-    Field(max_length=4096, description="a plan in one line", examples=["1-3@smartwatch 4-10@cloud T=0.40"]),
-    AfterValidator(Plan.parse),
+Plans = Annotated[
+    list[Annotated[PlanText, Field(max_length=4096, description="a plan in one line")]], Field(max_length=MOST_PLANS)
 ]
-Plans = Annotated[list[PlanText], Field(max_length=MOST_PLANS)]
 Bits = Annotated[list[Whole], Field(max_length=MOST_BLOCKS + 2)]
 
 
-class PartitionEntry(Document):
+class PartitionEntry(ValueDocument):
     """A partition as a file."""
 
     first: Whole = Field(description="its first block, from 1", examples=[1])
@@ -40,17 +38,23 @@ class PartitionEntry(Document):
 
     def core(self) -> PartitionFile:
         """The value; raises `InputError`."""
-        fields = {name: getattr(self, name) for name in PartitionEntry.model_fields}
-        shapes = {name: tuple(fields[name]) for name in ("input_shape", "output_shape")}
-        return PartitionFile(**{**fields, **shapes})
+        return PartitionFile(
+            first=self.first,
+            last=self.last,
+            file=self.file,
+            sha256=self.sha256,
+            size_bytes=self.size_bytes,
+            input_shape=tuple(self.input_shape),
+            output_shape=tuple(self.output_shape),
+            accuracy=self.accuracy,
+            staying_accuracy=self.staying_accuracy,
+        )
 
 
-Partitions = Annotated[
-    list[Annotated[PartitionEntry, AfterValidator(PartitionEntry.core)]], Field(max_length=MOST_BLOCKS**2)
-]
+Partitions = Annotated[list[PartitionEntry], Field(max_length=MOST_BLOCKS**2)]
 
 
-class TierDocument(Document):
+class TierManifestDocument(Document):
     """What one tier must know; the topology is in `topology.yaml` beside it."""
 
     offramp: Literal["tier/1"] = Field(description="the format", examples=["tier/1"])
@@ -60,8 +64,19 @@ class TierDocument(Document):
     object_bits: Bits = Field(description="sizes of the input, the blocks' outputs, the result")
     partitions: Partitions = Field(description="those that this tier runs")
 
+    def core(self, topology: Topology) -> TierManifest:
+        """The value, with the topology beside it; raises `InputError`."""
+        return TierManifest(
+            deployment=self.deployment,
+            tier=self.tier,
+            topology=topology,
+            plans=tuple(plan_from(text) for text in self.plans),
+            object_bits=tuple(self.object_bits),
+            partitions=tuple(partition.core() for partition in self.partitions),
+        )
 
-class BundleDocument(Document):
+
+class ManifestDocument(Document):
     """What a bundle is; the topology is in `topology.yaml` beside it."""
 
     offramp: Literal["bundle/1"] = Field(description="the format", examples=["bundle/1"])
@@ -72,14 +87,31 @@ class BundleDocument(Document):
     input_shape: Axes = Field(description="channels, height and width of a sample", examples=[[3, 32, 32]])
     plans: Plans = Field(description="those it was built for, the active one first")
     object_bits: Bits = Field(description="sizes of the input, the blocks' outputs, the result")
-    estimate: Annotated[EstimateEntry, AfterValidator(EstimateEntry.core)] = Field(description="as it was built")
-    estimate_before: Annotated[EstimateEntry, AfterValidator(EstimateEntry.core)] = Field(
-        description="as it was planned"
-    )
+    estimate: EstimateEntry = Field(description="as it was built")
+    estimate_before: EstimateEntry = Field(description="as it was planned")
     partitions: Partitions = Field(description="all of them")
     tolerance: float = Field(description="the most by which partitions may differ from PyTorch", examples=[1e-4])
     deviation: float = Field(description="by how much they do", examples=[1e-6])
     provenance: dict[str, Any] = Field({}, description="where all this comes from, for people")
+
+    def core(self, topology: Topology) -> Manifest:
+        """The value, with the topology beside it; raises `InputError`."""
+        return Manifest(
+            deployment=self.deployment,
+            backbone=self.backbone,
+            dataset=self.dataset,
+            class_names=tuple(self.class_names),
+            input_shape=tuple(self.input_shape),
+            topology=topology,
+            plans=tuple(plan_from(text) for text in self.plans),
+            object_bits=tuple(self.object_bits),
+            estimate=self.estimate.core(),
+            estimate_before=self.estimate_before.core(),
+            partitions=tuple(partition.core() for partition in self.partitions),
+            tolerance=self.tolerance,
+            deviation=self.deviation,
+            provenance=self.provenance,
+        )
 
 
 def tier_document(tier: TierManifest) -> dict[str, Any]:
@@ -90,7 +122,7 @@ def tier_document(tier: TierManifest) -> dict[str, Any]:
         "tier": tier.tier,
         "plans": [str(plan) for plan in tier.plans],
         "object_bits": list(tier.object_bits),
-        "partitions": [_partition(each) for each in tier.partitions],
+        "partitions": [_partition(partition) for partition in tier.partitions],
     }
 
 
@@ -107,7 +139,7 @@ def bundle_document(bundle: Manifest) -> dict[str, Any]:
         "object_bits": list(bundle.object_bits),
         "estimate": estimate_document(bundle.estimate),
         "estimate_before": estimate_document(bundle.estimate_before),
-        "partitions": [_partition(each) for each in bundle.partitions],
+        "partitions": [_partition(partition) for partition in bundle.partitions],
         "tolerance": bundle.tolerance,
         "deviation": bundle.deviation,
         "provenance": dict(bundle.provenance),

@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from offramp.bundle.documents import BundleDocument, TierDocument, bundle_document, tier_document
+from offramp.bundle.documents import ManifestDocument, TierManifestDocument, bundle_document, tier_document
 from offramp.bundle.manifest import Manifest, PartitionFile, TierManifest
 from offramp.core.profile import Profile
 from offramp.core.topology import Topology
 from offramp.errors import Fault, InputError, fail
-from offramp.files.checking import Document, check, untold
+from offramp.files.checking import Document, checked
 from offramp.files.parsing import parse_json
 from offramp.files.profile import write_profile
 from offramp.files.sources import locate, naming, read_text
@@ -93,32 +93,18 @@ def check_place(path: Path) -> None:
 
 def read_bundle(folder: Path) -> Manifest:
     """The manifest of the bundle in `folder`. Raises `InputError` with every fault."""
-    document, faults = _document(BundleDocument, folder / "bundle.json")
+    document = _document(ManifestDocument, folder / "bundle.json")
     topology = _topology(folder)
     with naming(folder / "bundle.json"):
-        if document is None or faults:
-            raise InputError(faults)
-        fields = {name: getattr(document, name) for name in BundleDocument.model_fields if name != "offramp"}
-        for name in ("class_names", "input_shape", "plans", "object_bits", "partitions"):
-            fields[name] = tuple(fields[name])
-        return Manifest(topology=topology, **fields)
+        return document.core(topology)
 
 
 def read_tier(folder: Path) -> TierManifest:
     """What the tier in `folder` must know. Raises `InputError` with every fault."""
-    document, faults = _document(TierDocument, folder / "tier.json")
+    document = _document(TierManifestDocument, folder / "tier.json")
     topology = _topology(folder)
     with naming(folder / "tier.json"):
-        if document is None or faults:
-            raise InputError(faults)
-        return TierManifest(
-            deployment=document.deployment,
-            tier=document.tier,
-            topology=topology,
-            plans=tuple(document.plans),
-            object_bits=tuple(document.object_bits),
-            partitions=tuple(document.partitions),
-        )
+        return document.core(topology)
 
 
 def read_model(folder: Path, partition: PartitionFile) -> bytes:
@@ -134,12 +120,11 @@ def read_model(folder: Path, partition: PartitionFile) -> bytes:
         return data
 
 
-def _document(model: type[D], path: Path) -> tuple[D | None, list[Fault]]:
+def _document(model: type[D], path: Path) -> D:
     remedy = "give the folder that `offramp build` wrote, or a tier's in it"
     with naming(path):
         raw, faults = parse_json(read_text(locate(path, remedy=remedy), most=MOST_BYTES))
-        document, more = check(model, raw, strict=True)
-        return document, untold(faults, more)
+        return checked(model, raw, faults, strict=True)
 
 
 def _topology(folder: Path) -> Topology:

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from offramp.bundle.documents import BundleDocument, TierDocument
+from offramp.bundle.documents import ManifestDocument, TierManifestDocument
 from offramp.files.schema import titled_schema
 
 _COMMON = {
@@ -51,5 +51,5 @@ _TIER = {"offramp": "tier/1", **_COMMON, "tier": "smartwatch", "partitions": [_P
 def schema(kind: Literal["bundle", "tier"]) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of `bundle.json` or `tier.json`, with an example."""
     if kind == "bundle":
-        return titled_schema(BundleDocument, "Offramp bundle", _BUNDLE)
-    return titled_schema(TierDocument, "A tier of an Offramp bundle", _TIER)
+        return titled_schema(ManifestDocument, "Offramp bundle", _BUNDLE)
+    return titled_schema(TierManifestDocument, "A tier of an Offramp bundle", _TIER)

@@ -184,6 +184,8 @@ def answer_document(
 def _summary(answers: list[Answer], labels: NDArray[np.int64] | None) -> dict[str, Any]:
     import numpy as np
 
+    from offramp.core.percentile import percentile
+
     answered = [answer for answer in answers if answer.label is not None]
     times = np.array([answer.latency_s for answer in answered])
     right = [answer.label == labels[answer.number] for answer in answered] if labels is not None else []
@@ -193,7 +195,7 @@ def _summary(answers: list[Answer], labels: NDArray[np.int64] | None) -> dict[st
         "failed": len(answers) - len(answered),
         "accuracy": float(np.mean(right)) if right else None,
         "latency_s": float(times.mean()) if len(times) else None,
-        **{f"p{q}_s": float(np.percentile(times, q)) if len(times) else None for q in (50, 95, 99)},
+        **{f"p{q}_s": float(percentile(times, q)) if len(times) else None for q in (50, 95, 99)},
     }
 
 

@@ -2,17 +2,22 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import Fault, fail
 
+# Arrays by what they hold. Shapes stand in docstrings: [N, S].
 FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 WordArray = NDArray[np.uint64]
+Uint8Array = NDArray[np.uint8]
+
+S = TypeVar("S", bound=np.generic)
 
 # Shares of samples are decimal fractions written by other programs: sums may be off by rounding.
 ROUNDING = 1e-6
@@ -49,8 +54,8 @@ def shares(place: str, values: FloatArray) -> Iterator[Fault]:
 def increasing(place: str, values: FloatArray, *, strictly: bool) -> Iterator[Fault]:
     """`values` [n] go up; where they must not stand still, `strictly`."""
     steps = np.diff(values)
-    bad = steps <= 0 if strictly else steps < -ROUNDING
-    for i in np.flatnonzero(bad)[:1]:
+    wrong = steps <= 0 if strictly else steps < -ROUNDING
+    for i in np.flatnonzero(wrong)[:1]:
         yield Fault(
             f"{place}[{i + 1}]",
             f"{values[i + 1]:g} comes after {values[i]:g}",
@@ -58,10 +63,10 @@ def increasing(place: str, values: FloatArray, *, strictly: bool) -> Iterator[Fa
         )
 
 
-def length(place: str, found: int, wanted: int, meaning: str) -> Iterator[Fault]:
+def length(place: str, actual: int, expected: int, meaning: str) -> Iterator[Fault]:
     """A list has as many entries as it must."""
-    if found != wanted:
-        yield Fault(place, f"has {found} entries", f"give {wanted}: {meaning}")
+    if actual != expected:
+        yield Fault(place, f"has {actual} entries", f"give {expected}: {meaning}")
 
 
 def thresholds(place: str, values: FloatArray) -> Iterator[Fault]:
@@ -72,16 +77,16 @@ def thresholds(place: str, values: FloatArray) -> Iterator[Fault]:
         yield Fault(place, "is empty", "give at least one threshold")
 
 
-def _entries(place: str, values: FloatArray, good: BoolArray, kind: str, remedy: str) -> Iterator[Fault]:
-    for index in np.argwhere(~good):
+def _entries(place: str, values: FloatArray, valid: BoolArray, kind: str, remedy: str) -> Iterator[Fault]:
+    for index in np.argwhere(~valid):
         where = "".join(f"[{i}]" for i in index)
         yield Fault(f"{place}{where}", f"{values[tuple(index)]} is not {kind}", remedy)
 
 
-def frozen_array(values: object, dtype: type, ndim: int, place: str) -> NDArray[Any]:
+def frozen_array(values: object, dtype: type[S], ndim: int, place: str) -> NDArray[S]:
     """A read-only copy of `values` with that type and number of axes."""
     try:
-        array: NDArray[Any] = np.array(values, dtype=dtype)
+        array: NDArray[S] = np.array(values, dtype=dtype)
     except (TypeError, ValueError):
         fail(place, "is not a rectangular array of numbers", f"give {ndim} axes of equal-length rows")
     if array.ndim != ndim:

@@ -25,10 +25,12 @@ def covered(points: FloatArray, count: int, latency: float, accuracy: float, goa
     """Whether a member is better than any plan at least that slow and at most that accurate. O(log count)."""
     if count == 0:
         return False
+    best_s: float = points[0, 0]
+    best_accuracy: float = points[0, 1]
     if goal == LEAST_LATENCY:
-        return points[0, 0] < latency or (points[0, 0] == latency and points[0, 1] > accuracy)  # type: ignore[no-any-return]
+        return best_s < latency or (best_s == latency and best_accuracy > accuracy)
     if goal == MOST_ACCURACY:
-        return points[0, 1] > accuracy or (points[0, 1] == accuracy and points[0, 0] < latency)  # type: ignore[no-any-return]
+        return best_accuracy > accuracy or (best_accuracy == accuracy and best_s < latency)
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
@@ -36,9 +38,11 @@ def covered(points: FloatArray, count: int, latency: float, accuracy: float, goa
             low = middle + 1
         else:
             high = middle
-    if low == 0 or points[low - 1, 1] < accuracy:
+    if low == 0:
         return False
-    return points[low - 1, 1] > accuracy or points[low - 1, 0] < latency  # type: ignore[no-any-return]
+    before_s: float = points[low - 1, 0]
+    before_accuracy: float = points[low - 1, 1]
+    return before_accuracy > accuracy or (before_accuracy == accuracy and before_s < latency)
 
 
 def latency_to_beat(points: FloatArray, count: int, accuracy: float, goal: int) -> float:
@@ -48,7 +52,8 @@ def latency_to_beat(points: FloatArray, count: int, accuracy: float, goal: int) 
     if goal == MOST_ACCURACY and points[0, 1] > accuracy:
         return -float(np.inf)
     if goal != FRONTIER:
-        return points[0, 0]  # type: ignore[no-any-return]
+        best_s: float = points[0, 0]
+        return best_s
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
@@ -56,14 +61,18 @@ def latency_to_beat(points: FloatArray, count: int, accuracy: float, goal: int) 
             low = middle + 1
         else:
             high = middle
-    return float(np.inf) if low == count else points[low, 0]
+    if low == count:
+        return float(np.inf)
+    least_s: float = points[low, 0]
+    return least_s
 
 
 def row_before(a: IntArray, b: IntArray) -> bool:
     """Whether row `a` [n] comes lexicographically before row `b` [n]."""
     for i in range(len(a)):
         if a[i] != b[i]:
-            return a[i] < b[i]  # type: ignore[no-any-return]
+            before: bool = a[i] < b[i]
+            return before
     return False
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from offramp.core import checks
 from offramp.core.backbone import Backbone
-from offramp.core.checks import BoolArray, FloatArray, IntArray
+from offramp.core.checks import BoolArray, Float32Array, FloatArray, IntArray
 from offramp.core.codec import Codec
 from offramp.errors import Fault, fail, refuse
 
@@ -160,7 +160,7 @@ class ExitTable:
     label: [S] the true class.
     """
 
-    entropy: FloatArray
+    entropy: Float32Array
     correct: BoolArray
     label: IntArray
 

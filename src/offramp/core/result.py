@@ -9,6 +9,7 @@ import numpy as np
 from offramp.core import checks
 from offramp.core.checks import FloatArray
 from offramp.core.estimate import Estimate
+from offramp.core.percentile import percentile
 from offramp.core.plan import Plan
 from offramp.errors import Fault, refuse
 
@@ -145,7 +146,7 @@ class RunResult:
         if not answered:
             return None
         times_s = self.latencies_s
-        p50_s, p95_s, p99_s = (float(np.percentile(times_s, q, method="inverted_cdf")) for q in (50, 95, 99))
+        p50_s, p95_s, p99_s = (float(percentile(times_s, percent)) for percent in (50, 95, 99))
         graded = [request.correct for request in self.requests if request.correct is not None]
         return Measured(
             accuracy=sum(graded) / len(graded) if graded else None,

@@ -1,13 +1,18 @@
-"""Holding a document against its model: every fault at once, each with its place and, from the schema, its remedy."""
+"""Holding a document against its model: every fault at once, each with its place and, from the schema, its remedy.
+
+A document holds what the file holds: texts, numbers, lists and other documents. `core()` turns it into the core's
+value.
+"""
 
 import difflib
 import functools
 import math
 import operator
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails
 
@@ -37,6 +42,33 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
+class ValueDocument(Document):
+    """A document that stands for one value of the core, and is valid only where that value can be built.
+
+    The core's faults are thereby found wherever in a file such a document can be read, and at its place, even where
+    the rest of the file can't be.
+    """
+
+    @abstractmethod
+    def core(self) -> object:
+        """The value. Raises `InputError` with places as in this document."""
+
+    @model_validator(mode="after")
+    def _refuse_unbuildable(self) -> Self:
+        self.core()
+        return self
+
+
+def refusing(build: Callable[[T], object]) -> AfterValidator:
+    """For a field that `build` makes a value of: refuses what `build` refuses, and keeps what the file holds."""
+
+    def validated(written: T) -> T:
+        build(written)
+        return written
+
+    return AfterValidator(validated)
+
+
 class _Schema(GenerateJsonSchema):
     """JSON Schema without the titles pydantic derives from the keys, which say nothing new."""
 
@@ -56,6 +88,19 @@ def attempt(faults: list[Fault], place: str, build: Callable[..., T], *args: Any
     except InputError as error:
         faults += [fault.under(place) if place else fault for fault in error.faults]
         return None
+
+
+def checked(model: type[M], document: Any, faults: list[Fault], *, strict: bool) -> M:
+    """The document as its model.
+
+    faults: what the text showed to be wrong before.
+    Raises `InputError` with these and with every fault that `check` finds.
+    """
+    valid, more = check(model, document, strict=strict)
+    faults = untold(faults, more)
+    if valid is None or faults:
+        raise InputError(faults)
+    return valid
 
 
 def check(model: type[M], document: Any, *, strict: bool) -> tuple[M | None, list[Fault]]:
@@ -92,13 +137,13 @@ def untold(faults: list[Fault], more: list[Fault]) -> list[Fault]:
 
 def _faults(error: ErrorDetails, schema: dict[str, Any]) -> list[Fault]:
     loc = error["loc"]
-    if not loc:
-        keys = ", ".join(schema["properties"])
-        return [Fault("document", f"{_shown(error['input'])} is not {_NOUNS['object']}", f"known keys are {keys}")]
     place = place_of(loc)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, InputError):
-        return [fault.under(place) for fault in cause.faults]
+        return [fault.under(place) if place else fault for fault in cause.faults]
+    if not loc:
+        keys = ", ".join(schema["properties"])
+        return [Fault("document", f"{_shown(error['input'])} is not {_NOUNS['object']}", f"known keys are {keys}")]
     field = _field(schema, loc)
     remedy = "give " + field.get("description", "what the format asks for").rstrip(".")
     if "examples" in field:
@@ -154,9 +199,8 @@ def _resolved(node: Any, schema: dict[str, Any]) -> dict[str, Any]:
         return {}
     if "anyOf" in node:
         node = {**node["anyOf"][0], **node}
-    if "$ref" in node:
-        node = {**schema["$defs"][node["$ref"].rsplit("/", 1)[1]], **node}
-    return node
+    reference = node.get("$ref")
+    return node if reference is None else {**schema["$defs"][reference.rsplit("/", 1)[1]], **node}
 
 
 def _mended(document: Any, errors: list[ErrorDetails], schema: dict[str, Any]) -> Any:

@@ -1,18 +1,20 @@
 """What a profile's JSON holds, as pydantic models that turn into the core's values."""
 
 import math
+from collections.abc import Mapping
 from itertools import combinations_with_replacement
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from offramp.core import checks
 from offramp.core.backbone import Backbone, Block
 from offramp.core.checks import FloatArray
-from offramp.core.profile import ExitRates, Meaning, Timing
-from offramp.errors import Fault, fail, refuse
-from offramp.files.checking import Document, attempt
+from offramp.core.codec import Codec
+from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile, Timing
+from offramp.errors import Fault, InputError, fail
+from offramp.files.checking import Document, ValueDocument, attempt
 
 # Bounds what an untrusted file can make us allocate; the deepest published networks have about a thousand layers.
 MOST_BLOCKS = 1024
@@ -47,7 +49,7 @@ class BlockDocument(Document):
     )
 
 
-class BackboneDocument(Document):
+class BackboneDocument(ValueDocument):
     """A line of N blocks and what they put out."""
 
     name: str = Field(description="what the backbone is called", examples=["resnet20"])
@@ -68,11 +70,12 @@ class BackboneDocument(Document):
         backbone = attempt(
             faults, "", Backbone, self.name, self.dataset, self.input_bits, self.result_bits, tuple(blocks)
         )
-        refuse(faults)
+        if backbone is None or faults:
+            raise InputError(faults)
         return backbone
 
 
-class TimingDocument(Document):
+class TimingDocument(ValueDocument):
     """Times on one device: of blocks and branches, of whole partitions, or both."""
 
     block_s: BlockSeconds | None = Field(None, description="[N] seconds of each block without its branch")
@@ -105,11 +108,12 @@ class TimingDocument(Document):
             block_spread_s=self.block_spread_s,
             branch_spread_s=self.branch_spread_s,
         )
-        refuse(faults)
+        if timing is None or faults:
+            raise InputError(faults)
         return timing
 
 
-class ExitsDocument(Document):
+class ExitsDocument(ValueDocument):
     """Exit rates at K thresholds, and the accuracy of each branch."""
 
     thresholds: Annotated[list[Share], Field(max_length=100_000)] = Field(
@@ -133,7 +137,7 @@ class ExitsDocument(Document):
         ragged = {f"exit_rate[{k}]": len(row) for k, row in enumerate(self.exit_rate) if len(row) != n}
         rows = [row if len(row) == n else [math.nan] * n for row in self.exit_rate]
         faults = [
-            fault for place, found in ragged.items() for fault in checks.length(place, found, n, "one per branch")
+            fault for place, length in ragged.items() for fault in checks.length(place, length, n, "one per branch")
         ]
         more: list[Fault] = []
         rates = attempt(
@@ -147,7 +151,9 @@ class ExitsDocument(Document):
             samples=self.samples,
             joint_accuracy=self.joint_accuracy,
         )
-        refuse([*faults, *(fault for fault in more if fault.place.rsplit("[", 1)[0] not in ragged)])
+        faults += [fault for fault in more if fault.place.rsplit("[", 1)[0] not in ragged]
+        if rates is None or faults:
+            raise InputError(faults)
         return rates
 
 
@@ -162,23 +168,27 @@ class EncodedDocument(Document):
         {}, max_length=MOST_DEVICES, description="by device, seconds of the way back"
     )
 
+    def core(self, exit_table: ExitTable) -> Encoded:
+        """The core's value, with the table that `exit_table` names; raises `InputError`."""
+        return Encoded(
+            exit_table,
+            serialize_s={device: np.array(times_s) for device, times_s in self.serialize_s.items()},
+            deserialize_s={device: np.array(times_s) for device, times_s in self.deserialize_s.items()},
+        )
+
 
 class ProfileDocument(Document):
     """What was measured of one backbone: times on devices, and how each branch classifies samples."""
 
     offramp: Literal["profile/1"] = Field(description="the format", examples=["profile/1"])
-    backbone: Annotated[BackboneDocument, AfterValidator(BackboneDocument.core)] = Field(
-        description="the network, a line of blocks"
-    )
-    timings: dict[str, Annotated[TimingDocument, AfterValidator(TimingDocument.core)]] = Field(
-        min_length=1, max_length=MOST_DEVICES, description="times by device"
-    )
+    backbone: BackboneDocument = Field(description="the network, a line of blocks")
+    timings: dict[str, TimingDocument] = Field(min_length=1, max_length=MOST_DEVICES, description="times by device")
     reference_device: str | None = Field(
         None,
         description="the device that slowdowns refer to; may be absent where every tier names its own",
         examples=["pi4"],
     )
-    exits: Annotated[ExitsDocument, AfterValidator(ExitsDocument.core)] | None = Field(
+    exits: ExitsDocument | None = Field(
         None, description="exit rates by threshold; may be absent where there is an exit_table"
     )
     exit_table: str | None = Field(
@@ -193,6 +203,19 @@ class ProfileDocument(Document):
         0, description="what travels with every object beside its own bits", examples=[2400]
     )
     provenance: dict[str, Any] = Field({}, description="how it was measured, for people")
+
+    def core(self, exit_table: ExitTable | None, codecs: Mapping[Codec, Encoded]) -> Profile:
+        """The core's profile, with the tables that the document names; raises `InputError`."""
+        return Profile(
+            backbone=self.backbone.core(),
+            timings={device: timing.core() for device, timing in self.timings.items()},
+            reference_device=self.reference_device,
+            exits=None if self.exits is None else self.exits.core(),
+            exit_table=exit_table,
+            codecs=codecs,
+            overhead_bits=self.overhead_bits,
+            provenance=self.provenance,
+        )
 
 
 def blocks_timed(block_s: list[float] | None, rows: list[list[float]] | None) -> int:

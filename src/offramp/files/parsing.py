@@ -8,7 +8,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -82,22 +82,32 @@ def parse_yaml(text: str) -> tuple[Any, list[Fault]]:
         _refuse_tricks(text)
         root = yaml.compose(text, Loader=_YamlLoader)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "document"
+        place = _place(getattr(error, "problem_mark", None))
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it is damaged"
         raise InputError([Fault(place, f"is not YAML: {reason}", "correct it there")]) from None
     faults: list[Fault] = []
     return (None if root is None else _plain(root, "", faults)), faults
 
 
+class _Mark(Protocol):
+    """Where something stands in a text, counted from 0."""
+
+    line: int
+    column: int
+
+
+def _place(mark: _Mark | None) -> str:
+    return "document" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"
+
+
 def _refuse_tricks(text: str) -> None:
     """Aliases can blow a small file up without end, tags can ask for objects, depth can exhaust the stack."""
     depth = 0
     for event in yaml.parse(text, Loader=_YamlLoader):
-        place = f"line {event.start_mark.line + 1}, column {event.start_mark.column + 1}"
+        place = _place(event.start_mark)
         if isinstance(event, yaml.AliasEvent):
             fail(place, f"*{event.anchor} is an alias", "write the value out")
-        if getattr(event, "tag", None) is not None:
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
             fail(place, f"{event.tag!r} is a tag", "leave it out")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MOST_DEPTH:

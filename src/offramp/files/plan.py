@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from offramp.core.codec import Codec
 from offramp.core.plan import Plan
-from offramp.errors import Fault, InputError, fail, refuse
-from offramp.files.checking import Document, attempt, check, untold
+from offramp.errors import Fault, InputError, fail
+from offramp.files.checking import Document, ValueDocument, attempt, checked, refusing
 from offramp.files.parsing import parse_json
 from offramp.files.sources import is_file, locate, naming, read_text
 from offramp.files.writing import json_text, replace_files
@@ -21,7 +21,22 @@ MOST_BYTES = 1 << 26
 _EXAMPLE = "1-3@smartwatch 4-9@smartphone 10@cloud T=0.40"
 
 
-class PlanEntry(Document):
+def plan_from(text: str) -> Plan:
+    """The plan in one line of text that is an entry of a document; raises `InputError` with that place alone."""
+    try:
+        return Plan.parse(text)
+    except InputError as error:
+        raise InputError(replace(fault, place="") for fault in error.faults) from None
+
+
+PlanText = Annotated[
+    str,
+    Field(description="the plan in one line", examples=["1-3@smartwatch 4-10@cloud T=0.40"]),
+    refusing(plan_from),
+]
+
+
+class PlanEntry(ValueDocument):
     """A plan as a line of text, as its lists, or as both, which must then say the same."""
 
     text: str | None = Field(None, description="the plan in one line", examples=[_EXAMPLE])
@@ -49,15 +64,19 @@ class PlanEntry(Document):
     def core(self) -> Plan:
         """The core's plan; raises `InputError`."""
         faults: list[Fault] = []
-        spoken = None if self.text is None else attempt(faults, "text", _parsed, self.text)
-        faults = [replace(fault, place="text") for fault in faults]
-        lists = {"ends": self.ends, "placement": self.placement, "thresholds": self.thresholds}
-        missing = [key for key, value in lists.items() if value is None]
+        spoken = None if self.text is None else attempt(faults, "text", plan_from, self.text)
         listed = None
-        if not missing:
-            codec = Codec(self.codec or "fp32")
-            listed = attempt(faults, "", Plan, *(tuple(value) for value in lists.values()), codec)
-        elif len(missing) < len(lists):
+        if self.ends is not None and self.placement is not None and self.thresholds is not None:
+            listed = attempt(
+                faults,
+                "",
+                Plan,
+                ends=tuple(self.ends),
+                placement=tuple(self.placement),
+                thresholds=tuple(self.thresholds),
+                codec=Codec(self.codec or "fp32"),
+            )
+        elif missing := self._missing_lists():
             faults += [Fault(key, "is missing", "give ends, placement and thresholds together") for key in missing]
         elif self.text is None:
             fail("", "says nothing", f"give its text, e.g. {_EXAMPLE}")
@@ -65,14 +84,22 @@ class PlanEntry(Document):
             faults.append(Fault("codec", f"is {self.codec}, the text says {spoken.codec.value}", "correct one of them"))
         if spoken and listed and spoken != listed:
             faults.append(Fault("text", f"says {spoken}, the lists say {listed}", "give one of the two, or correct it"))
-        refuse(faults)
-        return listed or spoken
+        plan = listed or spoken
+        if plan is None or faults:
+            raise InputError(faults)
+        return plan
+
+    def _missing_lists(self) -> list[str]:
+        """Which of a plan's lists there are not, where there are others."""
+        lists = {"ends": self.ends, "placement": self.placement, "thresholds": self.thresholds}
+        missing = [key for key, values in lists.items() if values is None]
+        return missing if len(missing) < len(lists) else []
 
 
 class PlanDocument(Document):
     """A plan, and what else `offramp plan --json` prints with it."""
 
-    plan: Annotated[PlanEntry, AfterValidator(PlanEntry.core)] = Field(description="the plan")
+    plan: PlanEntry = Field(description="the plan")
     estimate: dict[str, Any] | None = Field(None, description="what was predicted of the plan; not read back")
     frontier: list[Any] | None = Field(None, description="the other plans worth having; not read back")
     search: dict[str, Any] | None = Field(None, description="how the plan was found; not read back")
@@ -85,12 +112,12 @@ def read_plan(source: str | Path) -> Plan:
     """
     with naming(source):
         if isinstance(source, str) and "@" in source and not is_file(Path(source)):
-            return _parsed(source)
+            return Plan.parse(source)
         text = read_text(locate(source, remedy=f"give a file, or a plan, e.g. {_EXAMPLE}"), most=MOST_BYTES)
         if not text.lstrip().startswith(("{", "[")):
-            return _parsed(text)
+            return Plan.parse(text)
         raw, faults = parse_json(text)
-        return _plan(raw, faults)
+        return checked(PlanDocument, raw, faults, strict=True).plan.core()
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -109,23 +136,5 @@ def write_plan(document: Mapping[str, Any], path: str | Path) -> None:
 
     Raises `InputError` where it would not, or where the file can't be written.
     """
-    _plan(dict(document), [])
+    checked(PlanDocument, dict(document), [], strict=True)
     replace_files({Path(path): json_text(dict(document)).encode()})
-
-
-def _plan(raw: Any, faults: list[Fault]) -> Plan:
-    """The plan in a document that has the `faults` already; raises `InputError`."""
-    document, more = check(PlanDocument, raw, strict=True)
-    faults = untold(faults, more)
-    if document is None or faults:
-        raise InputError(faults)
-    return document.plan
-
-
-def _parsed(text: str) -> Plan:
-    try:
-        return Plan.parse(text)
-    except InputError:
-        raise
-    except (ValueError, OverflowError):
-        fail("plan", "has a block number of hundreds of digits", "blocks count from 1")

@@ -39,21 +39,13 @@ def read_profile(source: str | Path) -> Profile:
         if document is None or faults:
             faults = untold(faults, _relation_faults(raw))
             raise InputError(faults)
-        codecs = {
-            name: attempt(faults, f"codecs.{name}", Encoded, tables[name], entry.serialize_s, entry.deserialize_s)
-            for name, entry in document.codecs.items()
-        }
+        codecs: dict[Codec, Encoded] = {}
+        for name, entry in document.codecs.items():
+            encoded = attempt(faults, f"codecs.{name}", entry.core, tables[name])
+            if encoded is not None:
+                codecs[Codec(name)] = encoded
         refuse(faults)
-        return Profile(
-            backbone=document.backbone,
-            timings=document.timings,
-            reference_device=document.reference_device,
-            exits=document.exits,
-            exit_table=table,
-            codecs={Codec(name): encoded for name, encoded in codecs.items()},
-            overhead_bits=document.overhead_bits,
-            provenance=document.provenance,
-        )
+        return document.core(table, codecs)
 
 
 def _codecs(raw: Any) -> dict[str, Any]:
@@ -115,7 +107,7 @@ def _blank_exits(n: int) -> ExitRates:
 
 
 def _blank_table(n: int) -> ExitTable:
-    return ExitTable(np.zeros((n, 2)), np.zeros((n, 2), np.bool_), np.zeros(2, np.int64))
+    return ExitTable(np.zeros((n, 2), np.float32), np.zeros((n, 2), np.bool_), np.zeros(2, np.int64))
 
 
 def _size(raw: Any, *keys: str) -> int | None:
@@ -145,13 +137,13 @@ def write_profile(profile: Profile, path: str | Path) -> None:
     if table == path:
         fail("path", f"{str(path)!r} is the name of an exit table", "end it with .json")
     encoded = {codec: path.with_suffix(f".{codec.value}.npz") for codec in profile.codecs}
-    document = _document(profile, table.name, {codec: each.name for codec, each in encoded.items()})
+    document = _document(profile, table.name, {codec: file.name for codec, file in encoded.items()})
     try:
         text = json_text(document)
     except (TypeError, ValueError) as error:
         fail("provenance", f"can't be written as JSON: {error}", "use text, finite numbers, lists and mappings")
     contents = {} if profile.exit_table is None else {table: table_bytes(profile.exit_table)}
-    contents |= {encoded[codec]: table_bytes(each.exit_table) for codec, each in profile.codecs.items()}
+    contents |= {file: table_bytes(profile.codecs[codec].exit_table) for codec, file in encoded.items()}
     replace_files({**contents, path: text.encode()})
 
 
@@ -179,10 +171,10 @@ def _document(profile: Profile, table_name: str, encoded_names: dict[Codec, str]
         "codecs": {
             codec.value: {
                 "exit_table": encoded_names[codec],
-                "serialize_s": {device: values.tolist() for device, values in each.serialize_s.items()},
-                "deserialize_s": {device: values.tolist() for device, values in each.deserialize_s.items()},
+                "serialize_s": {device: values.tolist() for device, values in encoded.serialize_s.items()},
+                "deserialize_s": {device: values.tolist() for device, values in encoded.deserialize_s.items()},
             }
-            for codec, each in profile.codecs.items()
+            for codec, encoded in profile.codecs.items()
         }
         or None,
         "overhead_bits": profile.overhead_bits or None,

@@ -4,19 +4,18 @@ What follows from other entries (means, percentiles, slopes) is written for whoe
 again when it is read back.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from offramp.core.estimate import Estimate
-from offramp.core.plan import Plan
 from offramp.core.result import Achieved, RunResult, ServedRequest, ValidatedPlan, Validation
 from offramp.errors import Fault, InputError, fail
-from offramp.files.checking import Document, attempt, check, untold
+from offramp.files.checking import Document, ValueDocument, attempt, checked
 from offramp.files.parsing import parse_json
-from offramp.files.plan import PlanEntry, plan_document
+from offramp.files.plan import PlanEntry, PlanText, plan_document, plan_from
 from offramp.files.sources import locate, naming, read_text
 from offramp.files.writing import json_text, replace_files
 
@@ -64,9 +63,6 @@ class EstimateEntry(Document):
         )
 
 
-PricedEntry = Annotated[EstimateEntry, AfterValidator(EstimateEntry.core)]
-
-
 class TopologyName(Document):
     """Which topology a plan ran on."""
 
@@ -87,7 +83,7 @@ class MeasuredEntry(Document):
     communication_s: float | None = Field(None, description="mean seconds per sample that all else took")
 
 
-class RequestEntry(Document):
+class RequestEntry(ValueDocument):
     """How one sample fared."""
 
     id: int = Field(le=2**63 - 1, description="the number of the request", examples=[0])
@@ -109,19 +105,41 @@ class RunDocument(Document):
     """What one plan achieved when it ran."""
 
     offramp: Literal["run-result/1"] = Field(description="the format and its version")
-    plan: Annotated[PlanEntry, AfterValidator(PlanEntry.core)] = Field(description="the plan that ran")
+    plan: PlanEntry = Field(description="the plan that ran")
     topology: TopologyName = Field(description="the topology it ran on")
     samples: int = Field(le=2**53, description="how many samples were sent", examples=[500])
-    predicted: PricedEntry = Field(description="what was predicted from the validation split")
-    replayed: PricedEntry | None = Field(None, description="what is predicted from the samples of this run")
+    predicted: EstimateEntry = Field(description="what was predicted from the validation split")
+    replayed: EstimateEntry | None = Field(None, description="what is predicted from the samples of this run")
     measured: MeasuredEntry | None = Field(None, description="what was achieved")
     outcomes: dict[str, Any] | None = Field(None, description="how many requests ended how; not read back")
-    requests: list[Annotated[RequestEntry, AfterValidator(RequestEntry.core)]] = Field(
+    requests: list[RequestEntry] = Field(
         max_length=MOST_REQUESTS, description="every request, in the order they were sent"
     )
 
+    def core(self) -> RunResult:
+        """The core's value; raises `InputError`."""
+        faults: list[Fault] = []
+        if self.samples != len(self.requests):
+            problem = f"{self.samples} samples and {len(self.requests)} requests"
+            faults.append(Fault("samples", problem, "give as many as there are requests"))
+        result = attempt(
+            faults,
+            "",
+            RunResult,
+            plan=self.plan.core(),
+            topology=self.topology.name,
+            predicted=self.predicted.core(),
+            replayed=None if self.replayed is None else self.replayed.core(),
+            requests=tuple(request.core() for request in self.requests),
+            compute_s=None if self.measured is None else self.measured.compute_s,
+            communication_s=None if self.measured is None else self.measured.communication_s,
+        )
+        if result is None or faults:
+            raise InputError(faults)
+        return result
 
-class AchievedEntry(Document):
+
+class AchievedEntry(ValueDocument):
     """The figures of a plan that a validation compares."""
 
     accuracy: float = Field(description="a share of samples", examples=[0.93])
@@ -133,35 +151,23 @@ class AchievedEntry(Document):
         return Achieved(accuracy=self.accuracy, latency_s=self.latency_s, exit_rates=tuple(self.exit_rates))
 
 
-AchievedFigures = Annotated[AchievedEntry, AfterValidator(AchievedEntry.core)]
-
-
-def _plan_in(text: str) -> Plan:
-    try:
-        return PlanEntry(text=text).core()
-    except InputError as error:
-        raise InputError(replace(fault, place="") for fault in error.faults) from None
-
-
-class ValidatedPlanEntry(Document):
+class ValidatedPlanEntry(ValueDocument):
     """One plan of a validation."""
 
     topology: str = Field(description="the name of the topology it ran on", examples=["mobile"])
-    plan: Annotated[str, AfterValidator(_plan_in)] = Field(
-        description="the plan in one line", examples=["1-3@smartwatch 4-10@cloud T=0.40"]
-    )
+    plan: PlanText
     samples: int = Field(le=2**53, description="how many samples were answered", examples=[500])
-    predicted: AchievedFigures = Field(description="what was predicted")
-    measured: AchievedFigures = Field(description="what was achieved")
+    predicted: AchievedEntry = Field(description="what was predicted")
+    measured: AchievedEntry = Field(description="what was achieved")
 
     def core(self) -> ValidatedPlan:
         """The core's value; raises `InputError`."""
         return ValidatedPlan(
             topology=self.topology,
-            plan=self.plan,
+            plan=plan_from(self.plan),
             samples=self.samples,
-            predicted=self.predicted,
-            measured=self.measured,
+            predicted=self.predicted.core(),
+            measured=self.measured.core(),
         )
 
 
@@ -169,12 +175,14 @@ class ValidationDocument(Document):
     """What many plans achieved when they ran."""
 
     offramp: Literal["validation/1"] = Field(description="the format and its version")
-    plans: list[Annotated[ValidatedPlanEntry, AfterValidator(ValidatedPlanEntry.core)]] = Field(
-        max_length=MOST_PLANS, description="the plans that ran"
-    )
+    plans: list[ValidatedPlanEntry] = Field(max_length=MOST_PLANS, description="the plans that ran")
     latency: dict[str, Any] | None = Field(None, description="how well latencies agree; not read back")
     accuracy_worst_points: float | None = Field(None, description="the worst difference; not read back")
     exit_rate_worst_points: float | None = Field(None, description="the worst difference; not read back")
+
+    def core(self) -> Validation:
+        """The core's value; raises `InputError`."""
+        return Validation(tuple(plan.core() for plan in self.plans))
 
 
 def read_result(source: str | Path) -> RunResult | Validation:
@@ -191,41 +199,9 @@ def read_result(source: str | Path) -> RunResult | Validation:
                 "the file holds neither a run nor a validation",
                 "give what offramp run --out or offramp validate --out wrote",
             )
-        return _run(raw, faults) if kind == RUN_FORMAT else _validation(raw, faults)
-
-
-def _run(raw: Any, faults: list[Fault]) -> RunResult:
-    document, more = check(RunDocument, raw, strict=True)
-    faults = untold(faults, more)
-    if document is None or faults:
-        raise InputError(faults)
-    if document.samples != len(document.requests):
-        problem = f"{document.samples} samples and {len(document.requests)} requests"
-        faults.append(Fault("samples", problem, "give as many as there are requests"))
-    measured = document.measured
-    found = attempt(
-        faults,
-        "",
-        RunResult,
-        plan=document.plan,
-        topology=document.topology.name,
-        predicted=document.predicted,
-        replayed=document.replayed,
-        requests=tuple(document.requests),
-        compute_s=None if measured is None else measured.compute_s,
-        communication_s=None if measured is None else measured.communication_s,
-    )
-    if found is None or faults:
-        raise InputError(faults)
-    return found
-
-
-def _validation(raw: Any, faults: list[Fault]) -> Validation:
-    document, more = check(ValidationDocument, raw, strict=True)
-    faults = untold(faults, more)
-    if document is None or faults:
-        raise InputError(faults)
-    return Validation(tuple(document.plans))
+        if kind == RUN_FORMAT:
+            return checked(RunDocument, raw, faults, strict=True).core()
+        return checked(ValidationDocument, raw, faults, strict=True).core()
 
 
 def estimate_document(predicted: Estimate) -> dict[str, Any]:
@@ -260,7 +236,7 @@ def validation_document(validation: Validation) -> dict[str, Any]:
     """The validation as `validation.json` holds it."""
     return {
         "offramp": VALIDATION_FORMAT,
-        "plans": [{**asdict(each), "plan": str(each.plan)} for each in validation.plans],
+        "plans": [{**asdict(plan), "plan": str(plan.plan)} for plan in validation.plans],
         "latency": asdict(validation.latency),
         "accuracy_worst_points": validation.accuracy_worst_points,
         "exit_rate_worst_points": validation.exit_rate_worst_points,

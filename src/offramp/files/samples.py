@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.core.checks import IntArray, Uint8Array
 from offramp.errors import Fault, InputError, fail
 from offramp.files.images import SUFFIXES, eight_bits, opened
 from offramp.files.sources import locate
@@ -15,7 +16,7 @@ _MOST_BYTES = 1 << 32
 
 def read_samples(
     source: str | Path, *, shape: tuple[int, ...], classes: int, most: int | None = None
-) -> tuple[list[str], NDArray[np.uint8], NDArray[np.int64] | None]:
+) -> tuple[list[str], Uint8Array, IntArray | None]:
     """[S] names and [S, C, H, W] the samples in an npz or a folder of images, and [S] their classes if an npz tells.
 
     shape: (C, H, W) that the network takes; images are resized to it, arrays must have it.
@@ -33,7 +34,7 @@ def read_samples(
 
 def check_samples(
     images: NDArray[np.generic], labels: NDArray[np.generic] | None, *, shape: tuple[int, ...], classes: int
-) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+) -> tuple[Uint8Array, IntArray | None]:
     """Samples and labels that a network takes, as in `read_samples`. Raises `InputError` for any others."""
     if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
         problem = f"holds {images.dtype} of shape {images.shape}"
@@ -47,19 +48,19 @@ def check_samples(
     return images.astype(np.uint8, copy=False), labels.astype(np.int64)
 
 
-def _from_folder(folder: Path, shape: tuple[int, ...], most: int | None) -> tuple[list[str], NDArray[np.uint8]]:
+def _from_folder(folder: Path, shape: tuple[int, ...], most: int | None) -> tuple[list[str], Uint8Array]:
     channels, height, width = shape
     if channels not in (1, 3):
         fail("samples", f"the network takes {channels} channels", "give an npz of arrays instead of images")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)[:most]
     if not paths:
         fail(str(folder), "holds no images", f"give files that end with {', '.join(SUFFIXES)}")
-    found = np.empty((len(paths), *shape), np.uint8)
+    images = np.empty((len(paths), *shape), np.uint8)
     for i, (name, picture) in enumerate(opened((str(path), str(path)) for path in paths)):
         colors = eight_bits(name, picture).convert("L" if channels == 1 else "RGB")
         resized = colors.resize((width, height))
-        found[i] = np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
-    return [str(path.relative_to(folder)) for path in paths], found
+        images[i] = np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
+    return [str(path.relative_to(folder)) for path in paths], images
 
 
 def _from_archive(path: Path, most: int | None) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:

@@ -81,7 +81,7 @@ _VALIDATION = {
         }
     ],
 }
-_MODELS = {
+_MODELS: dict[Kind, tuple[type[Document], str, Mapping[str, Any]]] = {
     "topology": (TopologyDocument, "Offramp topology", _TOPOLOGY),
     "profile": (ProfileDocument, "Offramp profile", _PROFILE),
     "plan": (PlanDocument, "Offramp plan", _PLAN),

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from offramp.core import checks
 from offramp.core.topology import Link, Tier, Topology, relation_faults
 from offramp.errors import Fault, InputError, refuse
-from offramp.files.checking import Document, check, untold
+from offramp.files.checking import Document, ValueDocument, check, refusing, untold
 from offramp.files.parsing import parse_yaml
 from offramp.files.quantities import RATE, SIZE, TIME, write_size
 from offramp.files.sources import locate, naming, read_text
@@ -36,12 +36,11 @@ Size = Annotated[
 ]
 
 
-def _positive_size(bits: float) -> float:
+def _refuse_no_size(bits: float) -> None:
     refuse(checks.positive("", bits, f"give a fragment size, e.g. {SIZE.example}"))
-    return bits
 
 
-class LinkDocument(Document):
+class LinkDocument(ValueDocument):
     """What joins tier j and tier j+1."""
 
     bandwidth: Rate = Field(description="the rate in b/s or B/s", examples=[RATE.example])
@@ -52,7 +51,7 @@ class LinkDocument(Document):
         return Link(self.bandwidth, self.latency)
 
 
-class TierDocument(Document):
+class TierDocument(ValueDocument):
     """A machine on the line, with exactly one of slowdown and device."""
 
     name: str = Field(description="a name without spaces and without @", examples=["smartphone"])
@@ -75,19 +74,28 @@ class TopologyDocument(Document):
     name: str = Field(description="what the topology is called", examples=["mobile"])
     source: str = Field(description="the tier where samples arise", examples=["smartwatch"])
     destination: str = Field(description="the tier where answers are consumed", examples=["smartwatch"])
-    tiers: list[Annotated[TierDocument, AfterValidator(TierDocument.core)]] = Field(
-        description="the machines, device first"
-    )
-    links: list[Annotated[LinkDocument, AfterValidator(LinkDocument.core)]] = Field(
+    tiers: list[TierDocument] = Field(description="the machines, device first")
+    links: list[LinkDocument] = Field(
         [], description="one link between every two neighbors: link j joins tier j and tier j+1"
     )
     transfer: Literal["store-and-forward", "pipelined"] = Field(
         "store-and-forward",
         description="how an object crosses several links: whole at each tier, or in fragments of size mtu",
     )
-    mtu: Annotated[Size, AfterValidator(_positive_size)] | None = Field(
+    mtu: Annotated[Size, refusing(_refuse_no_size)] | None = Field(
         None, description="the fragment size of pipelined transfers", examples=[SIZE.example]
     )
+
+    def core(self) -> Topology:
+        """The core's topology; raises `InputError`."""
+        return Topology(
+            name=self.name,
+            source=self.source,
+            destination=self.destination,
+            tiers=tuple(tier.core() for tier in self.tiers),
+            links=tuple(link.core() for link in self.links),
+            mtu_bits=self.mtu,
+        )
 
 
 def read_topology(source: str | Path) -> Topology:
@@ -101,14 +109,7 @@ def read_topology(source: str | Path) -> Topology:
         faults = untold(faults, [*more, *_relation_faults(raw)])
         if document is None or faults:
             raise InputError(faults)
-        return Topology(
-            name=document.name,
-            source=document.source,
-            destination=document.destination,
-            tiers=tuple(document.tiers),
-            links=tuple(document.links),
-            mtu_bits=document.mtu,
-        )
+        return document.core()
 
 
 def _relation_faults(raw: Any) -> Iterator[Fault]:
@@ -125,14 +126,16 @@ def _relation_faults(raw: Any) -> Iterator[Fault]:
         return
     names = [tier.get("name") if isinstance(tier, dict) else None for tier in tiers]
     known = all(isinstance(name, str) for name in names)
+    source, destination = raw.get("source"), raw.get("destination")
     unreadable = {"links"} if not isinstance(links, list) else set()
-    unreadable |= {key for key in ("source", "destination") if not (known and isinstance(raw.get(key), str))}
+    unreadable |= {"source"} if not (known and isinstance(source, str)) else set()
+    unreadable |= {"destination"} if not (known and isinstance(destination, str)) else set()
     for fault in relation_faults(
         # An unreadable name is like no other.
         tier_names=[name if isinstance(name, str) else f"tier {j}" for j, name in enumerate(names)],
         links=len(links) if isinstance(links, list) else 0,
-        source=raw.get("source"),
-        destination=raw.get("destination"),
+        source=str(source),
+        destination=str(destination),
     ):
         if fault.place not in unreadable:
             yield fault

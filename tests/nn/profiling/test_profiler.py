@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from offramp.bundle.codecs import decode, encode
 from offramp.cli import training
-from offramp.core.codec import Codec, decode, encode
+from offramp.core.codec import Codec
 from offramp.core.exits import DEFAULT_THRESHOLDS, ExitModelName, exit_model
 from offramp.core.profile import Meaning, Profile
 from offramp.errors import InputError

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from offramp.bundle.codecs import decode, encode
 from offramp.core.backbone import Backbone, Block
 from offramp.core.checks import FloatArray
-from offramp.core.codec import Codec, decode, encode
+from offramp.core.codec import Codec
 from offramp.core.exits import DEFAULT_THRESHOLDS, at_or_below, normalized_entropy
 from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile, Timing
 from offramp.nn.data import Dataset, Split

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 from torch import Tensor, nn
 
+from offramp.bundle.codecs import decode, encode
 from offramp.bundle.session import PartitionSession
 from offramp.core.checks import FloatArray
-from offramp.core.codec import Codec, decode, encode
+from offramp.core.codec import Codec
+from offramp.core.percentile import percentile
 from offramp.nn import export
 from offramp.nn.network import MultiExitNetwork, Partition
 from offramp.nn.profiling.partition_fit import Ends, HeldOut, filled, held_out, pairs
@@ -203,8 +205,7 @@ def timed(calls: Sequence[Call], *, repeats: int, report: Callable[[float], None
 
 def statistic(seconds: FloatArray) -> FloatArray:
     """[calls, repeats] -> [calls], the percentile that a profile keeps."""
-    found: FloatArray = np.percentile(seconds, PERCENTILE, axis=1)
-    return found
+    return percentile(seconds, PERCENTILE, axis=1)
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offramp.bundle.codecs import decode, encode
 from offramp.bundle.manifest import TierManifest
 from offramp.bundle.session import PartitionSession
 from offramp.core.checks import FloatArray
-from offramp.core.codec import decode, encode
 from offramp.core.exits import at_or_below
 from offramp.runtime.tier.slowdown import Pace, wait_until
 from offramp.runtime.tier.validation import Job

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from offramp.core.codec import Codec, decode, encode, encoded_bits
+from offramp.bundle.codecs import decode, encode
+from offramp.core.codec import Codec, encoded_bits
 
 TENSORS = array_shapes(max_dims=4, max_side=5).flatmap(
     lambda shape: arrays(np.float32, shape, elements=st.floats(-60000, 60000, width=32))
