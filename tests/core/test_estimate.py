@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offramp.core.backbone import Backbone, Block
-from offramp.core.estimate import Estimate
+from offramp.core.estimate import Estimate, EstimatedPlan, Latency, latencies_s
 from offramp.core.exits import ExitModelName, exit_model, normalized_entropy
 from offramp.core.latency import ComputeSource
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
 from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile, Timing
+from offramp.core.sampling import random_plan
 from offramp.core.topology import Link, Tier, Topology
 from offramp.errors import InputError
 
@@ -223,3 +224,86 @@ def test_laws_of_an_estimate(given: tuple[World, Plan]) -> None:
         assert found.percentile_s(100) == max(
             t for e, t in zip(found.exit_rates, found.exit_latency_s, strict=True) if e > 0
         )
+
+
+def random_plans(world: World, *, seed: int, count: int) -> list[EstimatedPlan]:
+    """Plans of several exits per tier, with their estimates; a threshold for each exit where the model knows that."""
+    rng = np.random.default_rng(seed)
+    planner = Planner.of(world.profile, world.topology)
+    blocks, tiers = len(world.profile.backbone.blocks), [tier.name for tier in world.topology.tiers]
+    plans = [
+        random_plan(
+            rng,
+            partitions=int(rng.integers(1, min(blocks, 2 * len(tiers)) + 1)),
+            blocks=blocks,
+            tiers=tiers,
+            thresholds=planner.exits.thresholds.tolist(),
+            exits_per_tier=2,
+            threshold_per_exit=world.profile.exit_table is not None,
+        )
+        for _ in range(count)
+    ]
+    return [planner.estimate(plan) for plan in plans]
+
+
+def padded(rows: list[tuple[float, ...]], dtype: type) -> np.ndarray:
+    width = max(map(len, rows)) + 1
+    return np.array([(*row, *[0] * (width - len(row))) for row in rows], dtype)
+
+
+@settings(max_examples=200, deadline=None)
+@given(world=worlds(), seed=st.integers(0, 2**32 - 1))
+def test_latencies_of_many_plans_are_those_of_their_estimates(world: World, seed: int) -> None:
+    estimated = random_plans(world, seed=seed, count=8)
+    exit_rates = [plan.estimate.exit_rates for plan in estimated]
+    shares = min(rate for rates in exit_rates for rate in rates) >= 0
+    for latency in Latency if shares else [Latency.MEAN]:
+        together = latencies_s(
+            padded([plan.plan.ends for plan in estimated], np.int64),
+            padded([tuple(map(world.topology.index, plan.plan.placement)) for plan in estimated], np.int64),
+            np.array([len(plan.plan.ends) for plan in estimated]),
+            padded(exit_rates, np.float64),
+            Planner.of(world.profile, world.topology).costs,
+            latency,
+        )
+        assert together.tolist() == [latency.of(plan.estimate) for plan in estimated]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    partitions=st.integers(1, 6),
+    exits_per_tier=st.integers(1, 6),
+    threshold_per_exit=st.booleans(),
+)
+def test_random_plans_keep_to_what_is_allowed(
+    seed: int, partitions: int, exits_per_tier: int, threshold_per_exit: bool
+) -> None:
+    tiers, thresholds = ["watch", "phone", "cloud"], [0.1, 0.2, 0.3]
+    partitions = min(partitions, 3 * exits_per_tier)
+    plan = random_plan(
+        np.random.default_rng(seed),
+        partitions=partitions,
+        blocks=6,
+        tiers=tiers,
+        thresholds=thresholds,
+        exits_per_tier=exits_per_tier,
+        threshold_per_exit=threshold_per_exit,
+    )
+    assert len(plan.ends) == partitions
+    assert plan.ends[-1] <= 6
+    runs = [(tier, len(list(run))) for tier, run in itertools.groupby(plan.placement)]
+    assert len({tier for tier, _ in runs}) == len(runs)
+    assert {tier for tier, _ in runs} <= set(tiers)
+    assert max(count for _, count in runs) <= exits_per_tier
+    assert set(plan.thresholds) <= set(thresholds)
+    assert threshold_per_exit or len(set(plan.thresholds)) <= 1
+
+
+def test_random_plans_reach_the_whole_space() -> None:
+    rng = np.random.default_rng(0)
+    drawn = {
+        random_plan(rng, partitions=2, blocks=3, tiers=["watch", "phone"], thresholds=[0.5, 0.7], exits_per_tier=2)
+        for _ in range(500)
+    }
+    # Three pairs of ends, four placements, two thresholds.
+    assert len(drawn) == 3 * 4 * 2

@@ -7,6 +7,7 @@ import numpy as np
 from offramp.core.codec import Codec
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.plan import Plan
+from offramp.core.sampling import random_plan
 from offramp.core.topology import Topology
 from offramp.errors import fail
 
@@ -37,34 +38,21 @@ def trial_plans(
     picks = np.linspace(0, len(frontier) - 1, min(count // 2, len(frontier))).round().astype(int)
     plans = dict.fromkeys(frontier[i].plan for i in picks)
     for _ in range(_DRAWS * count):
-        if len(plans) == count:
-            return tuple(plans)
-        plan = random_plan(rng, blocks=blocks, topology=topology, thresholds=thresholds, codecs=codecs)
+        if len(plans) >= count:
+            break
+        partitions = int(rng.integers(1, min(MOST_PARTITIONS, blocks) + 1))
+        plan = random_plan(
+            rng,
+            partitions=partitions,
+            blocks=blocks,
+            tiers=[tier.name for tier in topology.tiers],
+            thresholds=thresholds,
+            exits_per_tier=partitions,
+            threshold_per_exit=bool(rng.random() < 0.5),
+            codecs=codecs,
+        )
         if allowed(plan):
             plans[plan] = None
-    fail("plans", f"only {len(plans)} of {count} were found that are allowed", "ask for fewer, or allow more")
-
-
-def random_plan(
-    rng: np.random.Generator,
-    *,
-    blocks: int,
-    topology: Topology,
-    thresholds: Sequence[float],
-    codecs: Sequence[Codec],
-) -> Plan:
-    """Any plan of up to five partitions: cuts, tiers in any order, ends before the last block, thresholds, codec."""
-    partitions = int(rng.integers(1, min(MOST_PARTITIONS, blocks) + 1))
-    ends = np.sort(rng.choice(np.arange(1, blocks + 1), partitions, replace=False))
-    names = [tier.name for tier in topology.tiers]
-    visits = int(rng.integers(1, min(partitions, len(names)) + 1))
-    stays = np.diff([0, *np.sort(rng.choice(np.arange(1, partitions), visits - 1, replace=False)), partitions])
-    tiers = rng.permutation(names)[:visits]
-    same = rng.random() < 0.5
-    drawn = rng.choice(thresholds, partitions - 1)
-    return Plan(
-        ends=tuple(ends.tolist()),
-        placement=tuple(np.repeat(tiers, stays).tolist()),
-        thresholds=tuple((np.full(partitions - 1, drawn[:1]) if same and partitions > 1 else drawn).tolist()),
-        codec=codecs[rng.integers(len(codecs))],
-    )
+    if len(plans) < count:
+        fail("plans", f"only {len(plans)} of {count} were found that are allowed", "ask for fewer, or allow more")
+    return tuple(plans)
