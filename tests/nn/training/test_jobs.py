@@ -12,11 +12,14 @@ import pytest
 import torch
 
 from offramp.errors import InputError, MissingExtraError
+from offramp.nn.catalog import backbone_spec
+from offramp.nn.datasets import read_data
 from offramp.nn.training import checkpoint, jobs
 from offramp.nn.training.fit import Recipe
 from offramp.nn.training.ray_runner import OnRay
-from offramp.nn.training.run import JOINT, Run, Setup, read_run, separate_name, train_run
+from offramp.nn.training.run import JOINT, Run, Training, begin_run, read_run, separate_name
 from offramp.nn.training.runner import MOST_TRIES, Job, JobsError, Local, in_turn
+from offramp.nn.training.setup import Setup
 from tests.nn.training import tasks
 
 pair = Local(2, tasks.settle)
@@ -156,10 +159,14 @@ def small(tiny, tmp_path_factory) -> Setup:
 
 @pytest.fixture(scope="module")
 def trained(small, tmp_path_factory) -> Run:
-    folder = tmp_path_factory.mktemp("in-turn")
-    for _ in train_run(folder, small):
+    training = begin(tmp_path_factory.mktemp("in-turn"), small)
+    for _ in training.train():
         pass
-    return read_run(folder)
+    return training.finished()
+
+
+def begin(folder: Path, setup: Setup) -> Training:
+    return begin_run(folder, setup, read_data(setup.dataset, seed=setup.seed), backbone_spec(setup.backbone))
 
 
 def sabotaged(runner, victim: str, mark: Path):
@@ -186,7 +193,7 @@ def same_networks(one: Run, other: Run) -> bool:
 
 def check_training(runner, small, trained, folder: Path) -> None:
     """All networks are trained as they are in turn, though a worker is lost midway."""
-    events = [*train_run(folder / "run", small, sabotaged(runner, "separate-3", folder / "killed"))]
+    events = [*begin(folder / "run", small).train(sabotaged(runner, "separate-3", folder / "killed"))]
     assert (folder / "killed").exists()
     starts = [event.seen for event in events if isinstance(event, jobs.Started) and event.network == "separate-3"]
     assert starts == [0, 48]
@@ -200,7 +207,7 @@ def check_training(runner, small, trained, folder: Path) -> None:
 
 
 def test_networks_trained_side_by_side_are_those_trained_in_turn(small, trained, tmp_path):
-    check_training(jobs.here(2), small, trained, tmp_path)
+    check_training(jobs.local_runner(2), small, trained, tmp_path)
 
 
 @pytest.fixture(scope="module")
