@@ -1,13 +1,17 @@
 from .core.backbone import Backbone, Block
 from .core.certify import Certificate, audit, certify
-from .core.conflicts import Relaxation, minimal_relaxations
+from .core.codec import Codec
 from .core.constraints import Constraints, Prices
 from .core.estimate import Estimate, EstimatedPlan, Latency
 from .core.exits import ExitModelName
+from .core.feasible import is_feasible
 from .core.latency import ComputeSource
 from .core.plan import Plan
-from .core.planner import Answer, Gap, Options, Planner, Requirement, SearchLimits, choose
+from .core.planner import Gap, Planner, SearchResult, choose
 from .core.profile import ExitRates, ExitTable, Meaning, Profile, Timing
+from .core.relaxation import Relaxation, minimal_relaxations
+from .core.requirement import Requirement, SearchLimits
+from .core.result import RunResult, Validation
 from .core.spread import spread_s
 from .core.topology import Link, Tier, Topology
 from .errors import Fault, InputError, MissingExtraError, OfframpError
@@ -15,19 +19,36 @@ from .files import (
     read_plan,
     read_profile,
     read_requirements,
+    read_result,
     read_topology,
     schema,
     write_profile,
     write_topology,
 )
-from .fleet import plan_many, write_parquet
-from .grid import grid
+from .pipeline.build import Bundle, build
+from .pipeline.compare import Comparison, compare
+from .pipeline.data import read_data, read_run
+from .pipeline.prediction import Prediction, estimate
+from .pipeline.profile import profile
+from .pipeline.progress import Progress
+from .pipeline.run import BundleRun, run
+from .pipeline.solution import Solution
+from .pipeline.solve import solve
+from .pipeline.sweep import Sweep, sweep
+from .pipeline.train import train
+from .pipeline.validate import validate
+from .reports.report import report
+from .sweeps.grid import grid
+from .sweeps.many import plan_many, write_parquet
 
 __all__ = [
-    "Answer",
     "Backbone",
     "Block",
+    "Bundle",
+    "BundleRun",
     "Certificate",
+    "Codec",
+    "Comparison",
     "ComputeSource",
     "Constraints",
     "Estimate",
@@ -43,29 +64,49 @@ __all__ = [
     "Meaning",
     "MissingExtraError",
     "OfframpError",
-    "Options",
     "Plan",
     "Planner",
+    "Prediction",
     "Prices",
     "Profile",
+    "Progress",
     "Relaxation",
     "Requirement",
+    "RunResult",
     "SearchLimits",
+    "SearchResult",
+    "Solution",
+    "Sweep",
     "Tier",
     "Timing",
     "Topology",
+    "Validation",
     "audit",
+    "build",
     "certify",
     "choose",
+    "compare",
+    "estimate",
     "grid",
+    "is_feasible",
     "minimal_relaxations",
     "plan_many",
+    "profile",
+    "read_data",
     "read_plan",
     "read_profile",
     "read_requirements",
+    "read_result",
+    "read_run",
     "read_topology",
+    "report",
+    "run",
     "schema",
+    "solve",
     "spread_s",
+    "sweep",
+    "train",
+    "validate",
     "write_parquet",
     "write_profile",
     "write_topology",

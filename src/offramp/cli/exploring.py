@@ -6,26 +6,25 @@ from typing import Annotated
 
 import typer
 
-from offramp.cli.options import ComputesOption, ExitsOption, ProfileArgument, TopologyOption
+from offramp.cli.options import ModelOptions, ProfileArgument, RequirementOptions, TopologyOption, flattened
 
 
+@flattened
 def explore(
     profile: ProfileArgument,
+    asked: RequirementOptions,
+    model: ModelOptions,
     topology: TopologyOption = "mobile",
-    exit_model: ExitsOption = None,
-    compute: ComputesOption = None,
     host: Annotated[str, typer.Option(help="The address to listen on; this machine alone by default.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 8765,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Plan in the browser: move links, tiers and requirements, and see the plan follow.
 
-    The page loads nothing from elsewhere, and its address holds all that was set on it.
+    The page begins with what is asked here, loads nothing from elsewhere, and its address holds all that was set on it.
 
     Example: offramp explore resnet20-digits --topology mobile
     """
-    from offramp.core.exits import ExitModelName
-    from offramp.core.latency import ComputeSource
     from offramp.errors import MissingExtraError
     from offramp.explore.view import Explorer
     from offramp.files import read_profile, read_topology
@@ -38,10 +37,10 @@ def explore(
     explorer = Explorer.of(
         read_profile(profile),
         read_topology(topology),
+        asked.requirement(),
         profile_source=profile,
         topology_source=topology,
-        exits=None if exit_model is None else ExitModelName(exit_model.value),
-        compute=None if compute is None else ComputeSource(compute.value),
+        **model.arguments(),
     )
     typer.echo(f"http://{host}:{port}  (Ctrl+C ends it)")
     serve(explorer, host=host, port=port, show=browser)
