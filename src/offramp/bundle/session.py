@@ -5,7 +5,6 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.core.checks import FloatArray
 from offramp.errors import fail
 
 # ONNX Runtime reads this when it is imported; else it gives the machine an id and keeps a database of what is run.
@@ -33,7 +32,7 @@ class PartitionSession:
         except Exception as error:  # ONNX Runtime has a dozen types for what can be wrong, most of them undocumented
             fail("model", f"can't be loaded: {error}", "build the bundle again")
 
-    def run(self, x: NDArray[np.uint8] | FloatArray) -> list[FloatArray]:
+    def run(self, x: NDArray[np.uint8] | NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The model's outputs.
 
         x: [B, ...] uint8 images for the first block, else the output of the block before, float32.
@@ -41,5 +40,5 @@ class PartitionSession:
         Of a partition they are its output [B, ...], its branch's probabilities [B, K], and their normalized entropy
         [B].
         """
-        outputs: list[FloatArray] = self._session.run(None, {"x": x})
+        outputs: list[NDArray[np.float32]] = self._session.run(None, {"x": x})
         return outputs
