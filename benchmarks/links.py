@@ -21,7 +21,8 @@ from rich.table import Table
 
 from offramp.core.topology import Link
 from offramp.runtime.emulation.link import EmulatedLink
-from offramp.runtime.transport.zenoh_session import router, work_key
+from offramp.runtime.transport.keys import work_key
+from offramp.runtime.transport.zenoh_session import router
 
 LINKS = {
     "500 kb/s, 6 ms": Link(500e3, 0.006),

@@ -30,6 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "runtime/tier": {"core", "files", "bundle", "runtime/transport"},
     "runtime/emulation": {"core"},
     "deploy": {"core", "bundle", "runtime"},
+    "testing": {"core", "files", "bundle", "nn", "runtime"},
     "pipeline": {"core", "files", "bundle", "sweeps", "view", "nn", "runtime", "deploy"},
     "reports": {"core", "files", "view", "pipeline"},
     "explore": {"core", "files", "sweeps", "view", "pipeline"},

@@ -12,6 +12,7 @@ from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offramp.core import checks
 from offramp.core.checks import BoolArray, FloatArray, WordArray
@@ -162,7 +163,7 @@ def replayed_rates(entropy: FloatArray, correct: BoolArray, thresholds: Sequence
     return PlanRates(tuple(exit_rates), tuple(stay_rates), right / samples)
 
 
-def at_or_below(entropy: FloatArray, threshold: float) -> BoolArray:
+def at_or_below(entropy: FloatArray | NDArray[np.float32], threshold: float) -> BoolArray:
     """The exit rule: a sample whose normalized entropy is at or below the threshold leaves.
 
     Entropies are float32 as the network computes them, and the comparison is in float32 too, so that an entropy

@@ -1,1 +1,1 @@
-"""Running a bundle: tiers as processes, messages between them, and what was measured. Knows bytes, not torch."""
+"""Running a bundle: tiers as processes, the messages between them, clients, emulated links. Knows bytes, not torch."""

@@ -1,4 +1,4 @@
-"""A bundle at work on this machine: every tier a process of its own, every link emulated."""
+"""A deployment on this machine: every tier a process of its own, every link emulated."""
 
 import contextlib
 import socket
@@ -20,11 +20,11 @@ _HOST = "127.0.0.1"
 class LocalDeployment:
     """The tiers of the bundle in `folder`, running while a `with` block does.
 
-    emulate: the file of the profile whose times the tiers play; None to be as fast as this machine.
+    emulate: the file of the profile whose times the tiers emulate; None to be as fast as this machine.
     queue: tasks that may wait at each tier.
 
-    links, processes: in the order of the topology; tests cut the ones and kill the others.
-    Raises `InputError`, with what the tier said, where one does not start.
+    links, processes: in the order of the topology; tests cut links and kill processes.
+    Raises `InputError`, with the end of the tier's log, where one does not start.
     """
 
     def __init__(self, folder: Path, *, emulate: Path | None = None, queue: int = 32) -> None:
@@ -54,39 +54,39 @@ class LocalDeployment:
         self._stack.close()
 
     def places(self) -> tuple[str, str]:
-        """Where the source and the destination listen, as `host:port`, beyond the emulated links."""
+        """Where the source and the destination listen, as `host:port`; no emulated link leads there."""
         topology = self.bundle.topology
         source, destination = (topology.index(name) for name in (topology.source, topology.destination))
         return f"{_HOST}:{self._ports[source]}", f"{_HOST}:{self._ports[destination]}"
 
     def client(self) -> Client:
-        """A client beside the source and the destination."""
+        """A client with a direct connection to the source and the destination."""
         source, destination = self.places()
         return Client(self.bundle, source=source, destination=destination)
 
     def kill(self, tier: int) -> None:
-        """End a tier's process at once, as a power cut would."""
+        """End a tier's process immediately, as a power failure would."""
         self.processes[tier].kill()
-        _gone(self.processes[tier])
+        _reap(self.processes[tier])
 
     def restart(self, tier: int) -> None:
         """Start a tier's process again."""
         self.processes[tier] = self._start(tier)
 
     def wait_until_alive(self) -> None:
-        """Return when the source sees every tier. Raises `InputError` where one ended, or isn't there in time."""
+        """Return when the source sees every tier. Raises `InputError` where one ended, or isn't present in time."""
         everyone = {tier.name for tier in self.bundle.topology.tiers}
         until_s = time.monotonic() + _LONGEST_START_S
-        there: set[str] = set()
-        while there != everyone:
+        present: set[str] = set()
+        while present != everyone:
             for j, process in enumerate(self.processes):
                 if process.poll() is not None:
                     self._fail(j, f"ended with exit code {process.returncode}")
             if time.monotonic() > until_s:
-                missing = min(everyone - there)
-                self._fail(self.bundle.topology.index(missing), f"was not there after {_LONGEST_START_S:g} s")
+                missing = min(everyone - present)
+                self._fail(self.bundle.topology.index(missing), f"was not present after {_LONGEST_START_S:g} s")
             with contextlib.suppress(InputError), self.client() as client:
-                there = client.alive()
+                present = client.alive()
             time.sleep(0.05)
 
     def _start(self, j: int) -> "subprocess.Popen[bytes]":
@@ -98,8 +98,8 @@ class LocalDeployment:
         if self._emulate is not None:
             command += ["--emulate", str(self._emulate)]
         with (self._logs / f"{j}.log").open("ab") as log:
-            # The worker ends when its standard input does, and that is when this process ends, however it ends.
-            # A group of its own: an interrupt from the terminal is for this process, which then stops it.
+            # The worker ends when its standard input is closed, which happens whenever this process ends.
+            # A process group of its own: an interrupt from the terminal is for this process, which then stops it.
             return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, process_group=0)
 
     def _stop(self) -> None:
@@ -110,25 +110,25 @@ class LocalDeployment:
                 process.wait(5)
             except subprocess.TimeoutExpired:
                 process.kill()
-            _gone(process)
+            _reap(process)
 
     def _fail(self, j: int, problem: str) -> None:
-        said = (self._logs / f"{j}.log").read_text(errors="replace").strip()[-2000:] or "nothing"
-        fault = Fault(f"tier {self.bundle.topology.tiers[j].name}", f"{problem}; it said: {said}", "mend that")
+        log = (self._logs / f"{j}.log").read_text(errors="replace").strip()[-2000:] or "nothing"
+        fault = Fault(f"tier {self.bundle.topology.tiers[j].name}", f"{problem}; it said: {log}", "fix that")
         raise InputError([fault])
 
 
-def _gone(process: "subprocess.Popen[bytes]") -> None:
-    """Wait until a process has ended, and close what led to it."""
+def _reap(process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a process has ended, and close its standard input."""
     process.wait()
     assert process.stdin is not None
     process.stdin.close()
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nothing listens at now."""
+    """Ports that nothing listens on at the moment."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((_HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
+        for free in sockets:
+            free.bind((_HOST, 0))
+        return [free.getsockname()[1] for free in sockets]

@@ -9,7 +9,8 @@ import zenoh
 
 from offramp.core.topology import Link
 from offramp.runtime.emulation.link import EmulatedLink
-from offramp.runtime.transport.zenoh_session import router, work_key
+from offramp.runtime.transport.keys import work_key
+from offramp.runtime.transport.zenoh_session import router
 from tests.runtime.places import free_port
 
 # What Zenoh sends beside a payload to a key that is declared: for the query, and for each batch its payload fills.

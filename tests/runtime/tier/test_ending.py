@@ -14,7 +14,7 @@ from offramp.runtime.emulation.link import EmulatedLink
 from offramp.runtime.local import LocalDeployment
 from offramp.runtime.tier.serve import Place, at_work
 from offramp.runtime.tier.worker import Limits
-from offramp.runtime.transport.sender import Outbox
+from offramp.runtime.transport.sender import SendWindow
 from tests.runtime.conftest import FAST
 from tests.runtime.places import free_port
 from tests.runtime.tiny import Case, case, line
@@ -54,7 +54,7 @@ def test_what_can_not_be_handed_over_for_whatever_reason_is_answered(
 
     here = Place(port=port, host="127.0.0.1", toward_cloud=f"127.0.0.1:{free_port()}")
     with at_work(tiny.folder / "tiers" / "watch", here, limits=Limits()) as worker:
-        monkeypatch.setattr(worker._courier, "deliver", fails)
+        monkeypatch.setattr(worker._deliverer, "deliver", fails)
         with Client(tiny.manifest, source=place, destination=place) as client:
             found = list(client.ask_all(tiny.samples, deadline_s=5, window=4))
             raw = list(client.ask_all(tiny.samples[:2], deadline_s=5, plan=Plan.parse("1-4@cloud")))
@@ -64,28 +64,28 @@ def test_what_can_not_be_handed_over_for_whatever_reason_is_answered(
     assert "Traceback" in caplog.text
 
 
-def test_who_waits_for_room_gives_up_when_the_outbox_closes() -> None:
-    outbox, gate, started = Outbox("full", window=1), threading.Event(), []
-    assert outbox.put(gate.wait)
-    waiting = threading.Thread(target=lambda: started.append(outbox.put(gate.wait)), daemon=True)
+def test_who_waits_for_room_gives_up_when_the_window_closes() -> None:
+    window, gate, started = SendWindow("full", window=1), threading.Event(), []
+    assert window.put(gate.wait)
+    waiting = threading.Thread(target=lambda: started.append(window.put(gate.wait)), daemon=True)
     waiting.start()
     began_s = time.monotonic()
-    outbox.wait(began_s + 0.2)
+    window.wait(began_s + 0.2)
     assert time.monotonic() - began_s >= 0.2
     assert not started
-    outbox.close()
+    window.close()
     waiting.join(10)
     assert started == [False]
-    assert not outbox.offer(gate.wait)
+    assert not window.offer(gate.wait)
     gate.set()
-    outbox.wait(time.monotonic() + 10)
-    assert outbox.has_room()
+    window.wait(time.monotonic() + 10)
+    assert window.has_room()
 
 
 def test_a_send_that_raises_is_logged_and_makes_room(caplog: pytest.LogCaptureFixture) -> None:
-    outbox = Outbox("raising", window=1)
+    window = SendWindow("raising", window=1)
     for _ in range(3):
-        assert outbox.put(lambda: [][0])
-    outbox.wait(time.monotonic() + 10)
-    outbox.close()
+        assert window.put(lambda: [][0])
+    window.wait(time.monotonic() + 10)
+    window.close()
     assert caplog.text.count("IndexError") == 3

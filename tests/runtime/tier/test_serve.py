@@ -10,7 +10,8 @@ from offramp.errors import InputError
 from offramp.files import read_profile
 from offramp.runtime.tier.serve import Place, at_work
 from offramp.runtime.tier.worker import Limits
-from offramp.runtime.transport import zenoh_session as network
+from offramp.runtime.transport import zenoh_session
+from offramp.runtime.transport.keys import work_key
 from tests.runtime.places import free_port
 from tests.runtime.tiny import Case
 
@@ -88,12 +89,12 @@ def test_far_too_long_messages_never_reach_a_tier(tiny: Case) -> None:
     place = Place(port=free_port(), host=HOST)
     with (
         at_work(tiny.folder / "tiers" / "cloud", place, limits=Limits()),
-        network.client(tier=f"{HOST}:{place.port}") as stranger,
+        zenoh_session.client(tier=f"{HOST}:{place.port}") as stranger,
     ):
 
         def said(size: int) -> str:
             block = zenoh.CongestionControl.BLOCK
-            replies = stranger.get(network.work_key(2), payload=bytes(size), timeout=2.0, congestion_control=block)
+            replies = stranger.get(work_key(2), payload=bytes(size), timeout=2.0, congestion_control=block)
             (reply,) = replies
             assert reply.err is not None
             return bytes(reply.err.payload).decode()
@@ -103,19 +104,9 @@ def test_far_too_long_messages_never_reach_a_tier(tiny: Case) -> None:
         assert "more than any message for this tier has" in said(1 << 19)
 
 
-def test_signs_of_life_of_no_tier_are_ignored(tiny: Case, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_loss_of_what_is_no_tier_is_ignored(tiny: Case, caplog: pytest.LogCaptureFixture) -> None:
     place = Place(port=free_port(), host=HOST)
     with at_work(tiny.folder / "tiers" / "cloud", place, limits=Limits()) as worker:
-        for name in ("x", "7", "-1"):
-            # Past Zenoh, which keeps to itself what a handler raises.
-            worker._on_sign_of_life(_Gone(network.alive_key(name)))  # type: ignore[arg-type]
-    assert "is gone" not in caplog.text
-
-
-class _Gone:
-    """What Zenoh says of a token that has gone."""
-
-    kind = zenoh.SampleKind.DELETE
-
-    def __init__(self, key: str) -> None:
-        self.key_expr = key
+        for name in ("x", "7", "-1", "00"):
+            worker._on_lost(name)
+    assert "was lost" not in caplog.text

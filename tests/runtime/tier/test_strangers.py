@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from offramp.core.plan import Plan
 from offramp.runtime.local import LocalDeployment
-from offramp.runtime.transport import zenoh_session as network
+from offramp.runtime.transport import zenoh_session
+from offramp.runtime.transport.keys import client_key, plan_key, result_key, work_key
 from offramp.runtime.transport.messages import VERSION, Outcome, Task, pack, unpack
 from tests.runtime.conftest import PLANS
 from tests.runtime.tiny import CLASSES, Case
 
-WATCH, PHONE = network.work_key(0), network.work_key(1)
+WATCH, PHONE = work_key(0), work_key(1)
 SAMPLE, ACTIVATION, RESULT = bytes(16), bytes(64), bytes(4 * CLASSES)
 TASK = Task("5f2a90c1d3e4", 1, "abcd", PLANS[0], 0, 5.0)
 OUTCOME = Outcome("5f2a90c1d3e4", 1, "abcd", PLANS[0], 0, 5.0, 1)
@@ -29,7 +30,7 @@ OUTCOME = Outcome("5f2a90c1d3e4", 1, "abcd", PLANS[0], 0, 5.0, 1)
 @pytest.fixture(scope="module")
 def stranger(deployment: LocalDeployment) -> Iterator[zenoh.Session]:
     """A session of its own at the source, with its own idea of what to send."""
-    with network.client(tier=deployment.places()[0]) as session:
+    with zenoh_session.client(tier=deployment.places()[0]) as session:
         yield session
 
 
@@ -73,13 +74,13 @@ REFUSED = [
     (WATCH, changed(TASK, left_s=-1.0), "the header is not valid"),
     (WATCH, changed(TASK, client="../../x"), "the header is not valid"),
     (WATCH, pack(OUTCOME, RESULT), "an outcome where tasks are taken"),
-    (network.result_key(0), pack(TASK, SAMPLE), "a task where outcomes are taken"),
-    (network.result_key(0), pack(OUTCOME, RESULT[1:]), "a result of 15 bytes where there should be 16"),
-    (network.result_key(0), changed(OUTCOME, deployment="0"), "of bundle 0, watch runs"),
-    (network.result_key(0), changed(OUTCOME, partition=3), "partition 4 of 3"),
-    (network.result_key(1), pack(OUTCOME, RESULT), "phone is not the destination"),
-    (network.plan_key(1), PLANS[0].encode(), "phone is not the source"),
-    (network.plan_key(0), b"\xff" * 5000, "the plan can't be read"),
+    (result_key(0), pack(TASK, SAMPLE), "a task where outcomes are taken"),
+    (result_key(0), pack(OUTCOME, RESULT[1:]), "a result of 15 bytes where there should be 16"),
+    (result_key(0), changed(OUTCOME, deployment="0"), "of bundle 0, watch runs"),
+    (result_key(0), changed(OUTCOME, partition=3), "partition 4 of 3"),
+    (result_key(1), pack(OUTCOME, RESULT), "phone is not the destination"),
+    (plan_key(1), PLANS[0].encode(), "phone is not the source"),
+    (plan_key(0), b"\xff" * 5000, "the plan can't be read"),
 ]
 
 
@@ -114,7 +115,7 @@ def test_damaged_messages_stop_nothing(stranger: zenoh.Session, data: st.DataObj
     damaged = bytearray(good)
     for _ in range(data.draw(st.integers(1, 3))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
-    key = data.draw(st.sampled_from([WATCH, PHONE, network.result_key(0), network.plan_key(0)]))
+    key = data.draw(st.sampled_from([WATCH, PHONE, result_key(0), plan_key(0)]))
     said(stranger, key, bytes(damaged[: data.draw(st.integers(0, len(damaged)))]))
 
 
@@ -126,7 +127,7 @@ def test_tensors_that_are_no_numbers_are_answered_with_an_error(tiny: Case, stra
     """A step of zero in int8: the tier finds out when its turn has come."""
     with outcomes(stranger, "beef") as got:
         task = msgspec.structs.replace(TASK, client="beef", request=77, plan=PLANS[2], partition=1)
-        stranger_said = said(stranger, network.work_key(2), pack(task, bytes(4 + 16)))
+        stranger_said = said(stranger, work_key(2), pack(task, bytes(4 + 16)))
         assert stranger_said == ""
         wait_for(got, 1)
     message, tensor = unpack(got[0], most_tensor_bytes=16)
@@ -136,7 +137,7 @@ def test_tensors_that_are_no_numbers_are_answered_with_an_error(tiny: Case, stra
 
 
 def test_a_request_that_is_sent_again_is_answered_once(tiny: Case, stranger: zenoh.Session) -> None:
-    """As a courier does when an acknowledgement is lost, at once and after the answer."""
+    """As a tier does when an acknowledgement is lost, immediately and after the answer."""
     plan = Plan.parse(PLANS[0])
     with outcomes(stranger, "cafe") as got:
         for number, sample in enumerate(tiny.samples):
@@ -162,7 +163,7 @@ class outcomes:  # noqa: N801
 
     def __init__(self, session: zenoh.Session, client: str) -> None:
         self._got: list[bytes] = []
-        self._queryable = session.declare_queryable(network.client_key(client), self._on)
+        self._queryable = session.declare_queryable(client_key(client), self._on)
 
     def _on(self, query: zenoh.Query) -> None:
         with query:

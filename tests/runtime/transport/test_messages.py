@@ -1,4 +1,4 @@
-"""Messages survive the way there and back, and nothing else gets in."""
+"""What is packed is unpacked, and nothing else is."""
 
 import struct
 import tracemalloc
@@ -8,25 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offramp.runtime.transport.messages import VERSION, MessageError, Outcome, Stage, Task, pack, unpack
+from offramp.runtime.transport.messages import VERSION, MessageError, Outcome, Task, TraceEntry, pack, unpack
 
 NS = st.integers(0, 2**63 - 1)
 TEXT = st.text(max_size=60)
 HEX = st.text("0123456789abcdef", min_size=1, max_size=32)
 LEFT_S = st.floats(min_value=0, max_value=86400, exclude_min=True)
-STAGES = st.lists(st.builds(Stage, st.integers(0, 15), st.integers(0, 1023), NS, NS, NS, NS), max_size=16).map(tuple)
-TASKS = st.builds(Task, TEXT, NS, HEX, TEXT, st.integers(0, 1023), LEFT_S, NS, STAGES)
+TRACES = st.lists(st.builds(TraceEntry, st.integers(0, 15), st.integers(0, 1023), NS, NS, NS, NS), max_size=16).map(
+    tuple
+)
+TASKS = st.builds(Task, TEXT, NS, HEX, TEXT, st.integers(0, 1023), LEFT_S, NS, TRACES)
 OUTCOMES = st.builds(
-    Outcome, TEXT, NS, HEX, TEXT, st.integers(0, 1023), LEFT_S, NS, st.booleans(), st.floats(0, 1), TEXT, STAGES, NS
+    Outcome, TEXT, NS, HEX, TEXT, st.integers(0, 1023), LEFT_S, NS, st.booleans(), st.floats(0, 1), TEXT, TRACES, NS
 )
 MESSAGES = TASKS | OUTCOMES
 
 
 @given(MESSAGES, st.binary(max_size=2000))
 def test_what_is_packed_is_unpacked(message: Task | Outcome, tensor: bytes) -> None:
-    found, found_tensor = unpack(pack(message, tensor), most_tensor_bytes=2000)
-    assert found == message
-    assert bytes(found_tensor) == tensor
+    unpacked, unpacked_tensor = unpack(pack(message, tensor), most_tensor_bytes=2000)
+    assert unpacked == message
+    assert bytes(unpacked_tensor) == tensor
 
 
 @given(MESSAGES, st.binary(min_size=1, max_size=200))
@@ -58,12 +60,12 @@ def test_a_damaged_message_never_does_worse_than_being_refused(message: Task | O
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(whole)))
     try:
-        found, tensor = unpack(bytes(whole[:cut]), most_tensor_bytes=8)
+        unpacked, tensor = unpack(bytes(whole[:cut]), most_tensor_bytes=8)
     except MessageError:
         return
-    assert isinstance(found, Task | Outcome)
+    assert isinstance(unpacked, Task | Outcome)
     assert len(tensor) <= 8
-    assert 0 < found.left_s <= 86400
+    assert 0 < unpacked.left_s <= 86400
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,10 @@ import zenoh
 from offramp.core.topology import Link, Tier, Topology
 from offramp.deploy.certificates import issue, write_credentials
 from offramp.errors import InputError
-from offramp.runtime.transport import zenoh_session as network
+from offramp.runtime.transport import zenoh_session
+from offramp.runtime.transport.keys import client_key, result_key, work_key
 from offramp.runtime.transport.tls import CERTIFICATE, KEY, TRUSTED, tls_config
+from offramp.runtime.transport.zenoh_transport import alive_key
 from tests.runtime.places import free_port
 
 TIERS = ["watch", "phone", "cloud"]
@@ -63,11 +65,11 @@ class Line:
             allowed = [*TIERS[max(j - 1, 0) : j], *TIERS[j + 1 : j + 2], "client"]
             onward = f"localhost:{self.ports[j + 1]}" if j + 1 < len(TIERS) else None
             security = tls_config(certs / name, allowed)
-            session = network.router(port=self.ports[j], host="127.0.0.1", toward_cloud=onward, security=security)
+            session = zenoh_session.router(port=self.ports[j], host="127.0.0.1", toward_cloud=onward, security=security)
             self.sessions.append(stack.enter_context(session))
-            for key in (network.work_key(j), network.result_key(j)):
+            for key in (work_key(j), result_key(j)):
                 stack.enter_context(session.declare_queryable(key, self.taker(j)))
-            stack.enter_context(session.liveliness().declare_token(network.alive_key(j)))
+            stack.enter_context(session.liveliness().declare_token(alive_key(str(j))))
         wait_for(self.works)
 
     def taker(self, j: int) -> Callable[[zenoh.Query], None]:
@@ -105,17 +107,17 @@ def wait_for(condition: Callable[[], Any]) -> None:
 
 
 def asked(session: zenoh.Session, j: int, payload: bytes = b"hello", key: str = "") -> list[bytes]:
-    replies = session.get(key or network.work_key(j), payload=payload, timeout=2.0)
+    replies = session.get(key or work_key(j), payload=payload, timeout=2.0)
     return [bytes(reply.ok.payload) for reply in replies if reply.ok is not None]
 
 
 def seen(session: zenoh.Session) -> set[str]:
-    replies = session.liveliness().get(network.alive_key("*"), timeout=2.0)
+    replies = session.liveliness().get(alive_key("*"), timeout=2.0)
     return {str(reply.ok.key_expr) for reply in replies if reply.ok is not None}
 
 
 def client(line: Line, j: int, folder: Path, allowed: Sequence[str] = TIERS, host: str = "127.0.0.1") -> zenoh.Session:
-    return network.client(tier=line.place(j, host), security=tls_config(folder, allowed))
+    return zenoh_session.client(tier=line.place(j, host), security=tls_config(folder, allowed))
 
 
 def overheard(line: Line, intruder: zenoh.Session) -> set[str]:
@@ -128,17 +130,17 @@ def overheard(line: Line, intruder: zenoh.Session) -> set[str]:
             query.reply(query.key_expr, b"stolen")
 
     with ExitStack() as stack:
-        for key in (network.work_key(7), network.result_key(7), "offramp/7/**"):
+        for key in (work_key(7), result_key(7), "offramp/7/**"):
             stack.enter_context(intruder.declare_queryable(key, take))
-        stack.enter_context(intruder.liveliness().declare_token(network.alive_key(7)))
+        stack.enter_context(intruder.liveliness().declare_token(alive_key("7")))
         for key in ("offramp/**", "**"):
             stack.enter_context(intruder.declare_subscriber(key, lambda sample: heard.append(str(sample.key_expr))))
         time.sleep(0.3)
         for session in line.sessions[:2]:
-            for key in (network.work_key(7), network.result_key(7)):
+            for key in (work_key(7), result_key(7)):
                 asked(session, 7, b"for tier 7", key)
             session.put("offramp/news", b"news")
-            heard += seen(session) & {network.alive_key(7)}
+            heard += seen(session) & {alive_key("7")}
         time.sleep(0.3)
     return set(heard)
 
@@ -148,7 +150,7 @@ def answered(intruder: zenoh.Session) -> set[str]:
     own = f"@/{intruder.info.zid()}"
     replies = [
         reply.ok
-        for key in (network.result_key(0), network.result_key(1), "offramp/**", "**", "@/**")
+        for key in (result_key(0), result_key(1), "offramp/**", "**", "@/**")
         for reply in intruder.get(key, payload=b"intruding", timeout=2.0)
         if reply.ok is not None
     ]
@@ -173,10 +175,10 @@ def test_a_client_asks_takes_answers_and_sees_who_is_there(line: Line, certs: Pa
             query.reply(query.key_expr, b"thanks")
 
     with client(line, 0, certs / "client", ["watch"], host) as session:
-        with session.declare_queryable(network.client_key("ab12"), take):
+        with session.declare_queryable(client_key("ab12"), take):
             assert asked(session, 2) == [b"cloud"]
-            wait_for(lambda: asked(line.sessions[2], 0, b"42", network.client_key("ab12")) == [b"thanks"])
-        assert seen(session) == {network.alive_key(j) for j in range(3)}
+            wait_for(lambda: asked(line.sessions[2], 0, b"42", client_key("ab12")) == [b"thanks"])
+        assert seen(session) == {alive_key(str(j)) for j in range(3)}
     assert set(answers) == {b"42"}
 
 
@@ -200,22 +202,22 @@ def test_whoever_is_no_neighbor_is_refused(line: Line, certs: Path, other_certs:
 
 def test_without_a_certificate_one_is_refused(line: Line, certs: Path) -> None:
     with pytest.raises(zenoh.ZError):
-        network.client(tier=line.place(0))
+        zenoh_session.client(tier=line.place(0))
     security = tls_config(certs / "client", ["watch"])
     bare = {key: value for key, value in security.items() if "connect_" not in key or "verify" in key}
     assert len(bare) == len(security) - 2
     with pytest.raises(zenoh.ZError):
-        network.client(tier=line.place(0), security=bare)
+        zenoh_session.client(tier=line.place(0), security=bare)
 
 
 def test_a_tier_can_not_leave_the_line(line: Line, certs: Path, gullible_line: Line, gullible_certs: Path) -> None:
     """A link from the cloud to the watch would be the shortest way between them, and lead nowhere."""
     shortcut = {"port": free_port(), "host": "127.0.0.1"}
     security = tls_config(gullible_certs / "cloud", TIERS)
-    with network.router(**shortcut, toward_cloud=gullible_line.place(0), security=security) as router:
+    with zenoh_session.router(**shortcut, toward_cloud=gullible_line.place(0), security=security) as router:
         wait_for(lambda: [*router.info.routers_zid()])  # so that what follows can fail
     security = tls_config(certs / "cloud", TIERS)
-    with network.router(**shortcut, toward_cloud=line.place(0), security=security) as router:
+    with zenoh_session.router(**shortcut, toward_cloud=line.place(0), security=security) as router:
         time.sleep(1.0)
         assert not [*router.info.routers_zid()]
         assert line.works()
@@ -232,9 +234,9 @@ def test_a_silent_stranger_keeps_nobody_out(line: Line, certs: Path) -> None:
 def test_where_access_is_allowed_it_shows(gullible_line: Line, gullible_certs: Path) -> None:
     """So that the tests of what is not allowed can fail."""
     with client(gullible_line, 0, gullible_certs / "phone") as neighbor:
-        everything = {network.work_key(7), network.result_key(7), network.alive_key(7), "offramp/news"}
+        everything = {work_key(7), result_key(7), alive_key("7"), "offramp/news"}
         assert overheard(gullible_line, neighbor) == everything
-        assert {network.result_key(0), network.result_key(1)} <= answered(neighbor)
+        assert {result_key(0), result_key(1)} <= answered(neighbor)
     assert b"intruding" in gullible_line.heard[2]
 
 
@@ -249,7 +251,7 @@ def test_access_is_by_name_even_where_tls_trusts(gullible_line: Line, gullible_c
 
 def test_a_stranger_that_routes_hears_nothing(gullible_line: Line, gullible_certs: Path) -> None:
     security = tls_config(gullible_certs / "stranger", TIERS)
-    with network.router(
+    with zenoh_session.router(
         port=free_port(), toward_cloud=gullible_line.place(0), host="127.0.0.1", security=security
     ) as router:
         wait_for(lambda: [*router.info.routers_zid()])
@@ -263,10 +265,10 @@ def test_a_tier_tells_nothing_to_a_next_tier_of_another_name(gullible_certs: Pat
     port = free_port()
     security = tls_config(gullible_certs / "stranger", ["watch"])
     heard: list[str] = []
-    with network.router(port=port, toward_cloud=None, security=security) as impostor:
-        impostor.declare_queryable(network.work_key(1), lambda query: heard.append(str(query.key_expr)))
+    with zenoh_session.router(port=port, toward_cloud=None, security=security) as impostor:
+        impostor.declare_queryable(work_key(1), lambda query: heard.append(str(query.key_expr)))
         security = tls_config(gullible_certs / "watch", ["phone"])
-        with network.router(port=free_port(), toward_cloud=f"localhost:{port}", security=security) as tier:
+        with zenoh_session.router(port=free_port(), toward_cloud=f"localhost:{port}", security=security) as tier:
             wait_for(lambda: [*tier.info.routers_zid()])
             time.sleep(0.3)
             assert asked(tier, 1) == []
@@ -278,8 +280,8 @@ def test_one_does_not_talk_to_impostors(gullible_certs: Path, who: str, host: st
     """A client that listens is no tier; a tier that is elsewhere than its certificate says may be another."""
     port = free_port()
     security = tls_config(gullible_certs / who, ["client"])
-    with network.router(port=port, toward_cloud=None, host=host, security=security), pytest.raises(zenoh.ZError):
-        network.client(tier=f"{host}:{port}", security=tls_config(gullible_certs / "client", TIERS))
+    with zenoh_session.router(port=port, toward_cloud=None, host=host, security=security), pytest.raises(zenoh.ZError):
+        zenoh_session.client(tier=f"{host}:{port}", security=tls_config(gullible_certs / "client", TIERS))
 
 
 def test_a_tier_is_found_where_its_certificate_was_told(tmp_path: Path) -> None:
@@ -288,8 +290,10 @@ def test_a_tier_is_found_where_its_certificate_was_told(tmp_path: Path) -> None:
     )
     port = free_port()
     security = tls_config(tmp_path / "c" / "watch", ["client"])
-    with network.router(port=port, toward_cloud=None, host="127.0.0.2", security=security):
-        network.client(tier=f"127.0.0.2:{port}", security=tls_config(tmp_path / "c" / "client", ["watch"])).close()
+    with zenoh_session.router(port=port, toward_cloud=None, host="127.0.0.2", security=security):
+        zenoh_session.client(
+            tier=f"127.0.0.2:{port}", security=tls_config(tmp_path / "c" / "client", ["watch"])
+        ).close()
 
 
 def test_what_is_missing_is_named(certs: Path, tmp_path: Path) -> None:

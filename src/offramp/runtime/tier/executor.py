@@ -1,84 +1,87 @@
-"""Running a tier's partitions on a sample, until it leaves the tier."""
+"""Running a tier's partitions on a sample, until it exits or continues on another tier."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offramp.bundle.codecs import decode, encode
 from offramp.bundle.manifest import TierManifest
 from offramp.bundle.session import PartitionSession
-from offramp.core.checks import FloatArray
 from offramp.core.exits import at_or_below
-from offramp.runtime.tier.slowdown import Pace, wait_until
-from offramp.runtime.tier.validation import Job
-from offramp.runtime.transport.messages import Stage
+from offramp.runtime.tier.slowdown import SlowdownEmulator, wait_until
+from offramp.runtime.tier.validation import AcceptedTask
+from offramp.runtime.transport.messages import TraceEntry
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What became of a sample on a tier.
+class PartitionResult:
+    """What a tier's consecutive partitions made of a sample.
 
     partition: the last one that ran, counted from 0.
-    leaves: whether it left at that partition's branch; else it goes on to another tier.
-    result: the branch's probabilities, as they travel.
-    activation: the output of the partition, as it travels; empty for a sample that leaves.
-    trace: of the sample, the stages here included.
+    exited: whether the sample exited at that partition's branch; else it continues on another tier.
+    result: the branch's probabilities, encoded.
+    activation: the output of the partition, encoded; empty for a sample that exited.
+    trace: of the sample so far, this tier's entries included.
     """
 
     partition: int
-    leaves: bool
+    exited: bool
     result: bytes
     activation: bytes
-    trace: tuple[Stage, ...]
+    trace: tuple[TraceEntry, ...]
 
 
-class Partitions:
+class PartitionExecutor:
     """A tier's partitions, loaded.
 
     tier: its part of the bundle.
     sessions: by first and last block.
-    pace: how slow to play; None to be as fast as this machine.
+    slowdown: the hardware to emulate; None to be as fast as this machine.
     """
 
     def __init__(
-        self, tier: TierManifest, sessions: Mapping[tuple[int, int], PartitionSession], pace: Pace | None
+        self,
+        tier: TierManifest,
+        sessions: Mapping[tuple[int, int], PartitionSession],
+        slowdown: SlowdownEmulator | None,
     ) -> None:
-        self._tier, self._sessions, self._pace = tier, sessions, pace
-        self._here = tier.topology.index(tier.tier)
-        self._shapes = {(each.first, each.last): each.input_shape for each in tier.partitions}
+        self._tier, self._sessions, self._slowdown = tier, sessions, slowdown
+        self._index = tier.topology.index(tier.tier)
+        self._shapes = {partition.blocks: partition.input_shape for partition in tier.partitions}
 
-    def run(self, job: Job) -> Done:
-        """Run the job's partition, and the next ones as long as they are here too and the sample stays."""
-        plan, k, topology = job.plan, job.task.partition, self._tier.topology
-        trace, arrived_ns = list(job.task.trace), job.arrived_ns
-        received = None if job.first and self._tier.tier == topology.source else plan.blocks[k][0] - 1
-        x: FloatArray | None = None
+    def run(self, accepted: AcceptedTask) -> PartitionResult:
+        """Run the task's partition, and the following ones as long as they are this tier's and the sample stays."""
+        plan, k, topology = accepted.plan, accepted.task.partition, self._tier.topology
+        trace, arrived_ns = list(accepted.task.trace), accepted.arrived_ns
+        received = None if accepted.is_raw_input and self._tier.tier == topology.source else plan.blocks[k][0] - 1
+        x: NDArray[np.uint8] | NDArray[np.float32] | None = None
         while True:
             clock_ns, started_ns = time.monotonic_ns(), time.time_ns()
             if x is None:
-                x = self._tensor(job)
+                x = self._tensor(accepted)
             output, probabilities, entropy = self._sessions[plan.blocks[k]].run(x)
             computed_ns = time.time_ns()
-            leaves = k == len(plan.ends) - 1 or bool(at_or_below(entropy, plan.thresholds[k])[0])
-            goes_on_here = not leaves and plan.placement[k + 1] == self._tier.tier
+            exited = k == len(plan.ends) - 1 or bool(at_or_below(entropy, plan.thresholds[k])[0])
+            continues_on_this_tier = not exited and plan.placement[k + 1] == self._tier.tier
             result = probabilities.astype("<f4", copy=False).tobytes()
-            activation = b"" if leaves or goes_on_here else encode(output, plan.codec)
-            if self._pace is not None:
+            activation = b"" if exited or continues_on_this_tier else encode(output, plan.codec)
+            if self._slowdown is not None:
                 sent = plan.ends[k] if activation else None
-                if leaves and self._tier.tier != topology.destination:
+                if exited and self._tier.tier != topology.destination:
                     sent = len(self._tier.object_bits) - 1
-                stage_ns = self._pace.stage_ns(plan.blocks[k], plan.codec, received=received, sent=sent)
-                wait_until(clock_ns + stage_ns)
-            trace.append(Stage(self._here, k, arrived_ns, started_ns, computed_ns, time.time_ns()))
-            if not goes_on_here:
-                return Done(k, leaves, result, activation, tuple(trace))
+                duration_ns = self._slowdown.partition_ns(plan.blocks[k], plan.codec, received=received, sent=sent)
+                wait_until(clock_ns + duration_ns)
+            trace.append(TraceEntry(self._index, k, arrived_ns, started_ns, computed_ns, time.time_ns()))
+            if not continues_on_this_tier:
+                return PartitionResult(k, exited, result, activation, tuple(trace))
             k, x, received, arrived_ns = k + 1, output, None, trace[-1].done_ns
 
-    def _tensor(self, job: Job) -> FloatArray:
-        """[1, ...] the job's tensor as its partition takes it."""
-        shape = (1, *self._shapes[job.plan.blocks[job.task.partition]])
-        if job.first:
-            return np.frombuffer(job.tensor, np.uint8).reshape(shape)
-        return decode(job.tensor, shape, job.plan.codec)
+    def _tensor(self, accepted: AcceptedTask) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """[1, ...] the task's tensor as its partition takes it."""
+        shape = (1, *self._shapes[accepted.plan.blocks[accepted.task.partition]])
+        if accepted.is_raw_input:
+            return np.frombuffer(accepted.tensor, np.uint8).reshape(shape)
+        return decode(accepted.tensor, shape, accepted.plan.codec)

@@ -1,4 +1,4 @@
-"""What a tier keeps of the samples it has handed on, in case the tier that took them dies."""
+"""Answers that a tier keeps for the samples it has handed to another tier, in case that tier fails."""
 
 import threading
 import time
@@ -11,53 +11,53 @@ _MOST = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """An answer at hand for a sample that has gone on.
+class Fallback:
+    """An early answer for a sample that continues on another tier.
 
-    outcome, tensor: the own branch's, marked as degraded.
-    taker: the tier that took the sample.
-    deadline_s: by the monotonic clock; later, nobody waits any more.
+    outcome, tensor: of the last branch that ran on this tier, marked as degraded.
+    receiver: index of the tier that has the sample now.
+    deadline_s: by the monotonic clock; after it the client no longer waits.
     """
 
     outcome: Outcome
     tensor: bytes
-    taker: int
+    receiver: int
     deadline_s: float
 
 
-class Shelter:
-    """The answers kept, oldest first; bounded in number.
+class FallbackStore:
+    """Fallbacks by request, oldest first, bounded in number.
 
-    Those past their deadline go when another is kept, but not before older ones that somebody still waits for.
+    Expired ones are dropped when another is kept, unless an older one has not expired yet.
     """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[int, Kept] = OrderedDict()
+        self._fallbacks: OrderedDict[int, Fallback] = OrderedDict()
         self._lock = threading.Lock()
 
-    def keep(self, kept: Kept) -> None:
-        """Keep an answer, and forget those that nobody waits for."""
+    def keep(self, fallback: Fallback) -> None:
+        """Keep a fallback, and drop expired ones."""
         now = time.monotonic()
         with self._lock:
-            self._kept[kept.outcome.request] = kept
-            while self._kept:
-                oldest = next(iter(self._kept.values()))
-                if oldest.deadline_s > now and len(self._kept) <= _MOST:
+            self._fallbacks[fallback.outcome.request] = fallback
+            while self._fallbacks:
+                oldest = next(iter(self._fallbacks.values()))
+                if oldest.deadline_s > now and len(self._fallbacks) <= _MOST:
                     break
-                self._kept.popitem(last=False)
+                self._fallbacks.popitem(last=False)
 
     def release(self, request: int) -> None:
-        """Forget the answer to a request, if there is one."""
+        """Drop the fallback of a request, if there is one."""
         with self._lock:
-            self._kept.pop(request, None)
+            self._fallbacks.pop(request, None)
 
-    def evacuate(self, taker: int) -> list[Kept]:
-        """The answers for all samples that `taker` took, which are kept no longer.
+    def pop_for(self, tier: int) -> list[Fallback]:
+        """Remove and return the fallbacks of all samples that the tier at that index has.
 
-        The latest first: most of the earlier ones will have been answered since.
+        The latest first: most of the earlier ones will have been answered by that tier.
         """
         with self._lock:
-            found = [kept for kept in reversed(self._kept.values()) if kept.taker == taker]
-            for kept in found:
-                del self._kept[kept.outcome.request]
-        return found
+            popped = [fallback for fallback in reversed(self._fallbacks.values()) if fallback.receiver == tier]
+            for fallback in popped:
+                del self._fallbacks[fallback.outcome.request]
+        return popped

@@ -1,62 +1,62 @@
-"""Jobs that wait for their turn at a tier: bounded, and those that are furthest along first.
+"""Which of a tier's waiting tasks runs next: bounded queues, the latest partition first.
 
-Tiers hand on to each other, also in circles where a plan goes back toward the device: with one queue for everything,
-each could be full of samples that wait for room at the other, forever. So every partition of a plan has room of its
-own, and a job has its turn only when what it hands on would have, too. Samples at the last partition wait for nobody,
-those before them for these only, and so on back to the source: something always moves.
+Tiers hand samples to each other, also in a cycle where a plan returns toward the device. With one queue for everything,
+each of two tiers could be full of samples that wait for room at the other: a deadlock. So every partition of a plan
+has a queue of its own, and a task runs only when what it hands on would have room, too. Samples at the last partition
+wait for nothing, those at the one before only for these, and so on back to the source: some sample can always advance.
 """
 
-import queue
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
 
-from offramp.runtime.tier.validation import Job
+from offramp.runtime.tier.validation import AcceptedTask
+from offramp.runtime.transport.delivery import QueueFullError
 
 
-class Backlog:
-    """Jobs, first come first served among those for the partition at the same place in their plan.
+class Scheduler:
+    """A queue of tasks for each partition index of the plans, first in, first out.
 
-    most: how many may wait at each such place.
+    capacity: of each queue.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._waiting: defaultdict[int, deque[Job]] = defaultdict(deque)
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._queues: defaultdict[int, deque[AcceptedTask]] = defaultdict(deque)
         self._changed = threading.Condition()
         self._closed = False
 
-    def put(self, job: Job) -> None:
-        """Add a job. Raises `queue.Full` where there is no room for one at its place."""
+    def put(self, accepted: AcceptedTask) -> None:
+        """Add a task. Raises `QueueFullError` where its partition's queue is full."""
         with self._changed:
-            waiting = self._waiting[job.task.partition]
-            if len(waiting) >= self._most:
-                raise queue.Full
-            waiting.append(job)
+            queue = self._queues[accepted.task.partition]
+            if len(queue) >= self._capacity:
+                raise QueueFullError
+            queue.append(accepted)
             self._changed.notify()
 
-    def take(self, ready: Callable[[Job], bool]) -> Job | None:
-        """The first job at the place furthest along where the first is `ready`, once there is one.
+    def take(self, ready: Callable[[AcceptedTask], bool]) -> AcceptedTask | None:
+        """Wait for a queue whose first task is `ready`, and take that of the latest partition.
 
-        None after `close`, when no job is left that is ready.
+        None after `close`, when no first task is ready.
         """
         with self._changed:
             while True:
-                for place in sorted(self._waiting, reverse=True):
-                    waiting = self._waiting[place]
-                    if waiting and ready(waiting[0]):
-                        return waiting.popleft()
+                for partition in sorted(self._queues, reverse=True):
+                    queue = self._queues[partition]
+                    if queue and ready(queue[0]):
+                        return queue.popleft()
                 if self._closed:
                     return None
                 self._changed.wait()
 
-    def look_again(self) -> None:
-        """Say that jobs may have become ready."""
+    def recheck(self) -> None:
+        """Say that tasks may have become ready."""
         with self._changed:
             self._changed.notify()
 
     def close(self) -> None:
-        """Have `take` return None rather than wait."""
+        """Have `take` return None instead of waiting."""
         with self._changed:
             self._closed = True
             self._changed.notify()

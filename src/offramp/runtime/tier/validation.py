@@ -1,10 +1,11 @@
-"""What a tier lets in: tasks of its own deployment, for its own partitions, with tensors of the right size."""
+"""Which messages a tier accepts: of its own deployment, for its own partitions, with tensors of the right size."""
 
 import functools
 import math
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from offramp.bundle.manifest import PartitionFile, TierManifest
@@ -17,12 +18,12 @@ _REMEMBERED = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A task that a tier has let in.
+class AcceptedTask:
+    """A task that a tier has validated and accepted.
 
-    tensor: as it came, of the right length.
+    tensor: as it was received, of the right length.
     deadline_s: when the request ends, by this tier's monotonic clock.
-    arrived_ns: when it came, in nanoseconds since 1970.
+    arrived_ns: when it was received, in nanoseconds since 1970.
     """
 
     task: Task
@@ -32,62 +33,65 @@ class Job:
     arrived_ns: int
 
     @property
-    def first(self) -> bool:
-        """Whether its tensor is the raw input."""
+    def is_raw_input(self) -> bool:
+        """Whether its tensor is the raw input, not an activation."""
         return self.task.partition == 0
 
 
-class Admission:
-    """The rules of one tier."""
+class TaskValidator:
+    """Validates what one tier receives.
+
+    tier: its part of the bundle.
+    """
 
     def __init__(self, tier: TierManifest) -> None:
         self._deployment = tier.deployment
         self._tier = tier.tier
         self._source = tier.topology.source
         self._object_bits = tier.object_bits
-        self._partitions = {(each.first, each.last): each for each in tier.partitions}
-        self._allowed = {_shape(plan) for plan in tier.plans}
+        self._partitions = {partition.blocks: partition for partition in tier.partitions}
+        self._built_for = {_structure(plan) for plan in tier.plans}
         self.plan = functools.lru_cache(maxsize=256)(self._plan)
 
     @property
     def most_tensor_bytes(self) -> int:
-        """The largest tensor that may come."""
+        """The largest tensor that any message may have."""
         return max(self._object_bits) // 8 + 64
 
-    def job(self, task: Task, tensor: memoryview, *, current: str, arrived_ns: int) -> Job:
-        """The task as this tier will do it. Raises `MessageError` for one that is not for this tier.
+    def accept(self, task: Task, tensor: memoryview, *, current: str, arrived_ns: int) -> AcceptedTask:
+        """The task, validated. Raises `MessageError` for one that is not for this tier.
 
-        current: the plan for samples that arise here.
+        current: the plan of new samples, where the task names none.
         """
-        self._same_deployment(task.deployment)
+        self._check_deployment(task.deployment)
         plan = self.plan(task.plan or current)
         if task.partition >= len(plan.ends):
             raise MessageError(f"partition {task.partition + 1} of {len(plan.ends)}")
-        arises_here = task.partition == 0 and self._tier == self._source
-        if plan.placement[task.partition] != self._tier and not arises_here:
+        is_new_sample = task.partition == 0 and self._tier == self._source
+        if plan.placement[task.partition] != self._tier and not is_new_sample:
             raise MessageError(f"this is {self._tier}; the partition belongs to {plan.placement[task.partition]}")
-        wanted = self._tensor_bytes(plan, task.partition)
-        if len(tensor) != wanted:
-            raise MessageError(f"a tensor of {len(tensor)} bytes where the partition takes {wanted}")
-        return Job(task, plan, tensor, time.monotonic() + task.left_s, arrived_ns)
+        expected = self._tensor_bytes(plan, task.partition)
+        if len(tensor) != expected:
+            raise MessageError(f"a tensor of {len(tensor)} bytes where the partition takes {expected}")
+        return AcceptedTask(task, plan, tensor, time.monotonic() + task.left_s, arrived_ns)
 
-    def outcome(self, outcome: Outcome, tensor: memoryview) -> None:
+    def check_outcome(self, outcome: Outcome, tensor: memoryview) -> None:
         """Raise `MessageError` for an outcome that no tier of this deployment can have sent."""
-        self._same_deployment(outcome.deployment)
+        self._check_deployment(outcome.deployment)
         partitions = len(self.plan(outcome.plan).ends)
         if outcome.partition >= partitions:
             raise MessageError(f"partition {outcome.partition + 1} of {partitions}")
-        wanted = 0 if outcome.error else self._object_bits[-1] // 8
-        if len(tensor) != wanted:
-            raise MessageError(f"a result of {len(tensor)} bytes where there should be {wanted}")
-
-    def _same_deployment(self, deployment: str) -> None:
-        if deployment != self._deployment:
-            raise MessageError(f"the message is of bundle {deployment}, {self._tier} runs {self._deployment}")
+        expected = 0 if outcome.error else self._object_bits[-1] // 8
+        if len(tensor) != expected:
+            raise MessageError(f"a result of {len(tensor)} bytes where there should be {expected}")
 
     def partition(self, plan: Plan, k: int) -> PartitionFile:
         """Partition `k` of the plan, counted from 0."""
         return self._partitions[plan.blocks[k]]
+
+    def _check_deployment(self, deployment: str) -> None:
+        if deployment != self._deployment:
+            raise MessageError(f"the message is of bundle {deployment}, {self._tier} runs {self._deployment}")
 
     def _plan(self, text: str) -> Plan:
         """The plan in `text`. Raises `MessageError` unless the bundle was built for it."""
@@ -95,7 +99,7 @@ class Admission:
             plan = Plan.parse(text)
         except InputError as error:
             raise MessageError(f"the plan can't be read: {error}") from error
-        if _shape(plan) not in self._allowed:
+        if _structure(plan) not in self._built_for:
             raise MessageError(f"the bundle was not built for the plan {text}")
         return plan
 
@@ -105,18 +109,14 @@ class Admission:
         return encoded_bits(math.prod(self.partition(plan, k).input_shape), plan.codec) // 8
 
 
-class Seen:
-    """The latest things seen, so that what comes twice is done once."""
+class RecentKeys:
+    """The most recent keys, bounded in number, so that duplicates are recognized."""
 
     def __init__(self) -> None:
-        self._keys: OrderedDict[object, None] = OrderedDict()
+        self._keys: OrderedDict[Hashable, None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __contains__(self, key: object) -> bool:
-        with self._lock:
-            return key in self._keys
-
-    def add(self, key: object) -> bool:
+    def add(self, key: Hashable) -> bool:
         """Remember `key`. Returns whether it is new."""
         with self._lock:
             new = key not in self._keys
@@ -125,12 +125,12 @@ class Seen:
                 self._keys.popitem(last=False)
         return new
 
-    def discard(self, key: object) -> None:
+    def discard(self, key: Hashable) -> None:
         """Forget `key`."""
         with self._lock:
             self._keys.pop(key, None)
 
 
-def _shape(plan: Plan) -> tuple[object, ...]:
-    """What of a plan a bundle is built for; thresholds are free."""
+def _structure(plan: Plan) -> tuple[object, ...]:
+    """The part of a plan that a bundle is built for; thresholds may change."""
     return plan.ends, plan.placement, plan.codec

@@ -1,7 +1,6 @@
-"""One tier at work: it takes tasks, runs its partitions, and sends results and outputs where they belong."""
+"""One tier at work: it accepts tasks, runs its partitions, and sends results and activations on."""
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Mapping
@@ -9,35 +8,34 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-import zenoh
 
 from offramp.bundle.manifest import TierManifest
 from offramp.bundle.session import PartitionSession
 from offramp.core.latency import propagation_s, transmission_s
-from offramp.runtime.tier.executor import Partitions
-from offramp.runtime.tier.fallback import Kept, Shelter
-from offramp.runtime.tier.results import Homeward
-from offramp.runtime.tier.scheduler import Backlog
-from offramp.runtime.tier.slowdown import Pace, wait_until
-from offramp.runtime.tier.validation import Admission, Job, Seen
-from offramp.runtime.transport import zenoh_session as network
-from offramp.runtime.transport.delivery import FULL, Courier, Terms, UndeliveredError, doors
-from offramp.runtime.transport.messages import MessageError, Outcome, Stage, Task, unpack
-from offramp.runtime.transport.sender import Outbox
+from offramp.runtime.tier.executor import PartitionExecutor
+from offramp.runtime.tier.fallback import Fallback, FallbackStore
+from offramp.runtime.tier.results import ResultRouter
+from offramp.runtime.tier.scheduler import Scheduler
+from offramp.runtime.tier.slowdown import SlowdownEmulator, wait_until
+from offramp.runtime.tier.validation import AcceptedTask, RecentKeys, TaskValidator
+from offramp.runtime.transport.delivery import Deliverer, DeliveryTimeouts, QueueFullError, UndeliveredError
+from offramp.runtime.transport.interface import Transport
+from offramp.runtime.transport.keys import plan_key, result_key, work_key
+from offramp.runtime.transport.messages import MessageError, Outcome, Task, TraceEntry, unpack
+from offramp.runtime.transport.sender import SendWindow
 
 _LOG = logging.getLogger(__name__)
-_LEAST_PATIENCE_S = 1.0
-# How long a worker that is to end goes on with what it has.
-_LAST_S = 2.0
+_LEAST_ACK_TIMEOUT_S = 1.0
+# How long a worker that is closed goes on with the tasks that it has accepted.
+_DRAIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How much a tier takes on.
 
-    queue: tasks that wait for their turn, for each partition of a plan; more are refused, and wait at the tier that
-        sends them.
-    window: hand-overs to other tiers under way at once, for each partition of a plan.
+    queue: tasks that may wait, for each partition of a plan; more are refused, and wait at the tier that sends them.
+    window: hand-overs to other tiers in flight at once, for each partition of a plan.
     """
 
     queue: int = 32
@@ -49,246 +47,240 @@ class Worker:
 
     tier: its part of the bundle.
     sessions: its partitions, loaded, by first and last block.
-    session: its place in the network.
-    pace: how slow to play; None to be as fast as this machine.
+    transport: its connection to the other tiers and to clients; outlives the worker.
+    slowdown: the hardware to emulate; None to be as fast as this machine.
     """
 
     def __init__(
         self,
         tier: TierManifest,
         sessions: Mapping[tuple[int, int], PartitionSession],
-        session: zenoh.Session,
+        transport: Transport,
         *,
-        pace: Pace | None = None,
+        slowdown: SlowdownEmulator | None = None,
         limits: Limits = Limits(),
     ) -> None:
         topology = tier.topology
-        self._tier, self._pace, self._limits = tier, pace, limits
-        self._names = [each.name for each in topology.tiers]
-        self._signs = {network.alive_key(j): j for j in range(len(self._names))}
-        self._here = topology.index(tier.tier)
+        self._tier, self._slowdown, self._limits = tier, slowdown, limits
+        self._names = [member.name for member in topology.tiers]
+        self._indices = {str(index): index for index in range(len(self._names))}
+        self._index = topology.index(tier.tier)
         bits = np.array(tier.object_bits, np.float64)
-        self._travel_s = propagation_s(topology)[:, :, None] + transmission_s(topology, bits)
+        self._transfer_s = propagation_s(topology)[:, :, None] + transmission_s(topology, bits)
 
-        self._admission = Admission(tier)
-        self._partitions = Partitions(tier, sessions, pace)
+        self._validator = TaskValidator(tier)
+        self._executor = PartitionExecutor(tier, sessions, slowdown)
         self._plan = str(tier.plans[0])
-        self._jobs = Backlog(limits.queue)
-        self._accepted, self._shelter = Seen(), Shelter()
-        links = doors(self._here, len(self._names))
-        self._courier = Courier(session, doors=links)
+        self._scheduler = Scheduler(limits.queue)
+        self._accepted, self._fallbacks = RecentKeys(), FallbackStore()
+        self._deliverer = Deliverer(transport)
         longest = max(len(plan.ends) for plan in tier.plans)
-        self._onward = [
-            Outbox(f"onward-{k}", window=limits.window, freed=self._jobs.look_again) for k in range(longest)
+        self._hand_overs = [
+            SendWindow(f"partition-{k}", window=limits.window, freed=self._scheduler.recheck) for k in range(longest)
         ]
-        self._home = Homeward(tier, session, window=2 * limits.window, doors=links)
+        self._results = ResultRouter(tier, transport, window=2 * limits.window)
 
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="partitions", daemon=True)
         self._thread.start()
-        self._declared = [
-            session.declare_queryable(network.work_key(self._here), self._on_task),
-            session.declare_queryable(network.result_key(self._here), self._on_outcome),
-            session.declare_queryable(network.plan_key(self._here), self._on_plan),
-            session.liveliness().declare_subscriber(network.alive_key("*"), self._on_sign_of_life),
-            # Last: who sees it finds the rest in place.
-            session.liveliness().declare_token(network.alive_key(self._here)),
+        self._withdrawals = [
+            transport.answer(work_key(self._index), self._on_task),
+            transport.answer(result_key(self._index), self._on_outcome),
+            transport.answer(plan_key(self._index), self._on_plan),
+            transport.watch(self._on_lost),
+            # Last: whoever sees this tier present finds the rest in place.
+            transport.announce(str(self._index)),
         ]
 
     def close(self) -> None:
-        """Take nothing more, go on for up to two seconds with what is here, give up the rest, and leave the network."""
-        until_s = time.monotonic() + _LAST_S
-        for each in reversed(self._declared):
-            each.undeclare()
-        self._jobs.close()
-        self._thread.join(_LAST_S)
-        for outbox in (*self._onward, self._home):  # what can't be handed on goes home
-            outbox.wait(until_s)
-        self._over.set()
-        for outbox in (*self._onward, self._courier, self._home):
-            outbox.close()
+        """Accept nothing more, drain for up to two seconds, and give up the rest."""
+        until_s = time.monotonic() + _DRAIN_S
+        for withdraw in reversed(self._withdrawals):
+            withdraw()
+        self._scheduler.close()
+        self._thread.join(_DRAIN_S)
+        for hand_overs in self._hand_overs:
+            hand_overs.wait(until_s)
+        self._results.wait(until_s)  # last: a hand-over that fails becomes a result
+        self._stopped.set()
+        for hand_overs in self._hand_overs:
+            hand_overs.close()
+        self._deliverer.close()
+        self._results.close()
         self._thread.join()
 
-    # What arrives. These run in Zenoh's threads: they check, put aside and acknowledge.
+    # What is received. These run in the transport's threads: they validate, enqueue and acknowledge.
 
-    def _on_task(self, query: zenoh.Query) -> None:
+    def _on_task(self, payload: bytes) -> bytes:
         arrived_ns = time.time_ns()
-        with query:
-            try:
-                message, tensor = self._unpack(query)
-                if not isinstance(message, Task):
-                    raise MessageError("an outcome where tasks are taken")
-                job = self._admission.job(message, tensor, current=self._plan, arrived_ns=arrived_ns)
-                self._accept(job)
-            except (MessageError, queue.Full) as error:
-                refuse(query, error)
-            else:
-                query.reply(query.key_expr, b"")
+        message, tensor = unpack(payload, most_tensor_bytes=self._validator.most_tensor_bytes)
+        if not isinstance(message, Task):
+            raise MessageError("an outcome where tasks are taken")
+        self._enqueue(self._validator.accept(message, tensor, current=self._plan, arrived_ns=arrived_ns))
+        return b""
 
-    def _accept(self, job: Job) -> None:
-        """Put the job into the queue, unless it is a second try of one that is there. Raises `queue.Full`."""
-        key = (job.task.request, job.task.partition)
+    def _enqueue(self, accepted: AcceptedTask) -> None:
+        """Put the task into its queue, unless it is a retransmission. Raises `QueueFullError`."""
+        key = (accepted.task.request, accepted.task.partition)
         if not self._accepted.add(key):
             return
         try:
-            self._jobs.put(job)
-        except queue.Full:
+            self._scheduler.put(accepted)
+        except QueueFullError:
             self._accepted.discard(key)
             raise
 
-    def _on_outcome(self, query: zenoh.Query) -> None:
+    def _on_outcome(self, payload: bytes) -> bytes:
         arrived_ns = time.time_ns()
-        with query:
-            try:
-                message, tensor = self._unpack(query)
-                if not isinstance(message, Outcome):
-                    raise MessageError("a task where outcomes are taken")
-                self._admission.outcome(message, tensor)
-                self._home.take(message, bytes(tensor), arrived_ns=arrived_ns)
-            except (MessageError, queue.Full) as error:
-                refuse(query, error)
-            else:
-                query.reply(query.key_expr, b"")
+        message, tensor = unpack(payload, most_tensor_bytes=self._validator.most_tensor_bytes)
+        if not isinstance(message, Outcome):
+            raise MessageError("a task where outcomes are taken")
+        self._validator.check_outcome(message, tensor)
+        self._results.take(message, bytes(tensor), arrived_ns=arrived_ns)
+        return b""
 
-    def _on_plan(self, query: zenoh.Query) -> None:
-        with query:
-            try:
-                if self._tier.tier != self._tier.topology.source:
-                    raise MessageError(f"{self._tier.tier} is not the source")
-                wanted = bytes(query.payload or b"")[:4096].decode(errors="replace")
-                if wanted:
-                    self._plan = str(self._admission.plan(wanted))
-            except MessageError as error:
-                refuse(query, error)
-            else:
-                query.reply(query.key_expr, self._plan.encode())
+    def _on_plan(self, payload: bytes) -> bytes:
+        """Switch to the plan in the payload, unless it is empty. Returns the current plan."""
+        if self._tier.tier != self._tier.topology.source:
+            raise MessageError(f"{self._tier.tier} is not the source")
+        if payload:
+            self._plan = str(self._validator.plan(payload[:4096].decode(errors="replace")))
+        return self._plan.encode()
 
-    def _on_sign_of_life(self, sample: zenoh.Sample) -> None:
-        if sample.kind != zenoh.SampleKind.DELETE:  # Zenoh makes a new object of it each time
-            return
-        tier = self._signs.get(str(sample.key_expr))
+    def _on_lost(self, name: str) -> None:
+        """Answer the samples that a lost tier has, from their fallbacks."""
+        tier = self._indices.get(name)
         if tier is None:
-            return  # anybody may declare such a thing
-        saved = self._shelter.evacuate(tier)
-        if saved:
-            _LOG.warning("%s is gone: answering %d samples from here", self._names[tier], len(saved))
-        for kept in saved:
-            self._home.send(kept.outcome, kept.tensor, kept.deadline_s)
+            return  # anybody in the network may announce anything
+        fallbacks = self._fallbacks.pop_for(tier)
+        if fallbacks:
+            _LOG.warning("%s was lost: answering its %d samples from this tier", self._names[tier], len(fallbacks))
+        for fallback in fallbacks:
+            self._results.send(fallback.outcome, fallback.tensor, fallback.deadline_s)
 
-    def _unpack(self, query: zenoh.Query) -> tuple[Task | Outcome, memoryview]:
-        payload = query.payload
-        if payload is None:
-            raise MessageError("an empty message")
-        return unpack(payload.to_bytes(), most_tensor_bytes=self._admission.most_tensor_bytes)
-
-    # What is done, one job after the other.
+    # What is run, one task after the other.
 
     def _work(self) -> None:
-        while not self._over.is_set() and (job := self._jobs.take(self._ready)) is not None:
-            if time.monotonic() > job.deadline_s:
-                continue  # who asked has stopped waiting
+        while not self._stopped.is_set() and (accepted := self._scheduler.take(self._ready)) is not None:
+            if time.monotonic() > accepted.deadline_s:
+                continue  # the client no longer waits
             try:
-                if job.plan.placement[job.task.partition] == self._tier.tier:
-                    self._serve(job)
+                if accepted.plan.placement[accepted.task.partition] == self._tier.tier:
+                    self._run(accepted)
                 else:
-                    self._forward(job)
-            except Exception as error:  # a worker outlives whatever one sample does to it
-                _LOG.exception("request %d failed", job.task.request)
-                failed = self._outcome(job, job.task.partition, error=f"{self._tier.tier}: {error}")
-                self._home.send(failed, b"", job.deadline_s)
+                    self._forward(accepted)
+            except Exception as error:  # one sample's failure must not end the worker
+                _LOG.exception("request %d failed", accepted.task.request)
+                failed = self._outcome(accepted, accepted.task.partition, error=f"{self._tier.tier}: {error}")
+                self._results.send(failed, b"", accepted.deadline_s)
 
-    def _ready(self, job: Job) -> bool:
-        """Whether there is room for what the job may hand on, so that its turn doesn't hold up others."""
-        placement, k = job.plan.placement, job.task.partition
+    def _ready(self, accepted: AcceptedTask) -> bool:
+        """Whether there is room for what the task may hand over, so that it doesn't block the tasks behind it."""
+        placement, k = accepted.plan.placement, accepted.task.partition
         while k < len(placement) and placement[k] == self._tier.tier:
             k += 1
-        return k == len(placement) or self._onward[k].has_room()
+        return k == len(placement) or self._hand_overs[k].has_room()
 
-    def _serve(self, job: Job) -> None:
-        """Run the partitions that are here, and send the sample on or its result home."""
-        done = self._partitions.run(job)
-        outcome = self._outcome(job, done.partition, trace=done.trace, degraded=not done.leaves)
-        if done.leaves:
-            self._home.send(outcome, done.result, job.deadline_s)
+    def _run(self, accepted: AcceptedTask) -> None:
+        """Run this tier's partitions, then send the result or hand the sample over."""
+        ran = self._executor.run(accepted)
+        outcome = self._outcome(accepted, ran.partition, trace=ran.trace, degraded=not ran.exited)
+        if ran.exited:
+            self._results.send(outcome, ran.result, accepted.deadline_s)
             return
+        plan = accepted.plan
         task = msgspec.structs.replace(
-            job.task, plan=str(job.plan), partition=done.partition + 1, born_ns=outcome.born_ns, trace=outcome.trace
+            accepted.task,
+            plan=str(plan),
+            partition=ran.partition + 1,
+            created_ns=outcome.created_ns,
+            trace=outcome.trace,
         )
-        taker = self._names.index(job.plan.placement[task.partition])
-        item = job.plan.ends[done.partition]
-        self._onward[task.partition].put(
-            lambda: self._hand_over(job, task, done.activation, taker, item, (outcome, done.result))
+        receiver = self._names.index(plan.placement[task.partition])
+        sent, fallback = plan.ends[ran.partition], Fallback(outcome, ran.result, receiver, accepted.deadline_s)
+        self._hand_overs[task.partition].put(
+            lambda: self._hand_over(accepted, task, ran.activation, receiver, sent, fallback)
         )
 
-    def _forward(self, job: Job) -> None:
-        """Send a raw input that arose here to the tier of the first partition."""
+    def _forward(self, accepted: AcceptedTask) -> None:
+        """Send the raw input of a new sample to the tier of the first partition."""
         began_ns = time.monotonic_ns()
-        task = msgspec.structs.replace(job.task, plan=str(job.plan), born_ns=job.task.born_ns or job.arrived_ns)
-        if self._pace is not None:
-            wait_until(began_ns + self._pace.forward_ns(job.plan.codec))
-        taker = self._names.index(job.plan.placement[0])
-        self._onward[0].put(lambda: self._hand_over(job, task, bytes(job.tensor), taker, 0, None))
+        task = msgspec.structs.replace(
+            accepted.task, plan=str(accepted.plan), created_ns=accepted.task.created_ns or accepted.arrived_ns
+        )
+        if self._slowdown is not None:
+            wait_until(began_ns + self._slowdown.forward_ns(accepted.plan.codec))
+        receiver = self._names.index(accepted.plan.placement[0])
+        self._hand_overs[0].put(lambda: self._hand_over(accepted, task, bytes(accepted.tensor), receiver, 0, None))
 
-    # What is sent. These run in the outboxes' threads.
+    # What is sent. These run in the send windows' threads.
 
     def _hand_over(
-        self, job: Job, task: Task, tensor: bytes, taker: int, item: int, own: tuple[Outcome, bytes] | None
+        self,
+        accepted: AcceptedTask,
+        task: Task,
+        tensor: bytes,
+        receiver: int,
+        sent: int,
+        fallback: Fallback | None,
     ) -> None:
-        """Pass a sample on; where that can't be done, answer it from here.
+        """Deliver a sample to another tier; where that fails, answer it from this tier.
 
-        item: what travels, as `Costs` counts: 0 the input, i the output of block i.
-        own: what the branch here says of the sample; None where there is none.
+        sent: the object that travels: 0 the input, i the output of block i.
+        fallback: None where no branch of this tier has run on the sample.
         """
-        if own is not None:
-            self._shelter.keep(Kept(*own, taker, job.deadline_s))
+        if fallback is not None:
+            self._fallbacks.keep(fallback)
         try:
-            self._courier.deliver(network.work_key(taker), task, tensor, self._terms(job, taker, item))
-        except Exception as error:  # whatever it was, who asked is told
-            self._shelter.release(task.request)
-            foreseen = isinstance(error, UndeliveredError)
-            level, text = logging.INFO if foreseen else logging.ERROR, "request %d not handed to %s: %s"
-            _LOG.log(level, text, task.request, self._names[taker], error, exc_info=not foreseen)
-            if own is None:
-                reason = f"the input can't be passed on to {self._names[taker]}: {error}"
-                own = self._outcome(job, 0, error=reason), b""
-            self._home.send(*own, job.deadline_s)
+            self._deliverer.deliver(work_key(receiver), task, tensor, self._timeouts(accepted, receiver, sent))
+        except Exception as error:  # whatever failed, the client gets an answer
+            self._fallbacks.release(task.request)
+            expected = isinstance(error, UndeliveredError)
+            level, text = logging.INFO if expected else logging.ERROR, "request %d was not handed over to %s: %s"
+            _LOG.log(level, text, task.request, self._names[receiver], error, exc_info=not expected)
+            if fallback is None:
+                reason = f"the input can't be passed on to {self._names[receiver]}: {error}"
+                self._results.send(self._outcome(accepted, 0, error=reason), b"", accepted.deadline_s)
+            else:
+                self._results.send(fallback.outcome, fallback.tensor, accepted.deadline_s)
 
-    def _terms(self, job: Job, taker: int, item: int) -> Terms:
-        """Time for two tries, and some left for an answer from here."""
-        there_s = float(self._travel_s[self._here, taker, item])
-        # Before this message, those of the whole window may be on the way.
-        patience_s = max(_LEAST_PATIENCE_S, 3 * (self._limits.window + 1) * there_s)
-        return Terms(
-            deadline_s=job.deadline_s,
-            give_up_s=job.deadline_s - 3 * self._home.travel_s - 0.1,
-            travel_s=there_s,
-            patience_s=patience_s,
-            silence_s=2 * patience_s,
+    def _timeouts(self, accepted: AcceptedTask, receiver: int, sent: int) -> DeliveryTimeouts:
+        """Time for two attempts, and some left to send an answer from this tier."""
+        transfer_s = float(self._transfer_s[self._index, receiver, sent])
+        # The whole window may be in flight before this message.
+        ack_timeout_s = max(_LEAST_ACK_TIMEOUT_S, 3 * (self._limits.window + 1) * transfer_s)
+        return DeliveryTimeouts(
+            deadline_s=accepted.deadline_s,
+            give_up_s=accepted.deadline_s - 3 * self._results.transfer_s - 0.1,
+            transfer_s=transfer_s,
+            ack_timeout_s=ack_timeout_s,
+            no_ack_limit_s=2 * ack_timeout_s,
         )
 
     def _outcome(
-        self, job: Job, k: int, *, trace: tuple[Stage, ...] = (), degraded: bool = False, error: str = ""
+        self,
+        accepted: AcceptedTask,
+        k: int,
+        *,
+        trace: tuple[TraceEntry, ...] = (),
+        degraded: bool = False,
+        error: str = "",
     ) -> Outcome:
-        task, accuracy = job.task, 0.0
+        task, accuracy = accepted.task, 0.0
         if not error:
-            partition = self._admission.partition(job.plan, k)
+            partition = self._validator.partition(accepted.plan, k)
             known = partition.staying_accuracy if degraded else None
             accuracy = partition.accuracy if known is None else known
         return Outcome(
             deployment=task.deployment,
             request=task.request,
             client=task.client,
-            plan=str(job.plan),
+            plan=str(accepted.plan),
             partition=k,
-            left_s=max(job.deadline_s - time.monotonic(), 0.001),
-            born_ns=task.born_ns or job.arrived_ns,
+            left_s=max(accepted.deadline_s - time.monotonic(), 0.001),
+            created_ns=task.created_ns or accepted.arrived_ns,
             degraded=degraded,
             accuracy=accuracy,
             error=error[:500],
             trace=trace or task.trace,
         )
-
-
-def refuse(query: zenoh.Query, error: Exception) -> None:
-    """Answer a query with the reason why what it brought is not taken."""
-    query.reply_err((FULL if isinstance(error, queue.Full) else str(error)).encode())

@@ -1,1 +1,1 @@
-"""Messages between tiers: what they hold, who delivers them, over which sessions, how secured."""
+"""Messages between tiers: their format, the transport that carries them, reliable delivery, and TLS."""

@@ -1,173 +1,117 @@
-"""Handing messages over so that the sender knows that they arrived.
+"""Messages delivered reliably: sent again until they are acknowledged, refused, or out of time.
 
-Zenoh carries and routes, but drops what it can't deliver over a link that stalls. So a message is a query, and its
-reply the acknowledgement: no reply in time, and it is sent again; receivers know a message that they have seen.
+The reply to a request is the acknowledgement. Where none comes in time, the message is sent again; receivers recognize
+one that they already have.
 """
 
 import math
 import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import msgspec
-import zenoh
 
+from offramp.runtime.transport.breaker import CircuitBreaker
+from offramp.runtime.transport.interface import NoReceiverError, RefusedError, Transport, TransportError
 from offramp.runtime.transport.messages import Message, pack
-from offramp.runtime.transport.zenoh_session import result_key, work_key
 
-FULL = "the queue is full"
-"""The refusal that is worth trying again."""
+_QUEUE_FULL = "the queue is full"
 
-ZENOH_TIMEOUT = "Timeout"
-"""What Zenoh itself replies with, as an error, where nobody did in time."""
-
-_TAKEN = "taken"
-_SILENCE = "there was no acknowledgement"
-_ABSENCE = "nobody is there"
-
-_MOST_ATTEMPTS = 512
-_GRACE_S = 0.05
-_PAUSE_S = 0.02
+_FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.25
+_LONGEST_REASON = 200
+
+
+class QueueFullError(RefusedError):
+    """The receiver has no room at the moment: the one refusal after which the sender tries again."""
+
+    def __init__(self) -> None:
+        super().__init__(_QUEUE_FULL)
 
 
 class UndeliveredError(Exception):
-    """A message was refused, or there was no acknowledgement in time; the message says which."""
+    """A message was refused, or not acknowledged in time; the text says which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """How long a delivery may take, in seconds by the monotonic clock.
+class DeliveryTimeouts:
+    """How long a delivery may take, in seconds; the first two by the sender's monotonic clock.
 
-    deadline_s: when the request ends; what is left then goes with the message.
-    give_up_s: when to stop trying, in time for something else.
-    travel_s: how long a message should be on its way.
-    patience_s: how long to wait for one acknowledgement before sending again.
-    silence_s, absence_s: how long to go on where nothing is heard, or nobody is there. A receiver whose queue is full
-        is waited for to the end.
+    deadline_s: when the request that the message belongs to ends; the time left travels with the message.
+    give_up_s: when to stop trying, early enough for a fallback.
+    transfer_s: what the transfer is expected to take, by propagation and transmission.
+    ack_timeout_s: how long to wait for one acknowledgement before sending again.
+    no_ack_limit_s, no_receiver_limit_s: for how long to go on where no acknowledgement comes, or no receiver is
+        connected. A receiver whose queue is full is tried until `give_up_s`.
     """
 
     deadline_s: float
     give_up_s: float
-    travel_s: float
-    patience_s: float
-    silence_s: float = math.inf
-    absence_s: float = 0.3
+    transfer_s: float
+    ack_timeout_s: float
+    no_ack_limit_s: float = math.inf
+    no_receiver_limit_s: float = 0.3
+
+    def limit_s(self, error: TransportError) -> float:
+        """For how long to go on after this error in a row; 0 where it is final."""
+        if isinstance(error, RefusedError):
+            return math.inf if str(error) == _QUEUE_FULL else 0.0
+        return self.no_receiver_limit_s if isinstance(error, NoReceiverError) else self.no_ack_limit_s
 
 
-def doors(here: int, tiers: int) -> dict[str, threading.Lock]:
-    """A lock for each of a tier's two links, by the keys that are reached over it.
+class Deliverer:
+    """Delivers over one transport, with a circuit breaker for each receiver.
 
-    Zenoh holds up all who have something for a stalled link, one after the other, for as long as it waits for it. And
-    once it gives the link up, nothing else on this tier moves before the last of them has gone. So only one may wait
-    there at a time, and the others wait here, where they can give up.
-    """
-    sides = threading.Lock(), threading.Lock()
-    return {key(j): sides[j > here] for j in range(tiers) for key in (work_key, result_key)}
+    A delivery that fails for want of any response opens the circuit of its receiver for `open_s` seconds.
 
-
-class Courier:
-    """Delivers over one session, and rests from places that gave no sign of life.
-
-    After a delivery has failed for want of any reply, those to the same place fail at once for `rest_s` seconds:
-    else every request would wait in vain for a link that is down. Then one tries, and the others go on resting.
-    With a rest of no time each delivery tries for itself.
-
-    doors: by key, what only one message at a time may go through, because it goes over the same link; see `doors`.
+    open_s: 0 to have each delivery try for itself.
+    clock: gives seconds, from any start.
+    wait: returns when the event is set or after so many seconds.
     """
 
     def __init__(
-        self, session: zenoh.Session, *, rest_s: float = 1.0, doors: Mapping[str, threading.Lock] = MappingProxyType({})
+        self,
+        transport: Transport,
+        *,
+        open_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
-        self._session = session
-        self._rest_s, self._doors = rest_s, doors
-        self._resting_until_s: dict[str, float] = {}
-        self._lock = threading.Lock()
-        self._threads = ThreadPoolExecutor(_MOST_ATTEMPTS, thread_name_prefix="courier")
+        self._transport, self._clock, self._wait = transport, clock, wait
+        self._breaker = CircuitBreaker(open_s, clock=clock)
         self._closed = threading.Event()
 
     def close(self) -> None:
-        """Have deliveries end, undelivered, after the try that is under way; closing the session ends that as well."""
+        """End deliveries, undelivered, after the attempt that is under way; closing the transport ends that too."""
         self._closed.set()
 
-    def deliver(self, key: str, message: Message, tensor: bytes, terms: Terms) -> None:
-        """Return when the receiver at `key` has taken the message. Raises `UndeliveredError`."""
-        self._wake(key, terms)
-        pause_s, problem, since_s = _PAUSE_S, "there was no time to try", time.monotonic()
-        longest_s = {FULL: math.inf, _SILENCE: terms.silence_s, _ABSENCE: terms.absence_s}
-        while (now := time.monotonic()) < terms.give_up_s and not self._closed.is_set():
-            left_s = max(terms.deadline_s - now - terms.travel_s, 0.001)
+    def deliver(self, key: str, message: Message, tensor: bytes, timeouts: DeliveryTimeouts) -> None:
+        """Return when the receiver at `key` has acknowledged the message. Raises `UndeliveredError`."""
+        if not self._breaker.admit(key, trial_until_s=timeouts.give_up_s):
+            raise UndeliveredError("the receiver did not respond a moment ago")
+        pause_s, problem, since_s = _FIRST_PAUSE_S, "there was no time to try", self._clock()
+        silent = False
+        while (now := self._clock()) < timeouts.give_up_s and not self._closed.is_set():
+            left_s = max(timeouts.deadline_s - now - timeouts.transfer_s, 0.001)
             data = pack(msgspec.structs.replace(message, left_s=left_s), tensor)
-            verdict = self._attempt(key, data, min(terms.patience_s, terms.give_up_s - now))
-            if verdict == _TAKEN:
-                self._rest(key, False)
-                return
-            if verdict not in longest_s:
-                self._rest(key, False)
-                raise UndeliveredError(verdict)
-            if verdict != problem:
-                problem, since_s = verdict, now
-            if time.monotonic() - since_s >= longest_s[verdict]:
-                break
-            self._closed.wait(min(pause_s, max(terms.give_up_s - time.monotonic(), 0)))
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        quiet_s = time.monotonic() - since_s if problem in (_SILENCE, _ABSENCE) else 0.0
-        # Too little time for an answer says nothing about the way.
-        self._rest(key, quiet_s >= min(terms.absence_s, terms.patience_s / 4))
-        raise UndeliveredError(problem)
-
-    def _attempt(self, key: str, data: bytes, patience_s: float) -> str:
-        """Send once. Returns `_TAKEN`, or what spoke against it, in time even where the link takes nothing."""
-        asking = self._threads.submit(self._ask, key, data, patience_s)
-        try:
-            return asking.result(patience_s + _GRACE_S)
-        except TimeoutError:
-            asking.cancel()
-            return _SILENCE
-
-    def _ask(self, key: str, data: bytes, patience_s: float) -> str:
-        """What became of one query. A link that stalls holds up whoever has more to send than its buffers take."""
-        until_s = time.monotonic() + patience_s
-        door = self._doors.get(key, threading.Lock())
-        if not door.acquire(timeout=patience_s):
-            return _SILENCE
-        try:
-            replies = self._session.get(
-                key,
-                payload=data,
-                timeout=max(until_s - time.monotonic(), 0.001),
-                congestion_control=zenoh.CongestionControl.BLOCK,
-                express=True,
-            )
-        except zenoh.ZError as error:
-            return f"it can't be sent: {error}"
-        finally:
-            door.release()
-        for reply in replies:
-            if reply.ok is not None:
-                return _TAKEN
-            if reply.err is not None:
-                refusal = bytes(reply.err.payload)[:200].decode(errors="replace")
-                return _SILENCE if refusal == ZENOH_TIMEOUT else refusal
-        return _ABSENCE
-
-    def _wake(self, key: str, terms: Terms) -> None:
-        """Let this delivery try, and others rest while it does; or have it rest as well."""
-        now = time.monotonic()
-        with self._lock:
-            until_s = self._resting_until_s.get(key)
-            if until_s is not None:
-                if now < until_s:
-                    raise UndeliveredError("the way there was down a moment ago")
-                self._resting_until_s[key] = max(terms.give_up_s, now + self._rest_s)
-
-    def _rest(self, key: str, needed: bool) -> None:
-        """Have deliveries to a place rest, or let them try again."""
-        with self._lock:
-            if needed and self._rest_s:
-                self._resting_until_s[key] = time.monotonic() + self._rest_s
+            try:
+                self._transport.ask(key, data, timeout_s=min(timeouts.ack_timeout_s, timeouts.give_up_s - now))
+            except TransportError as error:
+                if str(error) != problem:
+                    problem, since_s = str(error), now
+                silent = not isinstance(error, RefusedError)
+                if self._clock() - since_s >= timeouts.limit_s(error):
+                    break
             else:
-                self._resting_until_s.pop(key, None)
+                self._breaker.close(key)
+                return
+            self._wait(self._closed, min(pause_s, max(timeouts.give_up_s - self._clock(), 0)))
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        # A delivery that had too little time is no evidence against the receiver.
+        enough_s = min(timeouts.no_receiver_limit_s, timeouts.ack_timeout_s / 4)
+        if silent and self._clock() - since_s >= enough_s:
+            self._breaker.trip(key)
+        else:
+            self._breaker.close(key)
+        raise UndeliveredError(problem[:_LONGEST_REASON])

@@ -1,4 +1,4 @@
-"""A bounded number of sends at once: who has more to send waits, and so back to the source."""
+"""A bounded number of sends at once, so that a slow link holds back its senders, tier by tier up to the source."""
 
 import logging
 import threading
@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 _LOG = logging.getLogger(__name__)
 
 
-class Outbox:
-    """Runs up to `window` sends at a time, each in a thread, and takes no more than those.
+class SendWindow:
+    """Runs up to `window` sends at a time, each in a thread, and accepts no more than those.
 
+    name: of its threads.
     freed: called whenever there is room again.
-    A send answers for its failures itself; one that raises is logged, and that is all.
+    A send handles its own failures; one that raises is logged.
     """
 
     def __init__(self, name: str, *, window: int, freed: Callable[[], None] = lambda: None) -> None:
@@ -23,12 +24,12 @@ class Outbox:
         self._threads = ThreadPoolExecutor(window, thread_name_prefix=name)
 
     def has_room(self) -> bool:
-        """Whether a send would start at once."""
+        """Whether a send would start immediately."""
         with self._changed:
             return self._free > 0
 
     def put(self, send: Callable[[], None]) -> bool:
-        """Start `send`, once there is room for it. Returns whether it was started: it is not once this is closed."""
+        """Start `send` once there is room for it. Returns whether it was started: False after `close`."""
         with self._changed:
             self._changed.wait_for(lambda: self._free > 0 or self._closed)
             if self._closed:
@@ -37,7 +38,7 @@ class Outbox:
             return True
 
     def offer(self, send: Callable[[], None]) -> bool:
-        """Start `send` if there is room for it now. Returns whether there was."""
+        """Start `send` if there is room for it now. Returns whether it was started."""
         with self._changed:
             if not self._free or self._closed:
                 return False
@@ -45,12 +46,12 @@ class Outbox:
             return True
 
     def wait(self, until_s: float) -> None:
-        """Return when nothing is being sent, or at that time of the monotonic clock."""
+        """Return when no send is running, or at that time of the monotonic clock."""
         with self._changed:
             self._changed.wait_for(lambda: self._free == self._window, max(until_s - time.monotonic(), 0))
 
     def close(self) -> None:
-        """Take nothing more, and have those that wait for room give up; what was started goes on to its end."""
+        """Accept nothing more and wake up those that wait for room; sends that were started run to their end."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -60,7 +61,7 @@ class Outbox:
         def sent() -> None:
             try:
                 send()
-            except Exception:  # nobody looks at what becomes of it
+            except Exception:  # nobody looks at its future
                 _LOG.exception("a send failed")
             finally:
                 with self._changed:

@@ -1,8 +1,8 @@
-"""Who may speak to whom: TLS with certificates on both sides, and access by the name in the other's certificate.
+"""Who may connect and what they may do: mutual TLS, and access control by the name in the peer's certificate.
 
-Zenoh knows who is at the other end of a link, not who first sent what comes over it. So a tier lets in its neighbors
-and clients, and trusts its neighbors to have done the same. It also trusts clients not to route: one that comes to
-source and destination and joins them hears nothing that is not its own, but stops what would pass between them.
+Zenoh authenticates the peer at the other end of a link, not the origin of what the peer forwards. So a tier admits its
+neighbors and clients, and trusts its neighbors to do the same. It also trusts clients not to route: one that connects
+to source and destination and forwards between them reads nothing that is not its own, but disrupts their traffic.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from offramp.errors import Fault, fail, refuse
 from offramp.files.sources import naming
 
-# Files of a folder with certificates: of those one may meet, one's own, and one's own key.
+# Files of a folder with certificates: the trusted ones, one's own, and one's private key.
 TRUSTED, CERTIFICATE, KEY = "trusted.pem", "certificate.pem", "key.pem"
-# Whose certificate all clients share.
+# The common name in the certificate that all clients share.
 CLIENT = "client"
 
 _EVERYTHING = (
@@ -32,34 +32,38 @@ _EVERYTHING = (
     "liveliness_query",
     "declare_liveliness_subscriber",
 )
-_ASKED = ["offramp/*/work", "offramp/*/plan"]
-_ANSWERED = ["offramp/client/*"]
+_REQUESTS = ["offramp/*/work", "offramp/*/plan"]
+_ANSWERS = ["offramp/client/*"]
 _ALIVE = ["offramp/*/alive"]
 _TIER_RULES: Mapping[str, Mapping[str, Any]] = {
     "tier": {"flows": ["ingress", "egress"], "messages": _EVERYTHING, "key_exprs": ["offramp/**"]},
 }
-# As the tier sees it: ingress is what comes from the client.
+# From the tier's side: ingress is what comes from the client.
 _CLIENT_RULES: Mapping[str, Mapping[str, Any]] = {
-    "client asks": {"flows": ["ingress"], "messages": ["query"], "key_exprs": _ASKED},
-    "client is told": {"flows": ["egress"], "messages": ["reply", "declare_queryable"], "key_exprs": _ASKED},
-    "client takes answers": {"flows": ["egress"], "messages": ["query"], "key_exprs": _ANSWERED},
-    "client got them": {"flows": ["ingress"], "messages": ["reply", "declare_queryable"], "key_exprs": _ANSWERED},
-    "client looks around": {
+    "client requests": {"flows": ["ingress"], "messages": ["query"], "key_exprs": _REQUESTS},
+    "client gets replies": {"flows": ["egress"], "messages": ["reply", "declare_queryable"], "key_exprs": _REQUESTS},
+    "client takes answers": {"flows": ["egress"], "messages": ["query"], "key_exprs": _ANSWERS},
+    "client acknowledges": {
+        "flows": ["ingress"],
+        "messages": ["reply", "declare_queryable"],
+        "key_exprs": _ANSWERS,
+    },
+    "client queries presence": {
         "flows": ["ingress"],
         "messages": ["liveliness_query", "declare_liveliness_subscriber"],
         "key_exprs": _ALIVE,
     },
-    "client sees": {"flows": ["egress"], "messages": ["liveliness_token", "reply"], "key_exprs": _ALIVE},
+    "client sees presence": {"flows": ["egress"], "messages": ["liveliness_token", "reply"], "key_exprs": _ALIVE},
 }
 
 
 def tls_config(folder: Path, allowed: Sequence[str]) -> dict[str, Any]:
-    """The part of a Zenoh configuration that lets in only those in `allowed`.
+    """The part of a Zenoh configuration that admits only the peers in `allowed`.
 
-    folder: with one's own certificate, its key and the certificates to trust, as `offramp certs` wrote them.
-    allowed: names of tiers that may be at the other end of a link, and `client` for clients; a client may only ask,
-        take answers, and see who is there.
-    Raises `InputError` for certificates that are missing, that don't belong together, or whose time is over.
+    folder: with one's own certificate, its key and the trusted certificates, as `offramp certs` wrote them.
+    allowed: names of tiers that may be at the other end of a link, and `client` for clients; a client may only send
+        requests, take answers, and see which tiers are present.
+    Raises `InputError` for certificates that are missing, don't belong together, are expired or not yet valid.
     """
     with naming(folder):
         _check(folder, datetime.now(UTC))
@@ -68,7 +72,7 @@ def tls_config(folder: Path, allowed: Sequence[str]) -> dict[str, Any]:
         "clients": [name for name in (CLIENT,) if name in allowed],
     }
     rules = {"tiers": _TIER_RULES, "clients": _CLIENT_RULES}
-    present = [who for who, names in subjects.items() if names]
+    kinds = [kind for kind, names in subjects.items() if names]
     return {
         "transport/link/tls/root_ca_certificate": str(folder / TRUSTED),
         "transport/link/tls/listen_certificate": str(folder / CERTIFICATE),
@@ -76,17 +80,17 @@ def tls_config(folder: Path, allowed: Sequence[str]) -> dict[str, Any]:
         "transport/link/tls/connect_certificate": str(folder / CERTIFICATE),
         "transport/link/tls/connect_private_key": str(folder / KEY),
         "transport/link/tls/enable_mtls": True,
-        # A neighbor whose name is allowed must not pass for another: its certificate names its hosts, too.
+        # A neighbor must not impersonate another: its certificate names its hosts, too.
         "transport/link/tls/verify_name_on_connect": True,
         "transport/link/tls/close_link_on_expiration": True,
         "access_control": {
             "enabled": True,
             "default_permission": "deny",
             "rules": [
-                {"id": name, "permission": "allow", **rule} for who in present for name, rule in rules[who].items()
+                {"id": name, "permission": "allow", **rule} for kind in kinds for name, rule in rules[kind].items()
             ],
-            "subjects": [{"id": who, "cert_common_names": subjects[who]} for who in present],
-            "policies": [{"rules": [*rules[who]], "subjects": [who]} for who in present],
+            "subjects": [{"id": kind, "cert_common_names": subjects[kind]} for kind in kinds],
+            "policies": [{"rules": [*rules[kind]], "subjects": [kind]} for kind in kinds],
         },
     }
 

@@ -1,7 +1,7 @@
-"""A tier's place in the network: one Zenoh session, linked to its neighbors only.
+"""Opening Zenoh sessions: a tier's, connected to its neighbors only, and a client's, connected to one tier.
 
-Every tier runs a router: it passes on what is not its own, so that tier 1 reaches tier 3 through tier 2. Clients link
-to one tier and pass nothing on.
+Every tier's session is a router and forwards what is for others, so that tier 1 reaches tier 3 through tier 2. A
+client's forwards nothing.
 """
 
 import json
@@ -12,13 +12,13 @@ import zenoh
 
 # Small against the slowest links, so that a batch never blocks one for seconds (8 kB take 0.13 s at 500 kb/s).
 _BATCH_BYTES = 8192
-# What the system buffers is beyond the reach of priorities and keep-alives.
+# Priorities and keep-alives have no effect on what the system has already buffered.
 _SEND_BUFFER_BYTES = 32768
-# The longest message where nothing is known of a bundle, and beyond its largest object: headers, and what Zenoh itself
-# tells its neighbors.
+# The longest message where no bundle is known; and, beyond a bundle's largest object, room for headers and for Zenoh's
+# own messages to its neighbors.
 _MOST_MESSAGE_BYTES = 1 << 28
 _BESIDE_OBJECT_BYTES = 1 << 20
-# How long Zenoh waits for room on a link before it drops a message; a message that needs longer never arrives.
+# How long Zenoh waits for room in a link's buffers before it closes the link; a message that takes longer is lost.
 _LEAST_WAIT_S = 5.0
 
 PORT = 7447
@@ -33,18 +33,19 @@ def router(
     longest_send_s: float = 0.0,
     largest_bits: int | None = None,
 ) -> zenoh.Session:
-    """Open a tier's session; it goes on trying to reach its neighbor, now and whenever the link was lost.
+    """Open a tier's session; it keeps trying to connect to its neighbor, and reconnects when the link is lost.
 
-    port: where the neighbor toward the device and clients find this tier.
+    port: where to listen for the neighbor toward the device and for clients.
     toward_cloud: `host:port` of the next tier; None for the last.
-    host: the address to listen on; None for every one of this machine.
-    security: the part of the configuration that `security.tls_config` makes; None for plain TCP.
-    longest_send_s: what all that may be on the way to a neighbor at once takes.
+    host: the address to listen on; None for all addresses of this machine.
+    security: the part of the configuration that `tls.tls_config` makes; None for plain TCP.
+    longest_send_s: how long the link needs for everything that may be in flight to a neighbor at once.
     largest_bits: the largest object of the bundle; Zenoh drops messages that are far longer before they fill the
         memory. None where that is not known.
+    Raises `zenoh.ZError` where it can't listen.
     """
     protocol = "tcp" if security is None else "tls"
-    # A stalled link must still be given up at some time: that is how it heals.
+    # A stalled link must be closed at some time: only then does Zenoh reconnect.
     wait_us = round(1e6 * max(_LEAST_WAIT_S, 2 * longest_send_s))
     listen = [f"{protocol}/{host}:{port}"] if host else [f"{protocol}/[::]:{port}"]
     connect = [] if toward_cloud is None else [f"{protocol}/{toward_cloud}"]
@@ -53,37 +54,12 @@ def router(
 
 
 def client(*, tier: str, security: Mapping[str, Any] | None = None, largest_bits: int | None = None) -> zenoh.Session:
-    """Open a client's session, linked to the tier at `tier`, `host:port`. Raises `zenoh.ZError` where none is.
+    """Open a client's session, connected to the tier at `host:port`. Raises `zenoh.ZError` where none listens there.
 
     security, largest_bits: as for `router`.
     """
     protocol = "tcp" if security is None else "tls"
     return _open("client", [], [f"{protocol}/{tier}"], {**_longest(largest_bits), **(security or {})})
-
-
-def work_key(tier: int) -> str:
-    """Where the tier at that place on the line takes tasks."""
-    return f"offramp/{tier}/work"
-
-
-def result_key(tier: int) -> str:
-    """Where the tier at that place takes outcomes, being the destination."""
-    return f"offramp/{tier}/result"
-
-
-def plan_key(tier: int) -> str:
-    """Where the tier at that place takes a new plan, being the source."""
-    return f"offramp/{tier}/plan"
-
-
-def alive_key(tier: int | str) -> str:
-    """The token that is there as long as the tier is."""
-    return f"offramp/{tier}/alive"
-
-
-def client_key(client_id: str) -> str:
-    """Where a client takes its answers."""
-    return f"offramp/client/{client_id}"
 
 
 def _longest(largest_bits: int | None) -> dict[str, Any]:
@@ -97,7 +73,7 @@ def _open(mode: str, listen: Sequence[str], connect: Sequence[str], more: Mappin
         "listen/endpoints": listen,
         "connect/endpoints": connect,
         "scouting/multicast/enabled": False,
-        # Two tiers on one machine would else bypass the link between them.
+        # Tiers on one machine would otherwise bypass the emulated link between them.
         "transport/shared_memory/enabled": False,
         "transport/link/tx/batch_size": _BATCH_BYTES,
         "transport/link/tcp/so_sndbuf": _SEND_BUFFER_BYTES,
