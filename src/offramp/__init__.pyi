@@ -7,8 +7,9 @@ from .core.exits import ExitModelName
 from .core.latency import ComputeSource
 from .core.plan import Plan
 from .core.planner import Answer, Gap, Options, Planner, Requirement, SearchLimits, choose
-from .core.profile import ExitRates, ExitTable, Meaning, Profile, Timing
+from .core.profile import ExitRates, ExitTable, Meaning, Profile
 from .core.spread import spread_s
+from .core.timing import Timing
 from .core.topology import Link, Tier, Topology
 from .errors import Fault, InputError, MissingExtraError, OfframpError
 from .files import (

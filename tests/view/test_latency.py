@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from offramp.core.baselines import Row
 from offramp.core.estimate import Estimate, EstimatedPlan
 from offramp.core.plan import Plan
-from offramp.core.result import Achieved, RunResult, ValidatedPlan, Validation
+from offramp.core.result import RunResult
 from offramp.core.topology import Link, Tier, Topology
+from offramp.core.validation import Achieved, ValidatedPlan, Validation
 from offramp.reports import Study
 from offramp.reports.blocks import Figure, Picture
 from offramp.reports.figures import NARROW, WIDE, svg

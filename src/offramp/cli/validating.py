@@ -16,8 +16,8 @@ from offramp.errors import fail
 if TYPE_CHECKING:
     from offramp.core.plan import Plan
     from offramp.core.profile import Profile
-    from offramp.core.result import ValidatedPlan, Validation
     from offramp.core.topology import Topology
+    from offramp.core.validation import ValidatedPlan, Validation
     from offramp.nn.training.run import Run
 
 DEADLINE_S = 120.0
@@ -42,7 +42,7 @@ def validate(
     Example: offramp validate runs/digits --profile profile.json
     """
     require_torch()
-    from offramp.core.result import Validation
+    from offramp.core.validation import Validation
     from offramp.files import read_profile, read_topology, write_validation
     from offramp.nn.profiling.profiler import describe
     from offramp.nn.training.run import read_run
@@ -93,7 +93,7 @@ def _validated(
     """Each plan, after it has run; on one deployment that was built for all of them."""
     from offramp.bundle import write_bundle
     from offramp.core.planner import Planner
-    from offramp.core.result import Achieved, ValidatedPlan
+    from offramp.core.validation import Achieved, ValidatedPlan
     from offramp.nn.network import selected
     from offramp.pipeline.build import build
     from offramp.pipeline.measure_run import run_result
