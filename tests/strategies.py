@@ -13,7 +13,8 @@ from offramp.core.backbone import Backbone, Block
 from offramp.core.checks import FloatArray
 from offramp.core.codec import Codec
 from offramp.core.plan import Plan
-from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile, Timing
+from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile
+from offramp.core.timing import Timing
 from offramp.core.topology import MOST_TIERS, Link, Tier, Topology
 
 _PRINTED = st.characters(exclude_categories=("Cs", "Cc", "Co", "Cn"))

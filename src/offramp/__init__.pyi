@@ -8,11 +8,12 @@ from .core.feasible import is_feasible
 from .core.latency import ComputeSource
 from .core.plan import Plan
 from .core.planner import Gap, Planner, SearchResult, choose
-from .core.profile import ExitRates, ExitTable, Meaning, Profile, Timing
+from .core.profile import ExitRates, ExitTable, Meaning, Profile
 from .core.relaxation import Relaxation, minimal_relaxations
 from .core.requirement import Requirement, SearchLimits
 from .core.result import RunResult, Validation
 from .core.spread import spread_s
+from .core.timing import Timing
 from .core.topology import Link, Tier, Topology
 from .errors import Fault, InputError, MissingExtraError, OfframpError
 from .files import (

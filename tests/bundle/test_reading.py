@@ -197,6 +197,14 @@ def test_what_is_written_is_read(tiny: Case) -> None:
             assert read_model(tiny.folder / "tiers" / name, partition) == tiny.network.model(*partition.blocks)
 
 
+def test_a_bundle_is_one_line_with_what_matters(tiny: Case) -> None:
+    bundle = tiny.manifest
+    assert repr(bundle) == (
+        f"Manifest({bundle.deployment}: {bundle.backbone} on {bundle.dataset}, {len(PLANS)} plans for "
+        f"{bundle.topology.name}, {len(bundle.partitions)} partitions)"
+    )
+
+
 def test_a_bundle_replaces_a_bundle_and_nothing_else(tiny: Case, tmp_path: Path) -> None:
     models = {each.blocks: tiny.network.model(*each.blocks) for each in tiny.manifest.partitions}
     profile = read_profile("resnet20-digits")

@@ -19,8 +19,9 @@ from offramp.core.baselines.comparison import judge, text
 from offramp.core.estimate import Estimate, Latency
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
-from offramp.core.profile import ExitRates, Meaning, Profile, Timing
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.requirement import Requirement
+from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology
 from offramp.files import read_profile
 

@@ -16,8 +16,9 @@ from offramp.core.estimate import Latency
 from offramp.core.exits import ExitModelName, Replay
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
-from offramp.core.profile import ExitTable, Profile, Timing
+from offramp.core.profile import ExitTable, Profile
 from offramp.core.requirement import Requirement
+from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology
 from offramp.errors import InputError
 

@@ -14,8 +14,9 @@ from offramp.core.exits import ExitModelName, exit_model, normalized_entropy
 from offramp.core.latency import ComputeSource
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile, Timing
+from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
 from offramp.core.sampling import random_plan
+from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology
 from offramp.errors import InputError
 

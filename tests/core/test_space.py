@@ -19,8 +19,9 @@ from offramp.core.exits import Additive, exit_model
 from offramp.core.feasible import is_feasible
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner, choose
-from offramp.core.profile import ExitTable, Profile, Timing
+from offramp.core.profile import ExitTable, Profile
 from offramp.core.requirement import NO_REQUIREMENT, Requirement, SearchLimits
+from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology
 from offramp.errors import InputError
 

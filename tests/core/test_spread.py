@@ -10,8 +10,9 @@ from offramp.core.backbone import Backbone, Block
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
-from offramp.core.profile import ExitTable, Profile, Timing
+from offramp.core.profile import ExitTable, Profile
 from offramp.core.spread import spread_s
+from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology
 
 BLOCKS = 4

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile, Timing
+from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
+from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology
 from offramp.errors import InputError
 

@@ -4,13 +4,14 @@ Times, rates and sizes are small multiples of powers of two, so that sums come o
 do tie to the last bit, and a planner and its oracle must agree on every one of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from hypothesis import strategies as st
 
 from offramp.core.backbone import Backbone, Block
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile, Timing
+from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
+from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology
 
 
@@ -21,7 +22,9 @@ class World:
 
     def __repr__(self) -> str:
         p = self.profile
-        return f"World({self.topology!r}, {p.backbone!r}, {dict(p.timings)!r}, {p.exits!r}, {p.exit_table!r})"
+        timings = {device: asdict(timing) for device, timing in p.timings.items()}
+        exits, table = (value and asdict(value) for value in (p.exits, p.exit_table))
+        return f"World({self.topology!r}, {p.backbone!r}, {timings!r}, {exits!r}, {table!r})"
 
 
 def eighths(low: int, high: int) -> st.SearchStrategy[float]:

@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 
 from offramp.core.estimate import Estimate
 from offramp.core.plan import Plan
-from offramp.core.result import (
-    Achieved,
-    LatencyAgreement,
-    Outcomes,
-    RunResult,
-    ServedRequest,
-    ValidatedPlan,
-    Validation,
-)
+from offramp.core.result import Outcomes, RunResult, ServedRequest
+from offramp.core.validation import Achieved, LatencyAgreement, ValidatedPlan, Validation
 from offramp.errors import InputError
 from offramp.files import read_result, schema, write_run_result, write_validation
 from offramp.files.results import run_document, validation_document

@@ -5,7 +5,8 @@ import pytest
 
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner, SearchLimits
-from offramp.core.result import Achieved, RunResult, ServedRequest, ValidatedPlan, Validation
+from offramp.core.result import RunResult, ServedRequest
+from offramp.core.validation import Achieved, ValidatedPlan, Validation
 from offramp.files import read_profile, read_requirements, read_topology
 from offramp.pipeline.solve import find
 from offramp.reports import Study

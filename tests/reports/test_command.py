@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from offramp.cli.app import app
-from offramp.core.result import RunResult, Validation
+from offramp.core.result import RunResult
+from offramp.core.validation import Validation
 from offramp.errors import InputError
 from offramp.files import write_run_result, write_validation
 from tests.reports.conftest import PLAN

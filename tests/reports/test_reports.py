@@ -14,9 +14,11 @@ from PIL import Image
 
 from offramp.core.backbone import Backbone, Block
 from offramp.core.planner import Options, Planner, SearchLimits
-from offramp.core.profile import ExitTable, Profile, Timing
-from offramp.core.result import RunResult, Validation
+from offramp.core.profile import ExitTable, Profile
+from offramp.core.result import RunResult
+from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology
+from offramp.core.validation import Validation
 from offramp.errors import InputError, MissingExtraError
 from offramp.files.quantities import TIME
 from offramp.files.requirements import Requirements

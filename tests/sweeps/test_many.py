@@ -17,8 +17,9 @@ from offramp.core.backbone import Backbone, Block
 from offramp.core.constraints import UNCONSTRAINED, Constraints
 from offramp.core.exits import ExitModelName
 from offramp.core.planner import Planner
-from offramp.core.profile import ExitTable, Profile, Timing
+from offramp.core.profile import ExitTable, Profile
 from offramp.core.requirement import Requirement
+from offramp.core.timing import Timing
 from offramp.core.topology import Tier, Topology
 from offramp.errors import InputError, MissingExtraError
 from offramp.files import read_topology, write_profile

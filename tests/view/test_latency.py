@@ -6,15 +6,16 @@ import xml.etree.ElementTree as ET
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from offramp.reports.figures import NARROW, WIDE, svg
 
 from offramp.core.baselines import ComparedSystem
 from offramp.core.estimate import Estimate, EstimatedPlan
 from offramp.core.plan import Plan
-from offramp.core.result import Achieved, RunResult, ValidatedPlan, Validation
+from offramp.core.result import RunResult
 from offramp.core.topology import Link, Tier, Topology
+from offramp.core.validation import Achieved, ValidatedPlan, Validation
 from offramp.reports import Study
 from offramp.reports.blocks import Figure, Picture
-from offramp.reports.figures import NARROW, WIDE, svg
 from offramp.view.latency import AgreementPicture, Curve, DistributionPicture, SystemsPicture, TermsPicture
 from offramp.view.placement import Placement
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offramp.core.checks import Float32Array
 from offramp.core.codec import SCALE_BYTES, Codec, encoded_bits
@@ -26,8 +27,8 @@ def encode(tensor: Float32Array, codec: Codec) -> bytes:
     if codec is Codec.FP16:
         return tensor.astype("<f2").tobytes()
     step = np.float32(largest / _STEPS) or np.float32(1)
-    steps = np.clip(np.rint(tensor / step), -_STEPS, _STEPS)
-    return np.asarray(step, "<f4").tobytes() + steps.astype(np.int8).tobytes()
+    steps: NDArray[np.int8] = np.clip(np.rint(tensor / step), -_STEPS, _STEPS).astype(np.int8)
+    return np.array([step], "<f4").tobytes() + steps.tobytes()
 
 
 def decode(data: bytes | memoryview, shape: Sequence[int], codec: Codec) -> Float32Array:

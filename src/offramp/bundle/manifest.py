@@ -144,6 +144,12 @@ class Manifest:
             if bits != wanted:
                 yield Fault(name, f"means {bits} bits, object_bits says {wanted}", "build the bundle again")
 
+    def __repr__(self) -> str:
+        return (
+            f"Manifest({self.deployment}: {self.backbone} on {self.dataset}, {len(self.plans)} plans for "
+            f"{self.topology.name}, {len(self.partitions)} partitions)"
+        )
+
     def tier(self, name: str) -> TierManifest:
         """What the tier of that name must know."""
         here = {

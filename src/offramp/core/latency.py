@@ -7,7 +7,8 @@ from enum import Enum
 import numpy as np
 
 from offramp.core.checks import FloatArray
-from offramp.core.profile import Profile, Timing
+from offramp.core.profile import Profile
+from offramp.core.timing import Timing
 from offramp.core.topology import Tier, Topology
 from offramp.errors import fail
 

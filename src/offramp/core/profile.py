@@ -3,79 +3,18 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offramp.core import checks
 from offramp.core.backbone import Backbone
 from offramp.core.checks import BoolArray, Float32Array, FloatArray, IntArray
 from offramp.core.codec import Codec
+from offramp.core.tables import html_table
+from offramp.core.timing import Timing
 from offramp.errors import Fault, fail, refuse
-
-_VECTORS = ("block_s", "branch_s", "serialize_s", "deserialize_s", "block_spread_s", "branch_spread_s")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Timing:
-    """Times on one device, in seconds. N is the number of blocks.
-
-    block_s: [N] CK_i, block i without its branch; None where only whole partitions were measured.
-    branch_s: [N] CB_i, the branch after block i; given exactly where `block_s` is.
-    partition_s: [N, N] entry [f-1, l-1] is the time of blocks f..l and branch l run as one; NaN below the
-        diagonal; None where only blocks were measured.
-    serialize_s, deserialize_s: [N+2] turning an object into bytes and back: the input, the N outputs, the result.
-    block_spread_s, branch_spread_s: [N] standard deviation over the repeats behind block_s and branch_s; None
-        where it was not kept.
-    """
-
-    block_s: FloatArray | None
-    branch_s: FloatArray | None
-    partition_s: FloatArray | None
-    serialize_s: FloatArray
-    deserialize_s: FloatArray
-    block_spread_s: FloatArray | None = None
-    branch_spread_s: FloatArray | None = None
-
-    def __post_init__(self) -> None:
-        for name in (*_VECTORS, "partition_s"):
-            values = getattr(self, name)
-            if values is not None:
-                ndim = 2 if name == "partition_s" else 1
-                object.__setattr__(self, name, checks.frozen_array(values, np.float64, ndim, name))
-        refuse(self._faults())
-
-    def _faults(self) -> Iterator[Fault]:
-        if (self.block_s is None) != (self.branch_s is None):
-            missing = "block_s" if self.block_s is None else "branch_s"
-            yield Fault(missing, "is missing", "give block_s and branch_s together")
-        if self.block_s is None and self.partition_s is None:
-            yield Fault("block_s", "there is neither block_s nor partition_s", "give one of the two, or both")
-            return
-        for name in _VECTORS:
-            values = getattr(self, name)
-            if values is not None:
-                yield from checks.times(name, values)
-        if self.partition_s is not None:
-            n = len(self.partition_s)
-            yield from checks.length("partition_s", self.partition_s.shape[1], n, "one row and one column per block")
-            yield from checks.times("partition_s", np.triu(self.partition_s))
-        n = self.blocks
-        for name in ("branch_s", "block_spread_s", "branch_spread_s"):
-            values = getattr(self, name)
-            if values is not None:
-                yield from checks.length(name, len(values), n, "one per block")
-        for name in ("serialize_s", "deserialize_s"):
-            yield from checks.length(
-                name, len(getattr(self, name)), n + 2, "the input, every block's output, the result"
-            )
-
-    @property
-    def blocks(self) -> int:
-        """N, the number of blocks timed."""
-        if self.block_s is not None:
-            return len(self.block_s)
-        assert self.partition_s is not None
-        return len(self.partition_s)
 
 
 class Meaning(Enum):
@@ -145,6 +84,12 @@ class ExitRates:
                 "a higher threshold never keeps a sample longer",
             )
 
+    def __repr__(self) -> str:
+        return (
+            f"ExitRates({self.meaning.value} at {len(self.thresholds)} thresholds: {self.blocks} branches, "
+            f"{self.samples} samples)"
+        )
+
     @property
     def blocks(self) -> int:
         """N, the number of branches counted."""
@@ -188,6 +133,9 @@ class ExitTable:
             )
         yield from checks.length("label", len(self.label), samples, "one per sample")
 
+    def __repr__(self) -> str:
+        return f"ExitTable({self.blocks} branches, {self.samples} samples)"
+
     @property
     def blocks(self) -> int:
         """N, the number of branches."""
@@ -197,6 +145,12 @@ class ExitTable:
     def samples(self) -> int:
         """S, the number of samples."""
         return len(self.label)
+
+    @property
+    def accuracy(self) -> FloatArray:
+        """[N] share of all samples that each branch classifies right."""
+        accuracy: FloatArray = self.correct.mean(axis=1)
+        return accuracy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,6 +172,10 @@ class Encoded:
             frozen = {key: checks.frozen_array(each, np.float64, 1, f"{name}.{key}") for key, each in given.items()}
             object.__setattr__(self, name, frozen)
         refuse(self._faults())
+
+    def __repr__(self) -> str:
+        table = self.exit_table
+        return f"Encoded({table.blocks} branches, {table.samples} samples; devices {', '.join(self.serialize_s)})"
 
     def _faults(self) -> Iterator[Fault]:
         if self.serialize_s.keys() != self.deserialize_s.keys():
@@ -273,6 +231,43 @@ class Profile:
                 yield Fault(place, "is what the profile itself is in", "take it out")
             yield from checks.length(place, encoded.exit_table.blocks, n, "one row per block of the backbone")
         yield from checks.not_negative("overhead_bits", self.overhead_bits, "give what travels with every object")
+
+    def __repr__(self) -> str:
+        counted = self.exit_table or self.exits
+        return (
+            f"Profile({self.backbone.name} on {self.backbone.dataset}: {len(self.backbone.blocks)} blocks, "
+            f"{counted.samples if counted else 0} samples; devices {', '.join(self.timings)})"
+        )
+
+    def _repr_html_(self) -> str:
+        columns = self.columns()
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return html_table([*columns], rows, caption=repr(self))
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """By name, one entry per block: ready for `pandas.DataFrame(profile.columns())` and `numpy.savez`.
+
+        block: its name. output_bits, weight_bits: as in `Block`, NaN where not measured.
+        accuracy: share of all samples that its branch classifies right, from the exit table; without one, what
+            `exits` knows of it: joint_accuracy, or else accuracy.
+        DEVICE.block_s, DEVICE.branch_s: by device, as in `Timing`; NaN where only whole partitions were measured.
+        """
+        blocks = self.backbone.blocks
+        columns: dict[str, NDArray[Any]] = {
+            "block": np.array([block.name for block in blocks], np.str_),
+            "output_bits": np.array([block.output_bits for block in blocks], np.int64),
+            "weight_bits": np.array([block.weight_bits for block in blocks], np.float64),  # None becomes NaN
+        }
+        if self.exit_table is not None:
+            columns["accuracy"] = self.exit_table.accuracy
+        elif self.exits is not None:
+            joint = self.exits.joint_accuracy
+            columns["accuracy"] = self.exits.accuracy if joint is None else joint
+        unknown = np.full(len(blocks), np.nan)
+        for device, timing in self.timings.items():
+            columns[f"{device}.block_s"] = unknown if timing.block_s is None else timing.block_s
+            columns[f"{device}.branch_s"] = unknown if timing.branch_s is None else timing.branch_s
+        return columns
 
     def with_timing(
         self, device: str, timing: Timing, encoded: Mapping[Codec, tuple[FloatArray, FloatArray]] | None = None

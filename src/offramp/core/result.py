@@ -1,16 +1,19 @@
-"""What was measured of plans that ran, beside what was predicted of them."""
+"""A plan that ran: what was measured of it, beside what was predicted."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offramp.core import checks
 from offramp.core.checks import FloatArray
 from offramp.core.estimate import Estimate
 from offramp.core.percentile import percentile
 from offramp.core.plan import Plan
+from offramp.core.tables import html_table
 from offramp.errors import Fault, refuse
 
 
@@ -123,6 +126,51 @@ class RunResult:
             if getattr(self, name) is not None:
                 yield from checks.not_negative(name, getattr(self, name), "give seconds per sample")
 
+    def __repr__(self) -> str:
+        outcomes, measured = self.outcomes, self.measured
+        text = f"RunResult({self.plan} on {self.topology}: {len(self.requests)} requests"
+        text += "".join(
+            f", {count} {word}"
+            for word, count in (("degraded", outcomes.degraded), ("failed", outcomes.failed))
+            if count
+        )
+        if measured is not None:
+            text += f"; mean latency {measured.latency_s:.4g} s, predicted {self.predicted.latency_s:.4g} s"
+            if measured.accuracy is not None:
+                text += f"; accuracy {measured.accuracy:.4g}, predicted {self.predicted.accuracy:.4g}"
+        return f"{text})"
+
+    def _repr_html_(self) -> str:
+        return html_table(["", "predicted", "replayed", "measured"], self._figures(), caption=repr(self))
+
+    def _figures(self) -> Iterator[list[str | float | None]]:
+        """Each figure's name, and what it is as predicted, replayed and measured; None where that is not known."""
+        predicted, replayed, measured = self.predicted, self.replayed, self.measured
+        for name in ("accuracy", "latency_s"):
+            yield [name, *(getattr(figures, name, None) for figures in (predicted, replayed, measured))]
+        yield ["compute_s", predicted.compute_s, None if replayed is None else replayed.compute_s, self.compute_s]
+        for name in ("exit_rates", "exit_latency_s"):
+            rows = (getattr(figures, name, [None] * len(self.plan.ends)) for figures in (predicted, replayed, measured))
+            for k, values in enumerate(zip(*rows, strict=True)):
+                yield [f"{name}[{k}]", *values]
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """By name, one entry per request: ready for `pandas.DataFrame(run.columns())` and `numpy.savez`.
+
+        id, degraded: as in `ServedRequest`.
+        exit: likewise; -1 without an answer.
+        latency_s: likewise; NaN without an answer.
+        correct: 1.0 or 0.0; NaN without an answer, or where the truth is not known.
+        """
+        return {
+            "id": np.array([request.id for request in self.requests], np.int64),
+            "exit": np.array([-1 if request.exit is None else request.exit for request in self.requests], np.int64),
+            # None becomes NaN.
+            "latency_s": np.array([request.latency_s for request in self.requests], np.float64),
+            "correct": np.array([request.correct for request in self.requests], np.float64),
+            "degraded": np.array([request.degraded for request in self.requests], np.bool_),
+        }
+
     @property
     def outcomes(self) -> Outcomes:
         """How many requests ended how."""
@@ -156,109 +204,4 @@ class RunResult:
             p99_s=p99_s,
             exit_rates=tuple(len(times) / answered for times in left),
             exit_latency_s=tuple(math.fsum(times) / len(times) if times else None for times in left),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Achieved:
-    """The figures of a plan that a validation compares. L is the number of partitions.
-
-    accuracy: share of samples answered right.
-    latency_s: mean.
-    exit_rates: [L] shares that left at partition k.
-    """
-
-    accuracy: float
-    latency_s: float
-    exit_rates: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        faults = [*checks.share("accuracy", self.accuracy, "give a share of samples")]
-        faults += checks.not_negative("latency_s", self.latency_s, "give seconds")
-        refuse(faults)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValidatedPlan:
-    """One plan of a validation: what was predicted of it and what was measured.
-
-    topology: the name of the topology it ran on.
-    samples: how many were answered.
-    """
-
-    topology: str
-    plan: Plan
-    samples: int
-    predicted: Achieved
-    measured: Achieved
-
-    def __post_init__(self) -> None:
-        faults = [*checks.positive("samples", self.samples, "give how many samples were answered")]
-        for name in ("predicted", "measured"):
-            rates = getattr(self, name).exit_rates
-            meaning = "one per partition of the plan"
-            faults += checks.length(f"{name}.exit_rates", len(rates), len(self.plan.ends), meaning)
-        refuse(faults)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LatencyAgreement:
-    """How well predicted latencies agree with measured ones.
-
-    slope, r2: of the least-squares line through (predicted, measured), with intercept, and its coefficient of
-        determination; None where all predictions, or all measurements, are the same.
-    median_relative_error, worst_relative_error: of |measured - predicted| / measured.
-    """
-
-    slope: float | None
-    r2: float | None
-    median_relative_error: float
-    worst_relative_error: float
-
-    @classmethod
-    def of(cls, predicted_s: Sequence[float], measured_s: Sequence[float]) -> "LatencyAgreement":
-        """The agreement of predicted and measured latencies, [n] each, n at least 1, measured above zero."""
-        x, y = np.array(predicted_s), np.array(measured_s)
-        error = np.abs(y - x) / y
-        slope = r2 = None
-        dx, dy = x - x.mean(), y - y.mean()
-        if np.ptp(x) > 0 and np.ptp(y) > 0:
-            shared = float(dx @ dy)
-            slope, r2 = shared / float(dx @ dx), shared**2 / (float(dx @ dx) * float(dy @ dy))
-        return cls(
-            slope=slope, r2=r2, median_relative_error=float(np.median(error)), worst_relative_error=float(error.max())
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """Many plans that ran, and how far the predictions were off."""
-
-    plans: tuple[ValidatedPlan, ...]
-
-    def __post_init__(self) -> None:
-        faults = [] if self.plans else [Fault("plans", "is empty", "validate at least one plan")]
-        for i, each in enumerate(self.plans):
-            faults += checks.positive(f"plans[{i}].measured.latency_s", each.measured.latency_s, "give seconds")
-        refuse(faults)
-
-    @property
-    def latency(self) -> LatencyAgreement:
-        """How well the latencies agree, over all plans."""
-        return LatencyAgreement.of(
-            [each.predicted.latency_s for each in self.plans], [each.measured.latency_s for each in self.plans]
-        )
-
-    @property
-    def accuracy_worst_points(self) -> float:
-        """The most by which an accuracy was off, in percentage points."""
-        return 100 * max(abs(each.measured.accuracy - each.predicted.accuracy) for each in self.plans)
-
-    @property
-    def exit_rate_worst_points(self) -> float:
-        """The most by which an exit rate was off, in percentage points."""
-        return 100 * max(
-            abs(measured - predicted)
-            for each in self.plans
-            for measured, predicted in zip(each.measured.exit_rates, each.predicted.exit_rates, strict=True)
         )

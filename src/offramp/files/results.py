@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from offramp.core.estimate import Estimate
-from offramp.core.result import Achieved, RunResult, ServedRequest, ValidatedPlan, Validation
+from offramp.core.result import RunResult, ServedRequest
+from offramp.core.validation import Achieved, ValidatedPlan, Validation
 from offramp.errors import Fault, InputError, fail
 from offramp.files.checking import Document, ValueDocument, attempt, checked
 from offramp.files.parsing import parse_json

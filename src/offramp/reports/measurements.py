@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from offramp.core.estimate import Estimate
-from offramp.core.result import Measured, RunResult, ValidatedPlan, Validation
+from offramp.core.result import Measured, RunResult
+from offramp.core.validation import ValidatedPlan, Validation
 from offramp.reports.blocks import Block, Facts, Figure, Section, Table, Text
 from offramp.view.latency import AgreementPicture, DistributionPicture
 from offramp.view.text import percent, seconds

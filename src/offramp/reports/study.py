@@ -11,8 +11,9 @@ from offramp.core.feasible import allowed
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
 from offramp.core.profile import Profile
-from offramp.core.result import RunResult, Validation
+from offramp.core.result import RunResult
 from offramp.core.spread import spread_s
+from offramp.core.validation import Validation
 from offramp.errors import Fault, refuse
 from offramp.pipeline.solve import Found
 

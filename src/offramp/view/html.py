@@ -16,7 +16,7 @@ def page(*parts: str) -> str:
 
 def table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """A table of texts, escaped."""
-    return html_table(columns, rows)
+    return html_table(columns, rows, caption="")
 
 
 def picture(record: Picture, *, name: str) -> str:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from offramp.core.baselines import Row
     from offramp.core.estimate import Estimate
-    from offramp.core.result import RunResult, Validation
+    from offramp.core.result import RunResult
+    from offramp.core.validation import Validation
 
 _TERMS = ("compute", "propagation", "transmission", "serialization")
 # Beyond this many points a curve of steps looks the same.

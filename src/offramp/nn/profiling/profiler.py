@@ -15,7 +15,8 @@ from offramp.core.backbone import Backbone, Block
 from offramp.core.checks import FloatArray
 from offramp.core.codec import Codec
 from offramp.core.exits import DEFAULT_THRESHOLDS, at_or_below, normalized_entropy
-from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile, Timing
+from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile
+from offramp.core.timing import Timing
 from offramp.nn.data import Dataset, Split
 from offramp.nn.export import export
 from offramp.nn.inference import predict
