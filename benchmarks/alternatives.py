@@ -187,7 +187,7 @@ def measure(exits: ExitModelName, sizes: tuple[int, int, int], options: argparse
         floor=answer.estimate.accuracy,
         best_s=answer.estimate.latency_s,
     )
-    same = {"exit model": exits.value, "sizes": sizes, "plans": planner.plans, "exact_members": len(members)}
+    same = {"exit model": exits.value, "sizes": sizes, "plans": planner.plan_count(), "exact_members": len(members)}
 
     frontier_s, _ = timed(planner.frontier, repeats=options.repeats)
     one_s, _ = timed(lambda: planner.best(requirement), repeats=options.repeats)
@@ -196,12 +196,17 @@ def measure(exits: ExitModelName, sizes: tuple[int, int, int], options: argparse
         same | {"contender": "planner", "goal": FRONTIER, "seconds": [frontier_s], **known},
         same | {"contender": "planner", "goal": ONE_PLAN, "seconds": [one_s], **known},
     ]
-    if exits is not REPLAY and planner.plans <= MOST_ENUMERATED:
+    if exits is not REPLAY and planner.plan_count() <= MOST_ENUMERATED:
         seconds, (latency, accuracy) = timed(lambda: every_plan(planner), repeats=1)
         found = np.stack([latency, 1 - accuracy], axis=1)
         assert exact.members(found) == len(members)
         assert exact.hypervolume(found) > 1 - SAME
-        enumerated = {"contender": "every plan", "goal": FRONTIER, "estimated": [planner.plans], "seconds": [seconds]}
+        enumerated = {
+            "contender": "every plan",
+            "goal": FRONTIER,
+            "estimated": [planner.plan_count()],
+            "seconds": [seconds],
+        }
         lines.append(same | enumerated | known)
     nsga2 = partial(pymoo_nsga2, population=options.population, generations=options.generations)
     for contender, goal, search in (

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from instances import problem
 from rich.console import Console
 from rich.table import Table
 
-from offramp.core.estimate import Latency
+from offramp.core.constraints import Constraints
 from offramp.core.exits import Additive, ExitModelName
-from offramp.core.pareto import nondominated
+from offramp.core.pareto import FRONTIER, nondominated
 from offramp.core.planner import Planner
-from offramp.core.requirement import Requirement, SearchLimits
+from offramp.core.requirement import Requirement
 
 SIZES = ((10, 4, 20), (18, 4, 20), (55, 3, 10), (55, 4, 100), (152, 6, 20), (152, 8, 20))
 REPLAY_SIZES = ((10, 4, 20), (18, 4, 20), (55, 3, 20), (55, 4, 20))
@@ -85,8 +86,12 @@ def planner_for(size: tuple[int, int, int], kind: str) -> Planner:
     exits = ExitModelName.PUBLISHED if kind == PUBLISHED else ExitModelName.REPLAY
     samples = 0 if kind == PUBLISHED else SAMPLES
     profile, topology = problem(blocks=blocks, tiers=tiers, thresholds=thresholds, samples=samples)
-    options = Options(threshold_per_exit=kind == PER_EXIT)
-    return Planner.of(profile, topology, exits=exits, options=options, compiled=True)
+    return Planner.of(profile, topology, exits=exits, compiled=True)
+
+
+def requirement_for(kind: str) -> Requirement:
+    """Nothing but which plans are allowed."""
+    return Requirement(constraints=Constraints(threshold_per_exit=kind == PER_EXIT))
 
 
 def memory_mb(size: tuple[int, int, int], kind: str) -> float:
@@ -97,15 +102,16 @@ def memory_mb(size: tuple[int, int, int], kind: str) -> float:
 
 def measure(size: tuple[int, int, int], kind: str, *, repeats: int) -> dict[str, Any]:
     """One line of the table."""
-    planner = planner_for(size, kind)
-    frontier_s, members = timed(planner.frontier, repeats=repeats)
-    search_s, _ = timed(lambda: planner._rows(0, Latency.MEAN, -np.inf, np.inf, SearchLimits()), repeats=repeats)
-    floor = Requirement(min_accuracy=members[len(members) // 2].estimate.accuracy)
+    planner, asked = planner_for(size, kind), requirement_for(kind)
+    frontier_s, members = timed(lambda: planner.frontier(asked), repeats=repeats)
+    allowed = planner.allowed(asked.constraints)
+    search_s, _ = timed(lambda: planner._rows(FRONTIER, asked, -np.inf, np.inf, allowed, None), repeats=repeats)
+    floor = replace(asked, min_accuracy=members[len(members) // 2].estimate.accuracy)
     one_s, _ = timed(lambda: planner.best(floor), repeats=repeats)
     line = {
         "kind": kind,
         "size": size,
-        "plans": planner.plans,
+        "plans": planner.plan_count(asked.constraints),
         "members": len(members),
         "frontier_s": frontier_s,
         "search_s": search_s,
@@ -113,7 +119,7 @@ def measure(size: tuple[int, int, int], kind: str, *, repeats: int) -> dict[str,
         "memory_mb": memory_mb(size, kind),
         "enumeration_s": None,
     }
-    if kind == PUBLISHED and planner.plans <= MOST_ENUMERATED:
+    if kind == PUBLISHED and planner.plan_count() <= MOST_ENUMERATED:
         line["enumeration_s"], (latency, accuracy) = timed(lambda: every_plan(planner), repeats=1)
         found = np.array([(each.estimate.latency_s, each.estimate.accuracy) for each in members])
         # Both add up in orders of their own: plans that differ by rounding alone may or may not be members.
@@ -129,12 +135,12 @@ def main() -> None:
     parser.add_argument("--memory-of", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     for kind in (PUBLISHED, REPLAY):
-        planner_for((4, 2, 2), kind).frontier()  # compile, or read what was compiled before
+        planner_for((4, 2, 2), kind).frontier(requirement_for(kind))  # compile, or read what was compiled before
     if options.memory_of:
         kind, blocks, tiers, thresholds = options.memory_of
         planner = planner_for((int(blocks), int(tiers), int(thresholds)), kind)
         before_mb = peak_mb()
-        planner.frontier()
+        planner.frontier(requirement_for(kind))
         print(peak_mb() - before_mb)
         return
     lines = [

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from offramp.cli.progress import stage_bars, train_with_progress
+
 from offramp.errors import Fault, OfframpError, refuse
 from offramp.files import read_profile, write_profile
 from offramp.nn.profiling import machine, profiler

@@ -105,7 +105,7 @@ class PlansPicture:
         latency_s = cloud.latency_s(planner.costs, Latency.MEAN)
         frontier = [(1e3 * each.estimate.latency_s, 100 * each.estimate.accuracy) for each in planner.frontier()]
         return cls(
-            title=f"{profile.backbone.name} on {profile.backbone.dataset}, {topology}: {planner.plans:,} plans",
+            title=f"{profile.backbone.name} on {profile.backbone.dataset}, {topology}: {planner.plan_count():,} plans",
             cloud=np.column_stack([1e3 * latency_s, 100 * cloud.accuracy]),
             frontier=np.array(frontier),
             answers=tuple(

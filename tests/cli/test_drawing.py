@@ -23,7 +23,7 @@ from tests.core import worlds
 @st.composite
 def drawings(draw: st.DrawFn) -> tuple[Planner, EstimatedPlan]:
     world = draw(worlds.worlds())
-    planner = Planner.of(world.profile, world.topology, options=Options(exits_per_tier=2))
+    planner = Planner.of(world.profile, world.topology)
     blocks = len(world.profile.backbone.blocks)
     order = draw(st.permutations([tier.name for tier in world.topology.tiers]))
     visits = [name for name in order for _ in range(draw(st.integers(1, 2)))]

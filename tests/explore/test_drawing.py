@@ -8,16 +8,19 @@ from xml.etree import ElementTree
 
 import pytest
 
-from offramp import Plan, Planner
+from offramp import Constraints, Plan, Planner
+from offramp.core.estimate import Latency
 from offramp.core.exits import ExitModelName
-from offramp.core.planner import SearchLimits
 from offramp.core.topology import Tier, Topology
 from offramp.explore import charts, phrases
 from offramp.explore.cloud import Cloud
 from offramp.explore.colors import DARK, LIGHT
 from offramp.explore.diagram import diagram
 from offramp.explore.tradeoff import cloud_texts, tradeoff
-from offramp.explore.view import Explorer, Surroundings
+from offramp.explore.view import Explorer, Surroundings, View, frontier_picture
+from offramp.view.frontier import FrontierPicture
+from offramp.view.latency import DistributionPicture, TermsPicture
+from offramp.view.placement import Placement
 from tests.explore.worlds import explorer, profile
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -32,16 +35,16 @@ PLANS = [
 def drawn(text: str, *, upright: bool, topology: Topology | None = None) -> ElementTree.Element:
     topology = topology or explorer().base.topology
     estimated = Planner.of(profile(), topology).estimate(Plan.parse(text))
-    return ElementTree.fromstring(diagram(topology, estimated, blocks=10, upright=upright))
+    return ElementTree.fromstring(diagram(Placement.of(topology, estimated), blocks=10, upright=upright))
 
 
 def texts(svg: ElementTree.Element) -> list[str]:
-    return [each.text or "" for each in svg.iter(f"{SVG}text")]
+    return [element.text or "" for element in svg.iter(f"{SVG}text")]
 
 
 @pytest.mark.parametrize("upright", [False, True])
 @pytest.mark.parametrize("text", PLANS)
-def test_the_drawing_says_who_runs_what_and_who_leaves(text: str, upright: bool) -> None:
+def test_the_drawing_says_what_runs_where_and_how_many_exit(text: str, upright: bool) -> None:
     svg = drawn(text, upright=upright)
     plan = Plan.parse(text)
     said = texts(svg)
@@ -50,7 +53,7 @@ def test_the_drawing_says_who_runs_what_and_who_leaves(text: str, upright: bool)
         assert name in said
     for (first, last), rate in zip(plan.blocks, predicted.exit_rates, strict=True):
         assert f"blocks {first}-{last}" in said or f"block {first}" in said
-        assert f"{100 * rate:.2f} % leave" in said
+        assert f"{100 * rate:.2f} % exit" in said
     assert svg[0].tag == f"{SVG}title"
     assert text in (svg[0].text or "")
     assert svg[1].tag == f"{SVG}desc"
@@ -83,10 +86,10 @@ def test_ribbons_are_as_wide_as_the_samples_are_many() -> None:
     estimate = predicted.estimate
     widths = {
         color: [float(path.attrib["stroke-width"]) for path in svg.iter(f"{SVG}path") if path.attrib["stroke"] == color]
-        for color in ("var(--way)", "var(--leave)")
+        for color in ("var(--samples)", "var(--exits)")
     }
-    assert widths["var(--way)"] == pytest.approx([22, 22 * estimate.stay_rates[0]], abs=0.01)
-    assert sorted(widths["var(--leave)"]) == pytest.approx(sorted(22 * rate for rate in estimate.exit_rates), abs=0.01)
+    assert widths["var(--samples)"] == pytest.approx([22, 22 * estimate.stay_rates[0]], abs=0.01)
+    assert sorted(widths["var(--exits)"]) == pytest.approx(sorted(22 * rate for rate in estimate.exit_rates), abs=0.01)
 
 
 def test_names_from_files_are_text_and_nothing_else() -> None:
@@ -94,18 +97,15 @@ def test_names_from_files_are_text_and_nothing_else() -> None:
     base = explorer().base.topology
     tiers = tuple(Tier(name, tier.slowdown) if tier.name == "smartphone" else tier for tier in base.tiers)
     topology = replace(base, tiers=tiers, destination=name)
-    answer = explorer().view(replace(explorer().base, topology=topology), SearchLimits())
-    assert answer.found is not None
+    answer = explorer().view(replace(explorer().base, topology=topology))
+    solution = answer.solution
+    assert solution is not None
     svg = drawn(f"1-10@{name}", upright=False, topology=topology)
     assert not list(svg.iter(f"{SVG}script"))
     assert name in (svg[0].text or "")
     pinned = replace(answer, pins=(answer.planner.estimate(Plan.parse("1-10@cloud")),))
     pages = [phrases.answer(answer), phrases.summary(answer), phrases.pins(pinned, LIGHT)]
-    pages.append(
-        phrases.frontier(
-            Surroundings.of(answer, SearchLimits()).members, answer.found.shown, answer.found.wanted.latency
-        )
-    )
+    pages.append(phrases.frontier(Surroundings.of(answer).members, solution.estimated, Latency.MEAN))
     for page in pages:
         assert "&lt;script&gt;" in page
         assert "<script" not in page
@@ -114,12 +114,18 @@ def test_names_from_files_are_text_and_nothing_else() -> None:
 def test_a_drawing_that_is_a_file_brings_its_colors() -> None:
     topology = explorer().base.topology
     estimated = explorer().planner.estimate(Plan.parse(PLANS[1]))
-    svg = ElementTree.fromstring(diagram(topology, estimated, blocks=10, upright=False, alone=True))
-    style = "".join(each.text or "" for each in svg.iter(f"{SVG}style"))
-    assert f"--way: {LIGHT.way};" in style
+    svg = ElementTree.fromstring(diagram(Placement.of(topology, estimated), blocks=10, upright=False, alone=True))
+    style = "".join(element.text or "" for element in svg.iter(f"{SVG}style"))
+    assert f"--samples: {LIGHT.samples};" in style
     assert "prefers-color-scheme: dark" in style
     used = set(re.findall(r"var\((--[a-z-]+)\)", ElementTree.tostring(svg, encoding="unicode")))
     assert used <= set(re.findall(r"(--[a-z-]+):", LIGHT.css()))
+
+
+def pictured(view: View, surroundings: Surroundings) -> FrontierPicture:
+    picture = frontier_picture(view, surroundings)
+    assert picture is not None
+    return picture
 
 
 def everything(state_entries: list[tuple[str, str]], exits: ExitModelName | None = None) -> dict[str, dict[str, Any]]:
@@ -127,15 +133,17 @@ def everything(state_entries: list[tuple[str, str]], exits: ExitModelName | None
     state = world.base
     for key, text in state_entries:
         state = world.entered(state, key, text)
-    answer = world.view(state, SearchLimits())
-    cloud = Cloud.drawn(world.planner.exits, state.topology, state.options, blocks=10, plans=120)
-    around = Surroundings.of(answer, SearchLimits()).with_systems(world, answer)
-    spread = [each for each in answer.listed if phrases.has_distribution(each)]
+    answer = world.view(state)
+    cloud = Cloud.drawn(world.planner.exits, state.topology, state.requirement.constraints, blocks=10, plans=120)
+    cloud_s = cloud.latency_s(answer.planner.costs, state.requirement.latency)
+    around = Surroundings.of(answer).with_systems(answer)
+    curves = [DistributionPicture.predicted("plan", plan.estimate)
+              for plan in answer.listed if phrases.has_distribution(plan)]  # fmt: skip
     return {
-        "plot": tradeoff(answer, around, cloud, LIGHT),
-        "early": tradeoff(answer, None, cloud, DARK),
-        "terms": charts.breakdown(answer.listed, LIGHT),
-        "spread": charts.distribution(spread, LIGHT),
+        "plot": tradeoff(pictured(answer, around), cloud, cloud_s, LIGHT),
+        "early": tradeoff(pictured(answer, Surroundings()), cloud, cloud_s, DARK),
+        "terms": charts.breakdown(TermsPicture.of([("plan", plan.estimate) for plan in answer.listed]), LIGHT),
+        "spread": charts.distribution(DistributionPicture(tuple(curves)), LIGHT),
     }
 
 
@@ -147,10 +155,10 @@ def test_options_are_plain_json_in_every_exit_model(exits: ExitModelName | None)
 
 def test_the_plot_shows_frontier_requirement_systems_plan_and_pins() -> None:
     entries = [("min-accuracy", "0.983"), ("max-latency", "200 ms"), ("pin", "1-10@cloud")]
-    series = {each["name"]: each for each in everything(entries)["plot"]["series"]}
+    series = {one["name"]: one for one in everything(entries)["plot"]["series"]}
     members = explorer().planner.frontier()
     line = series["frontier"]
-    assert [point["value"][3] for point in line["data"]] == [str(each.plan) for each in members]
+    assert [point["value"][3] for point in line["data"]] == [str(member.plan) for member in members]
     first = members[0].estimate
     assert line["data"][0]["value"][:2] == pytest.approx([1000 * first.latency_s, 100 * first.accuracy], rel=1e-4)
     assert line["markLine"]["data"] == [{"yAxis": 98.3, "name": "floor"}, {"xAxis": 200.0, "name": "limit"}]
@@ -164,12 +172,12 @@ def test_the_plot_shows_frontier_requirement_systems_plan_and_pins() -> None:
 
 def test_the_clouds_points_and_texts_go_together() -> None:
     planner = explorer().planner
-    cloud = Cloud.drawn(planner.exits, planner.topology, planner.options, blocks=10, plans=120)
-    answer = explorer().view(explorer().base, SearchLimits())
-    series = tradeoff(answer, None, cloud, LIGHT)["series"]
-    for plans, each in zip(cloud_texts(cloud), series, strict=False):
-        assert each["name"].split()[0] == str(len(Plan.parse(plans[0]).ends))
-        for text, (time, accuracy) in zip(plans, each["data"], strict=True):
+    cloud = Cloud.drawn(planner.exits, planner.topology, Constraints(), blocks=10, plans=120)
+    picture = pictured(explorer().view(explorer().base), Surroundings())
+    series = tradeoff(picture, cloud, cloud.latency_s(planner.costs, Latency.MEAN), LIGHT)["series"]
+    for plans, points in zip(cloud_texts(cloud), series, strict=False):
+        assert points["name"].split()[0] == str(len(Plan.parse(plans[0]).ends))
+        for text, (time, accuracy) in zip(plans, points["data"], strict=True):
             predicted = planner.estimate(Plan.parse(text)).estimate
             assert [time, accuracy] == pytest.approx([1000 * predicted.latency_s, 100 * predicted.accuracy], rel=1e-4)
 
@@ -177,10 +185,10 @@ def test_the_clouds_points_and_texts_go_together() -> None:
 def test_bars_add_up_and_curves_end_at_everyone() -> None:
     made = everything([("min-accuracy", "0.983"), ("pin", "1-3@smartphone 4-10@cloud T=0.50")])
     planner = explorer().planner
-    bars = [sum(each["data"][i]["value"] for each in made["terms"]["series"]) for i in range(2)]
+    bars = [sum(term["data"][i]["value"] for term in made["terms"]["series"]) for i in range(2)]
     plans = ("1-7@smartphone 8-9@base-station T=0.35", "1-3@smartphone 4-10@cloud T=0.50")
-    wanted = [1000 * planner.estimate(Plan.parse(text)).estimate.latency_s for text in plans]
-    assert bars == pytest.approx(wanted, rel=1e-3)
+    latencies = [1000 * planner.estimate(Plan.parse(text)).estimate.latency_s for text in plans]
+    assert bars == pytest.approx(latencies, rel=1e-3)
     for curve in made["spread"]["series"]:
         shares = [point[1] for point in curve["data"]]
         assert shares == sorted(shares)
@@ -190,19 +198,20 @@ def test_bars_add_up_and_curves_end_at_everyone() -> None:
 def test_a_single_tier_needs_no_links() -> None:
     topology = Topology("alone", "box", "box", (Tier("box", device="amd-epyc"),), ())
     world = Explorer.of(profile(), topology, profile_source="p", topology_source="t")
-    answer = world.view(world.base, SearchLimits())
-    assert answer.found is not None
+    answer = world.view(world.base)
+    assert answer.solution is not None
     assert world.base.axes == ("", "")
-    cloud = Cloud.drawn(world.planner.exits, topology, world.base.options, blocks=10, plans=120)
-    options = tradeoff(answer, Surroundings.of(answer, SearchLimits()).with_systems(world, answer), cloud, LIGHT)
+    cloud = Cloud.drawn(world.planner.exits, topology, Constraints(), blocks=10, plans=120)
+    picture = pictured(answer, Surroundings.of(answer).with_systems(answer))
+    options = tradeoff(picture, cloud, cloud.latency_s(world.planner.costs, Latency.MEAN), LIGHT)
     json.dumps(options, allow_nan=False)
-    assert "box" in texts(drawn(str(answer.found.shown.plan), upright=False, topology=topology))
+    assert "box" in texts(drawn(str(answer.solution.plan), upright=False, topology=topology))
 
 
 def test_differences_are_told_in_points_and_percent() -> None:
     planner = explorer().planner
     one, other = (planner.estimate(Plan.parse(text)) for text in ("1-7@smartphone", "1-6@smartphone"))
-    latency = explorer().base.latency
+    latency = Latency.MEAN
     # 98.00 % against 97.56 %, 111.2 ms against 105.9 ms: 0.44 points and 5.0 %.
     assert re.fullmatch(r"0\.44 points more accurate, [45]\.\d % slower", phrases.difference(one, other, latency))
     assert phrases.difference(one, one, latency) == "as accurate and as fast"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offramp import InputError, Latency, Plan
+from offramp import Constraints, InputError, Latency, Plan
+from offramp.core.requirement import Requirement
 from offramp.explore.state import MOST_PINS, State
 from offramp.sweeps.grid import parameters
 from tests.explore.worlds import explorer
@@ -31,11 +32,9 @@ def test_a_state_is_read_from_its_query_as_it_was() -> None:
         topology = known[path].at(topology, value)
     state = State(
         topology=replace(topology, source="smartphone", destination="cloud"),
-        min_accuracy=0.9123,
-        max_latency_s=0.0815,
-        latency=Latency.P95,
-        exits_per_tier=3,
-        threshold_per_exit=True,
+        requirement=Requirement(
+            0.9123, 0.0815, Latency.P95, constraints=Constraints(exits_per_tier=3, threshold_per_exit=True)
+        ),
         threshold=0.35,
         axes=("links[2].bandwidth", "tiers[3].slowdown"),
         pins=(Plan.parse("1-3@smartphone 4-10@cloud T=0.50"), Plan.parse("1-10@cloud")),
@@ -73,6 +72,7 @@ def test_any_number_survives_the_way(path: str, value: float) -> None:
         ("map=links[0].bandwidth,links[0].bandwidth", "the same parameter twice"),
         ("pin=1-99@cloud", "backbone with 10"),
         ("pin=1@moon", "no tier 'moon'"),
+        ("pin=1-3@cloud+codec%3Dint8", "travels as int8"),
         ("pin=" + "9" * 5000 + "@cloud", "is not a partition"),
         ("<script>alert(1)</script>=1", "nothing that can be set"),
     ],
@@ -87,7 +87,7 @@ def test_what_cannot_be_used_is_said_and_changes_nothing(query: str, said: str) 
 
 def test_the_rest_of_a_query_counts_though_one_entry_is_wrong() -> None:
     state, refused = read("source=moon&min-accuracy=0.9&=&x")
-    assert state == replace(BASE, min_accuracy=0.9)
+    assert state == replace(BASE, requirement=replace(BASE.requirement, min_accuracy=0.9))
     assert len(refused) == 3
 
 
@@ -115,9 +115,9 @@ def test_no_entry_raises_anything_but_words(entries: list[tuple[str, str]]) -> N
 
 
 def test_floors_are_read_in_percent_exactly() -> None:
-    assert explorer().entered(BASE, "min-accuracy", "97.56 %").min_accuracy == 0.9756
-    assert explorer().entered(BASE, "min-accuracy", "0.9756").min_accuracy == 0.9756
-    assert explorer().entered(BASE, "min-accuracy", "none").min_accuracy is None
+    assert explorer().entered(BASE, "min-accuracy", "97.56 %").requirement.min_accuracy == 0.9756
+    assert explorer().entered(BASE, "min-accuracy", "0.9756").requirement.min_accuracy == 0.9756
+    assert explorer().entered(BASE, "min-accuracy", "none").requirement.min_accuracy is None
 
 
 def test_pins_come_and_go_and_the_oldest_makes_place() -> None:
@@ -127,3 +127,11 @@ def test_pins_come_and_go_and_the_oldest_makes_place() -> None:
         state = state.pinned(plan)
     assert state.pins == tuple(plans[1:])
     assert state.pinned(plans[2]).pins == (plans[1], *plans[3:])
+
+
+def test_which_latency_is_meant_counts_beside_a_floor_or_a_limit_alone() -> None:
+    state = explorer().entered(BASE, "latency", "p95")
+    assert state.asked == state.requirement
+    without = explorer().entered(state, "min-accuracy", "none")
+    assert without.requirement.latency is Latency.P95
+    assert without.asked == Requirement()

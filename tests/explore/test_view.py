@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offramp import InputError, Latency, Plan, Planner, read_plan, read_topology
+from offramp import Constraints, InputError, Latency, Plan, Planner, read_plan, read_topology
 from offramp.core.exits import ExitModelName
-from offramp.core.planner import Options, Requirement, SearchLimits
+from offramp.core.requirement import Requirement
 from offramp.explore import command
 from offramp.explore.cloud import Cloud
 from offramp.explore.regions import regime_map
 from offramp.explore.state import State
-from offramp.explore.view import Surroundings, View, exit_rows
+from offramp.explore.view import Surroundings, View, frontier_picture
 from offramp.sweeps.regimes import UNMET, regime
+from offramp.view.exits import ExitsPicture
 from tests.explore.worlds import explorer, profile
 
 
@@ -30,7 +31,7 @@ def asked(*entries: tuple[str, str]) -> State:
 
 
 def view(state: State) -> View:
-    return explorer().view(state, SearchLimits())
+    return explorer().view(state)
 
 
 CHANGED = [
@@ -54,31 +55,31 @@ QUESTIONS = {
 @pytest.mark.parametrize("entries", QUESTIONS.values(), ids=QUESTIONS)
 def test_the_plan_is_the_best_of_the_librarys_frontier(entries: list[tuple[str, str]]) -> None:
     state = asked(*entries)
-    found = view(state).found
-    planner = Planner.of(profile(), state.topology, options=state.options, compiled=True)
-    latency = state.latency
-    floor = state.min_accuracy if state.min_accuracy is not None else 0.0
-    limit = state.max_latency_s if state.max_latency_s is not None else np.inf
-    members = planner.frontier(latency)
-    if state.requirement is None:
+    solution = view(state).solution
+    planner = Planner.of(profile(), state.topology, compiled=True)
+    requirement = state.requirement
+    latency = requirement.latency
+    floor = requirement.min_accuracy if requirement.min_accuracy is not None else 0.0
+    limit = requirement.max_latency_s if requirement.max_latency_s is not None else np.inf
+    members = planner.frontier(requirement)
+    if not requirement.has_goal:
         floor = members[-1].estimate.accuracy - 0.01
     meeting = [
-        each
-        for each in members
-        if each.estimate.accuracy >= floor - 1e-9 and latency.of(each.estimate) <= limit * (1 + 1e-9)
+        member
+        for member in members
+        if member.estimate.accuracy >= floor - 1e-9 and latency.of(member.estimate) <= limit * (1 + 1e-9)
     ]
-    only_a_limit = state.min_accuracy is None and state.max_latency_s is not None
-    wanted = meeting[-1] if only_a_limit else meeting[0]
-    assert found is not None
-    assert found.met
-    assert found.shown == wanted
+    only_a_limit = requirement.min_accuracy is None and requirement.max_latency_s is not None
+    assert solution is not None
+    assert solution.met
+    assert solution.estimated == (meeting[-1] if only_a_limit else meeting[0])
 
 
 @pytest.mark.parametrize("entries", QUESTIONS.values(), ids=QUESTIONS)
 def test_the_command_line_gives_the_same_plan(entries: list[tuple[str, str]], tmp_path: Path) -> None:
     state = asked(*entries)
-    found = view(state).found
-    assert found is not None
+    solution = view(state).solution
+    assert solution is not None
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "offramp"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m offramp "$@" --out answer.json\n')
@@ -92,15 +93,15 @@ def test_the_command_line_gives_the_same_plan(entries: list[tuple[str, str]], tm
     )
     assert done.returncode == 0, done.stderr
     answer = json.loads((tmp_path / "answer.json").read_text())
-    assert answer["plan"]["text"] == str(found.shown.plan)
-    assert answer["estimate"]["accuracy"] == found.shown.estimate.accuracy
-    assert answer["estimate"]["latency_s"] == found.shown.estimate.latency_s
+    assert answer["plan"]["text"] == str(solution.plan)
+    assert answer["estimate"]["accuracy"] == solution.estimate.accuracy
+    assert answer["estimate"]["latency_s"] == solution.estimate.latency_s
 
 
 def test_what_cannot_be_had_is_said_in_words_with_what_comes_nearest() -> None:
     answer = view(asked(("min-accuracy", "99.9 %"), ("max-latency", "90 ms")))
-    assert answer.found is not None
-    assert not answer.found.met
+    assert answer.solution is not None
+    assert not answer.solution.met
     assert answer.headline == "No plan has accuracy of at least 99.90 % and latency of at most 90 ms."
     assert "Shown is the plan that comes nearest." in answer.sentences
     both = view(asked(("min-accuracy", "98 %"), ("max-latency", "90 ms")))
@@ -113,35 +114,35 @@ def test_a_profile_that_does_not_go_with_the_topology_is_said_at_once() -> None:
     topology = explorer().base.topology
     tiers = (replace(topology.tiers[0], slowdown=None, device="abacus"), *topology.tiers[1:])
     answer = view(replace(explorer().base, topology=replace(topology, tiers=tiers)))
-    assert answer.found is None
+    assert answer.solution is None
     assert "no device 'abacus'" in answer.headline
 
 
 def test_a_percentile_without_an_exit_table_is_refused_in_words() -> None:
     published = explorer(exits=ExitModelName.PUBLISHED)
-    with pytest.raises(InputError, match="needs to know who leaves where"):
+    with pytest.raises(InputError, match="needs exit rates of each sample"):
         published.entered(published.base, "latency", "p95")
 
 
 def test_a_search_that_is_ended_at_once_says_so() -> None:
-    ended = SearchLimits(stop=np.ones(1, np.bool_))
-    answer = explorer().view(asked(("exits-per-tier", "4"), ("threshold-per-exit", "yes")), ended)
+    stopped = np.ones(1, np.bool_)
+    answer = explorer().view(asked(("exits-per-tier", "4"), ("threshold-per-exit", "yes")), stopped)
     assert "ended" in " ".join((answer.headline, *answer.sentences))
 
 
-def test_pins_are_priced_where_the_page_is_and_keep_their_order() -> None:
+def test_pins_are_estimated_on_the_topology_of_the_page_and_keep_their_order() -> None:
     texts = ("1-3@smartphone 4-10@cloud T=0.50", "1-10@cloud")
     state = asked(*CHANGED, *(("pin", text) for text in texts))
     answer = view(state)
     planner = Planner.of(profile(), state.topology)
     assert answer.pins == tuple(planner.estimate(Plan.parse(text)) for text in texts)
-    assert answer.found is not None
-    assert answer.listed == (answer.found.shown, *answer.pins)
+    assert answer.solution is not None
+    assert answer.listed == (answer.solution.estimated, *answer.pins)
 
 
 def test_the_surroundings_are_the_librarys_frontier_and_the_published_systems() -> None:
     answer = view(asked(*CHANGED))
-    around = Surroundings.of(answer, SearchLimits()).with_systems(explorer(), answer)
+    around = Surroundings.of(answer).with_systems(answer)
     assert around.members == Planner.of(profile(), answer.state.topology).frontier()
     assert "PORTEND" in {row.system for row in around.systems}
     assert "Offramp" not in {row.system for row in around.systems}
@@ -149,58 +150,79 @@ def test_the_surroundings_are_the_librarys_frontier_and_the_published_systems() 
 
 @pytest.mark.parametrize("latency", Latency)
 @pytest.mark.parametrize(
-    "options", [Options(), Options(3), Options(1, True)], ids=["as in the paper", "more exits", "a threshold each"]
+    "constraints",
+    [Constraints(), Constraints(exits_per_tier=3), Constraints(threshold_per_exit=True)],
+    ids=["as in the paper", "more exits", "a threshold each"],
 )
-def test_every_plan_of_the_cloud_is_where_the_estimate_puts_it(latency: Latency, options: Options) -> None:
+def test_every_plan_of_the_cloud_is_where_the_estimate_puts_it(latency: Latency, constraints: Constraints) -> None:
     state = asked(*CHANGED)
-    planner = Planner.of(profile(), state.topology, options=options, compiled=True)
-    cloud = Cloud.drawn(planner.exits, state.topology, options, blocks=10, plans=200)
+    planner = Planner.of(profile(), state.topology, compiled=True)
+    cloud = Cloud.drawn(planner.exits, state.topology, constraints, blocks=10, plans=200)
     estimated = [planner.estimate(Plan.parse(text)) for text in cloud.texts]
     assert len(cloud.texts) >= 150
     assert len(set(cloud.texts)) == len(cloud.texts)
-    assert sorted({len(each.plan.ends) for each in estimated}) == list(range(1, cloud.ends.shape[1] + 1))
+    assert sorted({len(plan.plan.ends) for plan in estimated}) == list(range(1, cloud.ends.shape[1] + 1))
     times = cloud.latency_s(planner.costs, latency)
-    assert times == pytest.approx([latency.of(each.estimate) for each in estimated], rel=1e-12)
-    assert cloud.accuracy.tolist() == [each.estimate.accuracy for each in estimated]
+    assert times == pytest.approx([latency.of(plan.estimate) for plan in estimated], rel=1e-12)
+    assert cloud.accuracy.tolist() == [plan.estimate.accuracy for plan in estimated]
     # Nothing in the space is beyond its frontier.
-    members = [(latency.of(each.estimate), each.estimate.accuracy) for each in planner.frontier(latency)]
+    members = planner.frontier(Requirement(latency=latency, constraints=constraints))
+    points = [(latency.of(member.estimate), member.estimate.accuracy) for member in members]
     for time, accuracy in zip(times, cloud.accuracy, strict=True):
-        assert any(fast <= time * (1 + 1e-12) and sure >= accuracy for fast, sure in members)
+        assert any(fast <= time * (1 + 1e-12) and sure >= accuracy for fast, sure in points)
 
 
 def test_rates_that_are_no_shares_add_up_all_the_same() -> None:
     planner = Planner.of(profile(), explorer().base.topology, exits=ExitModelName.MARGINAL)
-    cloud = Cloud.drawn(planner.exits, planner.topology, planner.options, blocks=10, plans=100)
-    wanted = [planner.estimate(Plan.parse(text)).estimate.latency_s for text in cloud.texts]
-    assert cloud.latency_s(planner.costs, Latency.MEAN) == pytest.approx(wanted, rel=1e-12)
+    cloud = Cloud.drawn(planner.exits, planner.topology, Constraints(), blocks=10, plans=100)
+    latencies = [planner.estimate(Plan.parse(text)).estimate.latency_s for text in cloud.texts]
+    assert cloud.latency_s(planner.costs, Latency.MEAN) == pytest.approx(latencies, rel=1e-12)
 
 
-def test_exit_rows_count_samples() -> None:
+def test_the_picture_of_the_frontier_has_the_plan_the_pins_and_the_systems() -> None:
+    answer = view(asked(*CHANGED, ("pin", "1-10@cloud"), ("latency", "p95")))
+    around = Surroundings.of(answer).with_systems(answer)
+    picture = frontier_picture(answer, around)
+    assert picture is not None
+    assert answer.solution is not None
+    assert picture.latency == "p95 latency"
+    assert [point.plan for point in picture.frontier] == [str(member.plan) for member in around.members]
+    assert picture.chosen.latency == 1000 * answer.solution.estimate.percentile_s(95)
+    assert [point.plan for point in picture.pinned] == ["1-10@cloud"]
+    assert picture.floor == 100 * answer.state.requirement.min_accuracy
+    assert [system.system for system in picture.systems] == [row.system for row in around.systems]
+    grouped = [system for group in picture.system_groups for system in group]
+    assert sorted(system.system for system in grouped) == sorted(system.system for system in picture.systems)
+    for group in picture.system_groups:
+        assert len({(system.latency, system.accuracy) for system in group}) == 1
+
+
+def test_exits_count_samples() -> None:
     table = profile().exit_table
     assert table is not None
-    rows = exit_rows(explorer().planner, 0.45, (3, 10))
-    left = np.zeros(table.samples, bool)
-    for row in rows:
-        here = table.entropy[row.block - 1] <= np.float32(0.45) if row.block < 10 else np.ones(table.samples, bool)
-        assert row.leave == pytest.approx((here & ~left).sum() / table.samples)
-        assert row.alone == pytest.approx(here.sum() / table.samples)
-        right = table.correct[row.block - 1]
-        assert row.right_alone == (pytest.approx(right[here].mean()) if here.any() else None)
-        assert row.right_all == pytest.approx(right.mean())
-        assert row.used == (row.block in (3, 10))
-        left |= here
-    assert sum(row.leave for row in rows) == pytest.approx(1)
+    picture = ExitsPicture.of(explorer().planner, 0.45, (3, 10))
+    exited = np.zeros(table.samples, bool)
+    for bar in picture.exits:
+        below = table.entropy[bar.block - 1] <= np.float32(0.45) if bar.block < 10 else np.ones(table.samples, bool)
+        assert bar.exit_rate == pytest.approx(100 * (below & ~exited).sum() / table.samples)
+        assert bar.lone_exit_rate == pytest.approx(100 * below.sum() / table.samples)
+        right = table.correct[bar.block - 1]
+        assert bar.lone_accuracy == (pytest.approx(100 * right[below].mean()) if below.any() else None)
+        assert bar.accuracy == pytest.approx(100 * right.mean())
+        assert bar.used == (bar.block in (3, 10))
+        exited |= below
+    assert sum(bar.exit_rate for bar in picture.exits) == pytest.approx(100)
 
 
-def test_exit_rows_of_rates_take_the_nearest_threshold() -> None:
+def test_exits_by_rates_take_the_nearest_threshold() -> None:
     planner = explorer(exits=ExitModelName.PUBLISHED).planner
-    assert exit_rows(planner, 0.4321) == exit_rows(planner, 0.45)
+    assert ExitsPicture.of(planner, 0.4321) == ExitsPicture.of(planner, 0.45)
 
 
 def test_the_map_has_the_planners_winner_in_every_cell_and_the_page_in_its_middle() -> None:
     state = asked(("min-accuracy", "0.983"))
     requirement = Requirement(min_accuracy=0.983)
-    picture = regime_map(explorer(), state, requirement, steps=5, limits=SearchLimits())
+    picture = regime_map(explorer(), state, requirement, steps=5, stop=np.zeros(1, np.bool_))
     assert picture is not None
     assert picture.y is not None
     assert picture.x.values[2] == 500e3
@@ -215,14 +237,16 @@ def test_the_map_has_the_planners_winner_in_every_cell_and_the_page_in_its_middl
 
 def test_the_files_that_are_taken_along_read_back(tmp_path: Path) -> None:
     answer = view(asked(*CHANGED))
-    assert answer.found is not None
-    around = Surroundings.of(answer, SearchLimits())
-    (tmp_path / "plan.json").write_bytes(command.plan_file(answer))
-    assert read_plan(tmp_path / "plan.json") == answer.found.shown.plan
+    assert answer.solution is not None
+    around = Surroundings.of(answer)
+    (tmp_path / "plan.json").write_bytes(command.plan_file(answer.solution.estimated))
+    assert read_plan(tmp_path / "plan.json") == answer.solution.plan
     (tmp_path / "topology.yaml").write_bytes(command.topology_file(answer.state.topology))
     assert read_topology(tmp_path / "topology.yaml") == answer.state.topology
-    rows = command.frontier_table(around).decode().splitlines()
+    rows = command.frontier_table(around.members).decode().splitlines()
     assert len(rows) == 1 + len(around.members)
     assert rows[1].startswith(f"{around.members[0].plan},{around.members[0].estimate.accuracy!r},")
-    assert command.frontier_figure(answer, around, "png").startswith(b"\x89PNG")
-    assert b"<svg" in command.frontier_figure(answer, around, "svg")
+    picture = frontier_picture(answer, around.with_systems(answer))
+    assert picture is not None
+    assert command.frontier_figure(picture, "png").startswith(b"\x89PNG")
+    assert b"<svg" in command.frontier_figure(picture, "svg")

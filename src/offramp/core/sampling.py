@@ -38,5 +38,5 @@ def random_plan(
         ends=tuple(ends.tolist()),
         placement=tuple(tiers[j] for j in np.repeat(rng.permutation(len(tiers))[:visited], counts).tolist()),
         thresholds=tuple(np.broadcast_to(drawn, partitions - 1).tolist()),
-        codec=codecs[rng.integers(len(codecs))],
+        codec=codecs[int(rng.integers(len(codecs)))],
     )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from offramp.core.estimate import EstimatedPlan
 from offramp.explore.colors import Scheme
-from offramp.explore.view import ExitRow
+from offramp.view.exits import ExitsPicture
 from offramp.view.latency import DistributionPicture, TermsPicture
-from offramp.view.text import percent, seconds
+from offramp.view.text import seconds
 
 Options = dict[str, Any]
 
@@ -26,11 +24,10 @@ LETTERS = "PABCD"
 _GOLDEN = ("circle", "triangle", "rect", "diamond", "pin", "arrow")
 
 
-def breakdown(listed: Sequence[EstimatedPlan], scheme: Scheme) -> Options:
+def breakdown(picture: TermsPicture, scheme: Scheme) -> Options:
     """What the mean latency of each plan is made of, as bars end to end."""
-    names = plan_names(listed)
-    picture = TermsPicture.of([(name, each.estimate) for name, each in zip(names, listed, strict=True)])
-    totals = [sum(values) for values in zip(*(values for _, values in picture.terms), strict=True)]
+    # A number needs that much room.
+    room = 0.13 * max(picture.totals)
     series = [
         {
             "name": name,
@@ -42,9 +39,13 @@ def breakdown(listed: Sequence[EstimatedPlan], scheme: Scheme) -> Options:
                 {
                     "value": short(value),
                     "tip": f"{name}: {seconds(value / 1000)}, {100 * value / (total or 1):.0f} %",
-                    "label": {"show": value > 0.13 * max(totals), "formatter": f"{value:.3g}", "color": "#000000"},
+                    "label": {
+                        "show": value > room,
+                        "formatter": f"{value:.3g}",
+                        "color": "#000000",
+                    },
                 }
-                for value, total in zip(values, totals, strict=True)
+                for value, total in zip(values, picture.totals, strict=True)
             ],
         }
         for (name, values), color in zip(picture.terms, scheme.terms, strict=True)
@@ -66,13 +67,9 @@ def breakdown(listed: Sequence[EstimatedPlan], scheme: Scheme) -> Options:
     }
 
 
-def distribution(listed: Sequence[EstimatedPlan], scheme: Scheme) -> Options:
-    """Which share of samples is answered within which time, a step for each exit; `listed` have a distribution."""
-    curves = [
-        DistributionPicture.predicted(name, each.estimate)
-        for name, each in zip(plan_names(listed), listed, strict=True)
-    ]
-    most = 1.08 * max(curve.latencies[-1] for curve in curves) or 1.0
+def distribution(picture: DistributionPicture, scheme: Scheme) -> Options:
+    """Which share of samples is answered within which time, a step for each exit."""
+    most = 1.08 * max(curve.latencies[-1] for curve in picture.curves) or 1.0
     series = [
         {
             "name": curve.label,
@@ -91,7 +88,7 @@ def distribution(listed: Sequence[EstimatedPlan], scheme: Scheme) -> Options:
                 [short(most), short(curve.shares[-1]), ""],
             ],
         }
-        for i, (curve, color) in enumerate(zip(curves, scheme.plans, strict=False))
+        for i, (curve, color) in enumerate(zip(picture.curves, scheme.plans, strict=False))
     ]
     options = base(scheme)
     return {
@@ -104,33 +101,28 @@ def distribution(listed: Sequence[EstimatedPlan], scheme: Scheme) -> Options:
     }
 
 
-def exit_chart(rows: Sequence[ExitRow], scheme: Scheme) -> Options:
-    """Share and accuracy of each exit at one threshold."""
+def exit_chart(picture: ExitsPicture, scheme: Scheme) -> Options:
+    """Rate and accuracy of each exit at one threshold."""
     options = base(scheme)
+    bars = picture.exits
 
     def line(name: str, values: list[float | None], color: str, **more: Any) -> Options:
         data = [
             {
-                "value": None if v is None else short(100 * v),
-                "tip": "" if v is None else f"block {r.block}, {name}: {percent(v)}",
+                "value": None if value is None else short(value),
+                "tip": "" if value is None else f"block {bar.block}, {name}: {value:.2f} %",
             }
-            for r, v in zip(rows, values, strict=True)
+            for bar, value in zip(bars, values, strict=True)
         ]
         return {"name": name, "data": data, "color": color, **more}
 
     series = [
+        line("exit rate", [bar.exit_rate for bar in bars], scheme.exits, type="bar", barMaxWidth=30),
+        line("lone exit rate", [bar.lone_exit_rate for bar in bars], scheme.samples, type="line", symbol="emptyCircle"),
+        line("its accuracy", [bar.lone_accuracy for bar in bars], scheme.terms[0], type="line", symbol="triangle"),
         line(
-            "leave here",
-            [row.leave for row in rows],
-            scheme.leave,
-            type="bar",
-            barMaxWidth=30,
-        ),
-        line("would leave", [row.alone for row in rows], scheme.way, type="line", symbol="emptyCircle"),
-        line("right of those", [row.right_alone for row in rows], scheme.terms[0], type="line", symbol="triangle"),
-        line(
-            "right of all",
-            [row.right_all for row in rows],
+            "accuracy of all",
+            [bar.accuracy for bar in bars],
             scheme.faint,
             type="line",
             symbol="none",
@@ -145,7 +137,7 @@ def exit_chart(rows: Sequence[ExitRow], scheme: Scheme) -> Options:
         "xAxis": {
             **axis(scheme, "exit after block; in brackets: used by the plan", gap=28),
             "type": "category",
-            "data": [f"[{row.block}]" if row.used else str(row.block) for row in rows],
+            "data": [f"[{bar.block}]" if bar.used else str(bar.block) for bar in bars],
             "splitLine": {"show": False},
         },
         "yAxis": {**axis(scheme, "of samples (%)", gap=38), "type": "value", "min": 0, "max": 100},
@@ -153,9 +145,9 @@ def exit_chart(rows: Sequence[ExitRow], scheme: Scheme) -> Options:
     }
 
 
-def plan_names(listed: Sequence[EstimatedPlan]) -> list[str]:
-    """What the plan and those pinned are called beside each other."""
-    return ["plan" if letter == "P" else letter for letter, _ in zip(LETTERS, listed, strict=False)]
+def plan_names(count: int) -> list[str]:
+    """What the plan and those pinned are called beside each other, `count` in all."""
+    return ["plan" if letter == "P" else letter for letter in LETTERS[:count]]
 
 
 def base(scheme: Scheme) -> Options:

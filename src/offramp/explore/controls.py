@@ -47,7 +47,7 @@ class Scale:
         return round(_STEPS * part)
 
 
-_SCALES = {
+SCALES = {
     "bandwidth_bits_per_s": Scale(1e4, 1e10, True),
     "latency_s": Scale(1e-4, 1.0, True),
     "slowdown": Scale(0.1, 1e4, True),
@@ -148,7 +148,7 @@ class Controls:
             self._requirement("min-accuracy", "Accuracy of at least", _FLOOR, _exact_percent)
             self._requirement("max-latency", "Latency of at most", _LIMIT, TIME.write)
             if replays:
-                self._choice("latency", "Which latency", [each.name.lower() for each in Latency])
+                self._choice("latency", "Which latency", [latency.name.lower() for latency in Latency])
         if state.topology.links:
             with ui.element("section").classes("panel"):
                 ui.html("<h2>Links</h2>", sanitize=False)
@@ -160,13 +160,13 @@ class Controls:
         with ui.element("section").classes("panel"):
             ui.html("<h2>Tiers</h2>", sanitize=False)
             if any(tier.slowdown is not None for tier in state.topology.tiers):
-                ui.label("Time there, as a multiple of the reference device's").classes("sub")
+                ui.label("Compute time, as a multiple of the reference device's").classes("sub")
             for j, tier in enumerate(state.topology.tiers):
                 if tier.slowdown is not None:
                     self._parameter(f"tiers[{j}].slowdown", tier.name, f"slowdown of {tier.name}")
             tiers = [tier.name for tier in state.topology.tiers]
-            self._choice("source", "Samples arise at", tiers)
-            self._choice("destination", "Answers go to", tiers)
+            self._choice("source", "Source of samples", tiers)
+            self._choice("destination", "Destination of answers", tiers)
         with ui.element("section").classes("panel"):
             ui.html("<h2>Which plans</h2>", sanitize=False)
             self._choice("exits-per-tier", "Exits per tier", [str(n) for n in range(1, MOST_EXITS_PER_TIER + 1)])
@@ -177,21 +177,22 @@ class Controls:
         """What holds, everywhere."""
         for path, parameter in self._parameters.items():
             self._dials[path].show(number(parameter, state.topology))
-        for key, value in (("min-accuracy", state.min_accuracy), ("max-latency", state.max_latency_s)):
+        requirement = state.requirement
+        for key, value in (("min-accuracy", requirement.min_accuracy), ("max-latency", requirement.max_latency_s)):
             self._dials[key].show(value)
             self._switches[key].set_value(value is not None)
             if value is not None:
                 self._last[key] = self._dials[key].said(value)
         chosen = {
-            "latency": state.latency.name.lower(),
+            "latency": requirement.latency.name.lower(),
             "source": state.topology.source,
             "destination": state.topology.destination,
-            "exits-per-tier": str(state.exits_per_tier),
+            "exits-per-tier": str(requirement.constraints.exits_per_tier),
         }
         for key, choice in self._choices.items():
             choice.set_value(chosen[key])
         if "threshold-per-exit" in self._switches:
-            self._switches["threshold-per-exit"].set_value(state.threshold_per_exit)
+            self._switches["threshold-per-exit"].set_value(requirement.constraints.threshold_per_exit)
 
     def _requirement(self, key: str, label: str, scale: Scale, said: Callable[[float], str]) -> None:
         switch = ui.switch(label).classes("ask")
@@ -208,7 +209,7 @@ class Controls:
 
         with ui.element("div").classes("setting"):
             ui.label(label).classes("what").props(f'title="{_quoted(label)}"')
-            scale = _SCALES[parameter.attribute]
+            scale = SCALES[parameter.attribute]
             self._dials[path] = Dial(path, f"{label}, {whole}", scale, said, self._enter)
 
     def _choice(self, key: str, label: str, options: list[str]) -> None:

@@ -99,8 +99,8 @@ class Layout:
                 self.threshold = Dial("threshold", "threshold", Scale(0, 1, False), "{:g}".format, actions.enter)
             self.exits = ui.echart({}).classes("chart")
             ui.label(
-                "Bars: every exit in place, who leaves where. Lines: this exit the only one before the last, "
-                "who would leave there, and how many of those, and of all samples, it answers right."
+                "Bars: exit rates where every exit is in place. Lines: the rate of this exit were it the only one "
+                "before the last, its accuracy on the samples that then exit, and on all samples."
             ).classes("hint")
         self.axes: list[ui.select] = []
         if all(state.axes):
@@ -117,7 +117,7 @@ class Layout:
             with ui.element("div").classes("pair"):
                 self.axes = [ui.select(known, label=label).props(_SELECT) for label in ("along", "up")]
             for axis in self.axes:
-                axis.on("update:model-value", lambda: actions.axes(*(str(each.value) for each in self.axes)))
+                axis.on("update:model-value", lambda: actions.axes(*(str(chosen.value) for chosen in self.axes)))
             self.map = ui.echart({}).classes("chart")
             self.legend = ui.html("", sanitize=False)
 

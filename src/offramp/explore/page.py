@@ -10,9 +10,10 @@ from contextlib import suppress
 from html import escape
 from typing import Any
 
+import numpy as np
 from nicegui import background_tasks, events, ui
 
-from offramp.core.planner import SearchLimits
+from offramp.core.checks import BoolArray
 from offramp.errors import InputError
 from offramp.explore import charts, command, phrases, regions, tradeoff
 from offramp.explore.cloud import Cloud
@@ -20,13 +21,19 @@ from offramp.explore.colors import DARK, LIGHT, Scheme
 from offramp.explore.diagram import diagram
 from offramp.explore.layout import Actions, Layout, draw
 from offramp.explore.state import State
-from offramp.explore.view import Explorer, Surroundings, View, exit_rows
+from offramp.explore.view import Explorer, Surroundings, View, frontier_picture
+from offramp.view.exits import ExitsPicture
+from offramp.view.latency import DistributionPicture, TermsPicture
+from offramp.view.placement import Placement
+from offramp.view.regimes import legend
 
 # Plans of the cloud: enough to see its shape, few enough to be sent at every move.
 _CLOUD = 500
 # Seconds: a search is ended after the first, the plot waits for the surroundings for the second, a page that can't be
 # seen is not waited for longer than the third, and a hand rests after the last.
 _LONGEST, _SOON, _PATIENCE, _PAUSE = 8.0, 0.02, 0.5, 0.3
+# What a chart shows where there is no plan.
+_NOTHING: charts.Options = {"series": []}
 # Comes back when what was sent before is on the screen.
 _PAINTED = "return new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
 
@@ -40,7 +47,8 @@ class Page:
         self._scheme: Scheme = LIGHT
         self._view: View | None = None
         self._around: Surroundings | None = None
-        self._limits = SearchLimits()
+        # Set to true, from whichever thread, it ends the searches at work.
+        self._stop: BoolArray = np.zeros(1, np.bool_)
         self._changed = asyncio.Event()
         self._clouds: dict[tuple[int, bool], Cloud] = {}
         self._cloud_sent: tuple[int, bool] | None = None
@@ -58,24 +66,24 @@ class Page:
                 painted=self._paint,
                 copy=self._copy,
                 download=self._download,
-                reset=lambda: self._go(explorer.base),
+                reset=lambda: self._take(explorer.base),
             ),
         )
-        self._client.on_delete(self._leave)
+        self._client.on_delete(self._close)
         background_tasks.create(self._work(), name="explorer")
 
     def enter(self, key: str, text: str) -> None:
         """Take over an entry as a person wrote it. Raises `InputError`."""
-        self._go(self._explorer.entered(self._state, key, text))
+        self._take(self._explorer.entered(self._state, key, text))
 
-    def _go(self, state: State) -> None:
+    def _take(self, state: State) -> None:
         if state != self._state:
             self._state = state
-            self._limits.stop[0] = True
+            self._stop[0] = True
             self._changed.set()
 
-    def _leave(self) -> None:
-        self._limits.stop[0] = True
+    def _close(self) -> None:
+        self._stop[0] = True
         self._changed.set()
 
     async def _work(self) -> None:
@@ -83,14 +91,14 @@ class Page:
         await self._client.connected()
         while not self._client.is_deleted:
             self._changed.clear()
-            state, self._limits = self._state, SearchLimits()
-            watch = asyncio.get_running_loop().call_later(_LONGEST, self._limits.stop.fill, True)
+            state, self._stop = self._state, np.zeros(1, np.bool_)
+            watch = asyncio.get_running_loop().call_later(_LONGEST, self._stop.fill, True)
             changing = asyncio.create_task(self._changed.wait())
             if self._later:
                 self._later.cancel()
             try:
                 await self._answer_to(state, changing)
-                self._later = asyncio.create_task(self._settle(self._limits))
+                self._later = asyncio.create_task(self._settle(self._stop))
             except Exception as error:  # what is not foreseen must not end the page: the next move has another chance
                 logging.exception("the explorer could not answer")
                 self._tell(f"This could not be answered: {error}")
@@ -99,13 +107,13 @@ class Page:
 
     async def _answer_to(self, state: State, changing: asyncio.Task[Any]) -> None:
         """Show the answer to a state, without its surroundings at first where those take long; less once it changes."""
-        view = await asyncio.to_thread(self._explorer.view, state, self._limits)
+        view = await asyncio.to_thread(self._explorer.view, state, self._stop)
         cloud = await self._cloud(state)
-        found: list[Surroundings] = []
-        around = asyncio.create_task(self._surround(view, self._limits, found))
+        stages: list[Surroundings] = []
+        around = asyncio.create_task(self._surround(view, self._stop, stages))
         await asyncio.wait({around, changing}, timeout=_SOON, return_when=asyncio.FIRST_COMPLETED)
         whole = around.done()
-        self._view, self._around = view, found[-1] if found else None
+        self._view, self._around = view, stages[-1] if stages else None
         self._show_plan(view)
         self._show_plot(view, cloud)
         # What people look at is there before the rest is drawn, and no browser is sent more than it can draw.
@@ -116,25 +124,26 @@ class Page:
         if not whole:
             await asyncio.wait({around, changing}, return_when=asyncio.FIRST_COMPLETED)
             if around.done() and not changing.done():
-                self._around = found[-1]
+                self._around = stages[-1]
                 self._show_plot(view, cloud)
         self._show_frontier(view)
 
-    async def _surround(self, view: View, limits: SearchLimits, found: list[Surroundings]) -> None:
-        """Find what there is around a plan: first the frontier, then with the published systems."""
-        found.append(await asyncio.to_thread(Surroundings.of, view, limits))
-        if not limits.stop[0]:
-            found.append(await asyncio.to_thread(found[-1].with_systems, self._explorer, view))
+    async def _surround(self, view: View, stop: BoolArray, stages: list[Surroundings]) -> None:
+        """Find what there is around a plan: at the first stage the frontier, then with the published systems."""
+        stages.append(await asyncio.to_thread(Surroundings.of, view, stop))
+        if not stop[0]:
+            stages.append(await asyncio.to_thread(stages[-1].with_systems, view))
 
     async def _cloud(self, state: State) -> Cloud:
-        key = state.exits_per_tier, state.threshold_per_exit
+        constraints = state.requirement.constraints
+        key = constraints.exits_per_tier, constraints.threshold_per_exit
         if key not in self._clouds:
             explorer = self._explorer
             self._clouds[key] = await asyncio.to_thread(
                 Cloud.drawn,
                 explorer.planner.exits,
                 explorer.base.topology,
-                state.options,
+                constraints,
                 blocks=explorer.blocks,
                 plans=_CLOUD,
             )
@@ -155,25 +164,37 @@ class Page:
         self._on.command.set_content(f'<pre class="command" data-command>{escape(text)}</pre>')
         for axis, path in zip(self._on.axes, self._state.axes, strict=False):
             axis.set_value(path)
-        found = view.found
-        for element, upright in ((self._on.across, False), (self._on.down, True)):
-            drawn = diagram(state.topology, found.shown, blocks=self._explorer.blocks, upright=upright) if found else ""
-            element.set_content(drawn)
+        drawn = ("", "")
+        if view.solution:
+            placement, blocks = Placement.of(state.topology, view.solution.estimated), self._explorer.blocks
+            drawn = diagram(placement, blocks=blocks, upright=False), diagram(placement, blocks=blocks, upright=True)
+        self._on.across.set_content(drawn[0])
+        self._on.down.set_content(drawn[1])
 
     def _show_rest(self, view: View) -> None:
-        state, found = view.state, view.found
         self._on.pins.set_content(phrases.pins(view, self._scheme))
-        ends = found.shown.plan.ends if found else ()
-        rows = exit_rows(view.planner, state.threshold, ends)
-        draw(self._on.exits, charts.exit_chart(rows, self._scheme))
-        spread = [each for each in view.listed if phrases.has_distribution(each)]
-        draw(self._on.terms, charts.breakdown(view.listed, self._scheme) if view.listed else {"series": []})
-        draw(self._on.spread, charts.distribution(spread, self._scheme) if spread else {"series": []})
+        ends = view.solution.plan.ends if view.solution else ()
+        exits = ExitsPicture.of(view.planner, view.state.threshold, ends)
+        draw(self._on.exits, charts.exit_chart(exits, self._scheme))
+        named = list(zip(charts.plan_names(len(view.listed)), view.listed, strict=True))
+        terms = TermsPicture.of([(name, plan.estimate) for name, plan in named])
+        draw(self._on.terms, charts.breakdown(terms, self._scheme) if named else _NOTHING)
+        curves = [
+            DistributionPicture.predicted(name, plan.estimate) for name, plan in named if phrases.has_distribution(plan)
+        ]
+        spread = DistributionPicture(tuple(curves))
+        draw(self._on.spread, charts.distribution(spread, self._scheme) if curves else _NOTHING)
 
     def _show_plot(self, view: View, cloud: Cloud) -> None:
         around = self._around
-        draw(self._on.plot, tradeoff.tradeoff(view, around, cloud, self._scheme))
-        told = f"{len(cloud.texts):,} of {view.planner.plans:,} plans as points."
+        picture = frontier_picture(view, around or Surroundings())
+        if view.solution and picture:
+            cloud_s = cloud.latency_s(view.planner.costs, view.solution.requirement.latency)
+            draw(self._on.plot, tradeoff.tradeoff(picture, cloud, cloud_s, self._scheme))
+        else:
+            draw(self._on.plot, _NOTHING)
+        plan_count = view.planner.plan_count(view.state.requirement.constraints)
+        told = f"{len(cloud.texts):,} of {plan_count:,} plans as points."
         if around is None:
             told += " The frontier is being found."
         elif around.gap is not None:
@@ -181,12 +202,12 @@ class Page:
         self._on.caption.set_text(told)
 
     def _show_frontier(self, view: View) -> None:
-        around = self._around
-        if around and view.found:
-            latency = view.found.wanted.latency
-            self._on.frontier.set_content(phrases.frontier(around.members, view.found.shown, latency))
+        around, solution = self._around, view.solution
+        if around and solution:
+            latency = solution.requirement.latency
+            self._on.frontier.set_content(phrases.frontier(around.members, solution.estimated, latency))
 
-    async def _settle(self, limits: SearchLimits) -> None:
+    async def _settle(self, stop: BoolArray) -> None:
         """What can wait until the hand rests: the address, and the map, coarse and then finer."""
         await asyncio.sleep(_PAUSE)
         view = self._view
@@ -194,22 +215,23 @@ class Page:
         query = view.state.query(self._explorer.base)
         path = json.dumps(f"?{query}" if query else "?")
         self._client.run_javascript(f"history.replaceState(history.state, '', {path})")
-        if view.found is None or not all(view.state.axes):
+        if view.solution is None or not all(view.state.axes):
             return
+        requirement = view.solution.requirement
         for steps in regions.STEPS:
             picture = await asyncio.to_thread(
-                regions.regime_map, self._explorer, view.state, view.found.wanted, steps=steps, limits=limits
+                regions.regime_map, self._explorer, view.state, requirement, steps=steps, stop=stop
             )
-            if picture is None or limits.stop[0]:
+            if picture is None or stop[0]:
                 return
             draw(self._on.map, regions.map_chart(picture, self._scheme))
-            self._on.legend.set_content(phrases.legend(regions.map_legend(picture)))
+            self._on.legend.set_content(phrases.legend(legend(picture)))
 
     def _paint(self, dark: bool) -> None:
         scheme = DARK if dark else LIGHT
         if scheme is not self._scheme:
             self._scheme = scheme
-            self._limits.stop[0] = True
+            self._stop[0] = True
             self._changed.set()
 
     def _clicked(self, event: events.EChartPointClickEventArguments) -> None:
@@ -223,7 +245,7 @@ class Page:
     def _toggle(self, text: str) -> None:
         pinned = next((plan for plan in self._state.pins if str(plan) == text), None)
         if pinned is not None:
-            self._go(self._state.pinned(pinned))
+            self._take(self._state.pinned(pinned))
             return
         try:
             self.enter("pin", text)
@@ -246,16 +268,18 @@ class Page:
 
     def _download(self, file: str) -> None:
         view, around = self._view, self._around
-        if view is None or view.found is None or around is None:
+        picture = frontier_picture(view, around) if view and around else None
+        if view is None or view.solution is None or around is None or picture is None:
             self._tell("There is nothing to take along yet.")
             return
-        blocks, topology, shown = self._explorer.blocks, view.state.topology, view.found.shown
+        blocks, topology, estimated = self._explorer.blocks, view.state.topology, view.solution.estimated
+        placement, members = Placement.of(topology, estimated), around.members
         makers: dict[str, Callable[[], bytes]] = {
-            "plan.json": lambda: command.plan_file(view),
-            "frontier.csv": lambda: command.frontier_table(around),
-            "frontier.png": lambda: command.frontier_figure(view, around, "png"),
-            "frontier.svg": lambda: command.frontier_figure(view, around, "svg"),
-            "drawing.svg": lambda: diagram(topology, shown, blocks=blocks, upright=False, alone=True).encode(),
+            "plan.json": lambda: command.plan_file(estimated),
+            "frontier.csv": lambda: command.frontier_table(members),
+            "frontier.png": lambda: command.frontier_figure(picture, "png"),
+            "frontier.svg": lambda: command.frontier_figure(picture, "svg"),
+            "drawing.svg": lambda: diagram(placement, blocks=blocks, upright=False, alone=True).encode(),
             "topology.yaml": lambda: command.topology_file(topology),
         }
         ui.download.content(makers[file](), file)

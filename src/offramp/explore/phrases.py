@@ -9,28 +9,30 @@ from offramp.core.estimate import EstimatedPlan, Latency
 from offramp.explore.charts import plan_names
 from offramp.explore.colors import Scheme
 from offramp.explore.view import View
+from offramp.view.regimes import LegendEntry
 from offramp.view.text import percent, seconds
 
 
 def answer(view: View) -> str:
     """The headline, the plan, and the figures that matter most."""
-    kind = "answer" if view.found and view.found.met else "answer unmet"
+    solution = view.solution
+    kind = "answer" if solution and solution.met else "answer unmet"
     told = [f'<p class="headline">{_lines(view.headline)}</p>']
-    if view.found:
-        told.append(f'<p class="plan" data-plan>{escape(str(view.found.shown.plan))}</p>')
-        told.append(f'<dl class="facts">{"".join(_facts(view.found.shown))}</dl>')
+    if solution:
+        told.append(f'<p class="plan" data-plan>{escape(str(solution.plan))}</p>')
+        told.append(f'<dl class="facts">{"".join(_facts(solution.estimated))}</dl>')
     told += [f"<p>{escape(sentence)}</p>" for sentence in view.sentences]
     return f'<div class="{kind}" role="status">{"".join(told)}</div>'
 
 
 def summary(view: View) -> str:
     """The answer in one line, for where there is no place for more."""
-    if not view.found:
+    solution = view.solution
+    if not solution:
         return "no plan"
-    shown = view.found.shown
-    met = "" if view.found.met else '<span class="warn">misses</span> '
-    figures = f"{percent(shown.estimate.accuracy)} in {seconds(view.found.wanted.latency.of(shown.estimate))}"
-    return f"{met}<b>{escape(figures)}</b> <code>{escape(str(shown.plan))}</code>"
+    met = "" if solution.met else '<span class="warn">misses</span> '
+    figures = f"{percent(solution.estimate.accuracy)} in {seconds(solution.latency_s)}"
+    return f"{met}<b>{escape(figures)}</b> <code>{escape(str(solution.plan))}</code>"
 
 
 def _facts(estimated: EstimatedPlan) -> Iterator[str]:
@@ -39,7 +41,7 @@ def _facts(estimated: EstimatedPlan) -> Iterator[str]:
     if has_distribution(estimated):
         facts += [(f"p{q}", seconds(predicted.percentile_s(q))) for q in (50, 95, 99)]
         if len(predicted.exit_rates) > 1:
-            facts.append(("leave early", percent(1 - predicted.exit_rates[-1])))
+            facts.append(("exit early", percent(1 - predicted.exit_rates[-1])))
     for name, value in facts:
         yield f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>"
 
@@ -51,19 +53,19 @@ def has_distribution(estimated: EstimatedPlan) -> bool:
 
 def pins(view: View, scheme: Scheme) -> str:
     """The plan and those pinned beside each other, each beside the plan; a hint where nothing is pinned."""
-    if not view.found or len(view.listed) < 2:
+    if not view.solution or len(view.listed) < 2:
         return '<p class="hint">Click a point of the plot, or a plan of the frontier, to pin it here and compare.</p>'
-    latency = view.found.wanted.latency
+    shown, latency = view.solution.estimated, view.solution.requirement.latency
     rows = []
-    for each, name, color in zip(view.listed, plan_names(view.listed), scheme.plans, strict=False):
-        text = escape(str(each.plan), quote=True)
-        pinned = each.plan in view.state.pins
+    for estimated, name, color in zip(view.listed, plan_names(len(view.listed)), scheme.plans, strict=False):
+        text = escape(str(estimated.plan), quote=True)
+        pinned = estimated.plan in view.state.pins
         button = _button(text, "Unpin" if pinned else "Pin")
-        beside = "" if each is view.listed[0] else escape(difference(each, view.found.shown, latency))
+        beside = "" if estimated is shown else escape(difference(estimated, shown, latency))
         rows.append(
             f'<tr><th scope="row"><i class="chip" style="border-color:{color}"></i>{name}</th>'
-            f"<td>{percent(each.estimate.accuracy)}</td><td>{escape(seconds(each.estimate.latency_s))}</td>"
-            f"<td>{_p95(each)}</td><td class='text'>{beside}</td><td class='text'><code>{text}</code></td>"
+            f"<td>{percent(estimated.estimate.accuracy)}</td><td>{escape(seconds(estimated.estimate.latency_s))}</td>"
+            f"<td>{_p95(estimated)}</td><td class='text'>{beside}</td><td class='text'><code>{text}</code></td>"
             f"<td>{button}</td></tr>"
         )
     head = _head(("", "accuracy", "mean", "p95", "beside the plan", "plan", ""))
@@ -85,23 +87,23 @@ def difference(one: EstimatedPlan, other: EstimatedPlan, latency: Latency) -> st
 def frontier(members: Sequence[EstimatedPlan], shown: EstimatedPlan, latency: Latency) -> str:
     """A row for each member, with a button that pins it."""
     rows = []
-    for each in members:
-        text = escape(str(each.plan), quote=True)
-        strong = ' class="strong"' if each == shown else ""
+    for member in members:
+        text = escape(str(member.plan), quote=True)
+        strong = ' class="strong"' if member == shown else ""
         rows.append(
-            f"<tr{strong}><td>{escape(seconds(latency.of(each.estimate)))}</td><td>{percent(each.estimate.accuracy)}"
+            f"<tr{strong}><td>{escape(seconds(latency.of(member.estimate)))}</td><td>{percent(member.estimate.accuracy)}"
             f"</td><td class='text'><code>{text}</code></td><td>{_button(text, 'Pin')}</td></tr>"
         )
     head = _head(("latency" if latency is Latency.MEAN else f"{latency.name.lower()} latency", "accuracy", "plan", ""))
     return f"<table>{head}<tbody>{''.join(rows)}</tbody></table>"
 
 
-def legend(entries: Iterable[tuple[str, str, int]]) -> str:
+def legend(entries: Iterable[LegendEntry]) -> str:
     """Color, words and number of cells of each regime."""
     items = "".join(
-        f'<li><i class="chip" style="background:{color or "var(--paper)"}"></i><span>{escape(text)}</span>'
-        f'<span class="count">{count}</span></li>'
-        for color, text, count in entries
+        f'<li><i class="chip" style="background:{entry.color or "var(--paper)"}"></i><span>{escape(entry.text)}</span>'
+        f'<span class="count">{entry.cells}</span></li>'
+        for entry in entries
     )
     return f'<ul class="legend">{items}</ul>'
 

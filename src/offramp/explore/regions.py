@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from offramp.core.planner import Requirement, SearchLimits
+from offramp.core.checks import BoolArray
+from offramp.core.requirement import Requirement
 from offramp.errors import InputError
 from offramp.explore.charts import Options, axis, base
 from offramp.explore.colors import Scheme
@@ -13,33 +12,33 @@ from offramp.explore.view import Explorer
 from offramp.sweeps.grid import grid, parameters
 from offramp.sweeps.many import PlannedTopology
 from offramp.sweeps.regimes import UNMET, Axis, RegimeMap
-from offramp.view.frontier import OTHER_COLOR, REGIME_COLORS
-from offramp.view.text import rate, requirement_words, seconds
+from offramp.view.regimes import OTHER_COLOR, REGIME_COLORS, UNMET_TEXT, axis_text
+from offramp.view.text import requirement_words
 
 # How many values each way, first and at last.
 STEPS = (9, 25)
-_UNMET = "no plan meets the requirement"
 # Of the value that a parameter has, the map shows so much less and more.
 _REACH = 30.0
 
 
 def regime_map(
-    explorer: Explorer, state: State, requirement: Requirement, *, steps: int, limits: SearchLimits
+    explorer: Explorer, state: State, requirement: Requirement, *, steps: int, stop: BoolArray
 ) -> RegimeMap | None:
-    """Which plan wins around the state, `steps` values each way; None where the limits ended it.
+    """Which plan wins around the state, `steps` values each way; None where it was ended early.
 
+    stop: as for `Planner.best`.
     Raises `InputError` where the state's axes can't be varied.
     """
     known = parameters(state.topology)
     values = {path: _around(number(known[path], state.topology), steps) for path in state.axes if path in known}
-    wanted = grid(state.topology, vary=values)
+    settings = grid(state.topology, vary=values)
     planner = explorer.planner_for(state)
     rows = []
-    for setting in wanted:
-        if limits.stop[0]:
+    for setting in settings:
+        if stop[0]:
             return None
         try:
-            answer = planner.on(setting.topology).best(requirement, limits)
+            answer = planner.on(setting.topology).best(requirement, stop)
         except InputError as error:
             rows.append(PlannedTopology(setting, None, meets=False, reason=str(error)))
             continue
@@ -47,7 +46,7 @@ def regime_map(
             return None
         rows.append(PlannedTopology(setting, answer.best or answer.nearest, meets=answer.best is not None))
     title = f"Where which partitioning and placement wins: {requirement_words(requirement)}"
-    return RegimeMap.of(wanted, rows, title=title)
+    return RegimeMap.of(settings, rows, title=title)
 
 
 def _around(value: float, steps: int) -> tuple[float, ...]:
@@ -55,14 +54,14 @@ def _around(value: float, steps: int) -> tuple[float, ...]:
     middle = steps // 2
     center = value or 0.01
     around = (float(f"{center * _REACH ** ((i - middle) / middle):.4g}") for i in range(steps))
-    return tuple(center if i == middle else each for i, each in enumerate(around))
+    return tuple(center if i == middle else near for i, near in enumerate(around))
 
 
 def map_chart(picture: RegimeMap, scheme: Scheme) -> Options:
-    """The map as a chart, with a ring around the cell in the middle, which is where the page is."""
+    """The map as a chart, with a ring around the cell in the middle, which is the state of the page."""
     named = len(REGIME_COLORS)
     cells = [
-        {"value": [i, j, min(cell, named)], "tip": picture.regimes[cell] if cell != UNMET else _UNMET}
+        {"value": [i, j, min(cell, named)], "tip": picture.regimes[cell] if cell != UNMET else UNMET_TEXT}
         for j, row in enumerate(picture.cells)
         for i, cell in enumerate(row)
     ]
@@ -104,18 +103,6 @@ def map_chart(picture: RegimeMap, scheme: Scheme) -> Options:
     }
 
 
-def map_legend(picture: RegimeMap) -> Iterator[tuple[str, str, int]]:
-    """Color, words and number of cells of each regime; an empty color for where no plan is good enough."""
-    named = len(REGIME_COLORS)
-    for i, (color, text) in enumerate(zip(REGIME_COLORS, picture.regimes, strict=False)):
-        yield color, text, picture.count(i)
-    others = range(named, len(picture.regimes))
-    if others:
-        yield OTHER_COLOR, f"{len(others)} others", sum(map(picture.count, others))
-    if picture.count(UNMET):
-        yield "", _UNMET, picture.count(UNMET)
-
-
 def _categories(of: Axis, scheme: Scheme, *, gap: int) -> Options:
     every = max(1, (len(of.values) - 1) // 4)
     options = axis(scheme, of.label, gap=gap)
@@ -123,14 +110,6 @@ def _categories(of: Axis, scheme: Scheme, *, gap: int) -> Options:
         **options,
         "axisLabel": {**options["axisLabel"], "interval": every - 1},
         "type": "category",
-        "data": [_written(of.unit, value) for value in of.values],
+        "data": [axis_text(of, value) for value in of.values],
         "splitLine": {"show": False},
     }
-
-
-def _written(unit: str, value: float) -> str:
-    if unit == "b/s":
-        return rate(value)
-    if unit == "s":
-        return seconds(value)
-    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"

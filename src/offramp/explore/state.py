@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from offramp.core.codec import Codec
 from offramp.core.estimate import Latency, check_plan
 from offramp.core.plan import Plan
-from offramp.core.planner import Options, Requirement
+from offramp.core.requirement import NO_REQUIREMENT, Requirement
 from offramp.core.topology import Topology
 from offramp.errors import InputError, fail
 from offramp.files.quantities import TIME
@@ -27,39 +27,27 @@ class State:
     """What is asked.
 
     topology: the one to plan on, as the sliders have it.
-    min_accuracy, max_latency_s, latency: the requirement; without floor and limit the default stands in.
-    exits_per_tier, threshold_per_exit: which plans are allowed.
-    threshold: the one whose exits are looked at.
+    requirement: a floor, a limit, which latency, and which plans are allowed.
+    threshold: the one that the exits are shown at.
     axes: the paths of the two parameters of the regime map.
     pins: plans to compare with, at most `MOST_PINS`.
     """
 
     topology: Topology
-    min_accuracy: float | None = None
-    max_latency_s: float | None = None
-    latency: Latency = Latency.MEAN
-    exits_per_tier: int = 1
-    threshold_per_exit: bool = False
+    requirement: Requirement = NO_REQUIREMENT
     threshold: float = 0.5
     axes: tuple[str, str] = ("", "")
     pins: tuple[Plan, ...] = ()
 
     @property
-    def requirement(self) -> Requirement | None:
-        """The floor and the limit; None where neither is asked for."""
-        if self.min_accuracy is None and self.max_latency_s is None:
-            return None
-        return Requirement(self.min_accuracy, self.max_latency_s, self.latency)
-
-    @property
-    def options(self) -> Options:
-        """Which plans are allowed."""
-        return Options(self.exits_per_tier, self.threshold_per_exit)
+    def asked(self) -> Requirement:
+        """The requirement to plan with: which latency is meant counts beside a floor or a limit alone."""
+        return self.requirement if self.requirement.has_goal else replace(self.requirement, latency=Latency.MEAN)
 
     def pinned(self, plan: Plan) -> State:
-        """With that plan pinned, or no longer where it was; the oldest makes place for it."""
+        """With that plan pinned, in place of the oldest where there are too many; unpinned where it was pinned."""
         if plan in self.pins:
-            return replace(self, pins=tuple(each for each in self.pins if each != plan))
+            return replace(self, pins=tuple(pin for pin in self.pins if pin != plan))
         return replace(self, pins=(*self.pins, plan)[-MOST_PINS:])
 
     def query(self, base: State) -> str:
@@ -84,9 +72,9 @@ class State:
             try:
                 state = state.entered(key, text, blocks=blocks, replays=replays)
             except InputError as error:
-                for each in error.faults[:3]:
-                    place, problem = shortened(each.place or key), shortened(each.problem, most=4 * _LONGEST)
-                    refused.append(str(replace(each, place=place, problem=problem)))
+                for fault in error.faults[:3]:
+                    place, problem = shortened(fault.place or key), shortened(fault.problem, most=4 * _LONGEST)
+                    refused.append(str(replace(fault, place=place, problem=problem)))
         return state, tuple(refused)
 
     def entered(self, key: str, text: str, *, blocks: int, replays: bool) -> State:
@@ -97,22 +85,29 @@ class State:
         known = parameters(self.topology)
         if key in known:
             return replace(self, topology=changed(self.topology, known[key], _number(known[key], text)))
-        if key in ("source", "destination"):
-            role: dict[str, Any] = {key: _one_of(key, text, [tier.name for tier in self.topology.tiers])}
-            return replace(self, topology=replace(self.topology, **role))
+        if key == "source":
+            return replace(self, topology=replace(self.topology, source=self._tier(key, text)))
+        if key == "destination":
+            return replace(self, topology=replace(self.topology, destination=self._tier(key, text)))
         if key == "map":
             return replace(self, axes=_axes(text, known))
+        if key == "threshold":
+            return replace(self, threshold=_threshold(key, text))
         if key not in _ENTRIES:
-            fail(key, "is nothing that can be set here", f"use some of {', '.join([*known, *_ENTRIES, 'map'])}")
-        field, read = _ENTRIES[key]
+            keys = ", ".join([*known, *_ENTRIES, "threshold", "map"])
+            fail(key, "is nothing that can be set here", f"use some of {keys}")
         if key in ("threshold-per-exit", "latency") and not replays and text not in ("no", "mean"):
-            fail(key, "needs to know who leaves where", "use a profile with an exit table, by the replay model")
-        entry: dict[str, Any] = {field: read(key, text)}
-        return replace(self, **entry)
+            fail(key, "needs exit rates of each sample", "use a profile with an exit table, by the replay model")
+        return replace(self, requirement=_ENTRIES[key](self.requirement, text))
+
+    def _tier(self, key: str, text: str) -> str:
+        return _one_of(key, text, [tier.name for tier in self.topology.tiers])
 
     def _pinning(self, text: str, *, blocks: int, replays: bool) -> State:
         plan = Plan.parse(text[:2000])
         check_plan(plan, blocks=blocks, topology=self.topology)
+        if plan.codec is not Codec.FP32:
+            fail("pin", f"travels as {plan.codec.value}", "pin plans whose activations travel as they are")
         if not replays and len(set(plan.thresholds)) > 1:
             fail("pin", "has several thresholds", "give it one for all exits")
         return self if plan in self.pins else self.pinned(plan)
@@ -152,24 +147,24 @@ def _number(parameter: Parameter, text: str) -> float:
 
 def _words(state: State) -> dict[str, str]:
     """What the entries of a state are, as text, beside parameters of the topology and pins."""
-    limit = state.max_latency_s
+    floor, limit = state.requirement.min_accuracy, state.requirement.max_latency_s
     return {
         "source": state.topology.source,
         "destination": state.topology.destination,
-        "min-accuracy": "none" if state.min_accuracy is None else repr(state.min_accuracy),
+        "min-accuracy": "none" if floor is None else repr(floor),
         "max-latency": "none" if limit is None else TIME.write(limit),
-        "latency": state.latency.name.lower(),
-        "exits-per-tier": str(state.exits_per_tier),
-        "threshold-per-exit": "yes" if state.threshold_per_exit else "no",
+        "latency": state.requirement.latency.name.lower(),
+        "exits-per-tier": str(state.requirement.constraints.exits_per_tier),
+        "threshold-per-exit": "yes" if state.requirement.constraints.threshold_per_exit else "no",
         "threshold": f"{state.threshold:g}",
         "map": ",".join(state.axes),
     }
 
 
-def _floor(key: str, text: str) -> float | None:
+def _with_floor(requirement: Requirement, text: str) -> Requirement:
     if text == "none":
-        return None
-    percent = text.endswith("%")
+        return replace(requirement, min_accuracy=None)
+    key, percent = "min-accuracy", text.endswith("%")
     try:
         value = float(text.removesuffix("%")[:_LONGEST])
     except ValueError:
@@ -178,28 +173,31 @@ def _floor(key: str, text: str) -> float | None:
     value = round(value / 100, 12) if percent else value
     if not 0 <= value <= 1:
         fail(key, f"{shortened(text)} is outside 0 % to 100 %", "write e.g. 0.92 or 92 %")
-    return value
+    return replace(requirement, min_accuracy=value)
 
 
-def _limit(key: str, text: str) -> float | None:
+def _with_limit(requirement: Requirement, text: str) -> Requirement:
     if text == "none":
-        return None
+        return replace(requirement, max_latency_s=None)
     value = TIME.parse(text[:_LONGEST])
     if not 1e-9 <= value <= 1e5:
-        fail(key, f"{shortened(text)} is out of range", "write e.g. 300 ms")
-    return value
+        fail("max-latency", f"{shortened(text)} is out of range", "write e.g. 300 ms")
+    return replace(requirement, max_latency_s=value)
 
 
-def _latency(key: str, text: str) -> Latency:
-    return Latency[_one_of(key, text, [each.name.lower() for each in Latency]).upper()]
+def _with_latency(requirement: Requirement, text: str) -> Requirement:
+    name = _one_of("latency", text, [latency.name.lower() for latency in Latency])
+    return replace(requirement, latency=Latency[name.upper()])
 
 
-def _exits_per_tier(key: str, text: str) -> int:
-    return int(_one_of(key, text, [str(count) for count in range(1, MOST_EXITS_PER_TIER + 1)]))
+def _with_exits_per_tier(requirement: Requirement, text: str) -> Requirement:
+    count = int(_one_of("exits-per-tier", text, [str(count) for count in range(1, MOST_EXITS_PER_TIER + 1)]))
+    return replace(requirement, constraints=replace(requirement.constraints, exits_per_tier=count))
 
 
-def _yes(key: str, text: str) -> bool:
-    return _one_of(key, text, ["yes", "no"]) == "yes"
+def _with_threshold_per_exit(requirement: Requirement, text: str) -> Requirement:
+    per_exit = _one_of("threshold-per-exit", text, ["yes", "no"]) == "yes"
+    return replace(requirement, constraints=replace(requirement.constraints, threshold_per_exit=per_exit))
 
 
 def _threshold(key: str, text: str) -> float:
@@ -227,13 +225,13 @@ def _axes(text: str, known: Iterable[str]) -> tuple[str, str]:
     return x, y
 
 
-_ENTRIES: dict[str, tuple[str, Callable[[str, str], object]]] = {
-    "min-accuracy": ("min_accuracy", _floor),
-    "max-latency": ("max_latency_s", _limit),
-    "latency": ("latency", _latency),
-    "exits-per-tier": ("exits_per_tier", _exits_per_tier),
-    "threshold-per-exit": ("threshold_per_exit", _yes),
-    "threshold": ("threshold", _threshold),
+# How each entry of the requirement is taken over.
+_ENTRIES: dict[str, Callable[[Requirement, str], Requirement]] = {
+    "min-accuracy": _with_floor,
+    "max-latency": _with_limit,
+    "latency": _with_latency,
+    "exits-per-tier": _with_exits_per_tier,
+    "threshold-per-exit": _with_threshold_per_exit,
 }
 
 

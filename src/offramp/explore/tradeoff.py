@@ -2,120 +2,45 @@
 
 from __future__ import annotations
 
-from math import floor, isfinite, log10
+from collections.abc import Iterable
+from math import floor, log10
 
-from offramp.core.estimate import EstimatedPlan, Latency
+from offramp.core.checks import FloatArray
 from offramp.explore.charts import LETTERS, Options, axis, base, short
 from offramp.explore.cloud import Cloud
 from offramp.explore.colors import Scheme
-from offramp.explore.view import Surroundings, View
-from offramp.view.text import latency_name, percent
+from offramp.view.frontier import FrontierPicture
+from offramp.view.points import PlanPoint, SystemPoint
 
 
-def tradeoff(view: View, surroundings: Surroundings | None, cloud: Cloud, scheme: Scheme) -> Options:
+def tradeoff(picture: FrontierPicture, cloud: Cloud, cloud_s: FloatArray, scheme: Scheme) -> Options:
     """Accuracy over latency: the cloud of plans, the frontier, the requirement, published systems, plan and pins.
 
-    surroundings: None while they are still being found.
+    cloud_s: [n] the latency of each plan of the cloud, in seconds.
     """
-    found = view.found
-    series: list[Options] = []
-    known: list[float] = []
-    if found is None:
-        return {**base(scheme), "series": []}
-    wanted = found.wanted
-    latency = wanted.latency
-    times = (1000 * cloud.latency_s(view.planner.costs, latency)).tolist()
-    for parts, rows in enumerate(cloud.rows, start=1):
-        series.append(
-            {
-                "name": f"{parts} partition{'s' if parts > 1 else ''}",
-                "type": "scatter",
-                # Their texts are sent once, by `cloud_texts`.
-                "data": [[short(times[i]), short(100 * cloud.accuracy[i])] for i in rows if isfinite(times[i])],
-                "large": True,
-                "largeThreshold": 1,
-                "symbolSize": 4.5,
-                "color": _part_color(scheme, parts),
-                "itemStyle": {"opacity": 0.6},
-                "z": 2,
-            }
-        )
-    members = surroundings.members if surroundings else ()
-    lines: list[Options] = []
-    if wanted.min_accuracy is not None:
-        lines.append({"yAxis": short(100 * wanted.min_accuracy), "name": "floor"})
-    if wanted.max_latency_s is not None:
-        lines.append({"xAxis": short(1000 * wanted.max_latency_s), "name": "limit"})
-        known.append(1000 * wanted.max_latency_s)
-    series.append(
-        {
-            "name": "frontier",
-            "type": "line",
-            "step": "end",
-            "data": [_point(each, latency) | {"itemStyle": _dot(scheme, each)} for each in members],
-            "symbol": "circle",
-            "symbolSize": 9,
-            "showAllSymbol": True,
-            "lineStyle": {"color": scheme.ink, "width": 1.6},
-            "itemStyle": {"color": scheme.ink},
-            "z": 4,
-            "markLine": {
-                "silent": True,
-                "symbol": "none",
-                "animation": False,
-                "lineStyle": {"type": "dashed", "color": scheme.ink, "width": 1.4},
-                "label": {"formatter": "{b}", "color": scheme.ink, "position": "insideEndTop", "fontSize": 12},
-                "data": lines,
-            },
-        }
-    )
-    systems = _systems(surroundings)
-    known += [x for x, _, _, _ in systems] + [1000 * latency.of(each.estimate) for each in (*members, *view.listed)]
-    series.append(
-        {
-            "name": "published systems",
-            "type": "scatter",
-            "symbol": "diamond",
-            "symbolSize": 13,
-            "color": scheme.ink,
-            "itemStyle": {"color": scheme.card, "borderColor": scheme.ink, "borderWidth": 1.8},
-            "data": [
-                {
-                    "value": [short(x), short(y), tip],
-                    "label": {
-                        "show": True,
-                        "formatter": label,
-                        "position": "top",
-                        "rotate": 38,
-                        "align": "left",
-                        **_legible(scheme.ink, scheme),
-                    },
-                }
-                for x, y, label, tip in systems
-            ],
-            "labelLayout": {"hideOverlap": True},
-            "z": 5,
-        }
-    )
-    series.append(_marked(view, scheme))
-    low, high = _axis_ends(max(1e-6, min(known)), max(1e-6, *known))
-    ticks = _ticks(min(cloud.accuracy.min(), *(each.estimate.accuracy for each in (*members, *view.listed))))
+    series = [
+        *_cloud(cloud, cloud_s, scheme),
+        _frontier(picture, scheme),
+        _systems(picture, scheme),
+        _marked(picture, scheme),
+    ]
+    points = [*picture.frontier, picture.chosen, *picture.pinned]
+    times = [point.latency for point in points] + [system.latency for system in picture.systems]
+    times += [] if picture.limit is None else [picture.limit]
+    low, high = _axis_ends(max(1e-6, min(times)), max(1e-6, *times))
+    ticks = _ticks(min(100 * float(cloud.accuracy.min()), *(point.accuracy for point in points)))
     options = base(scheme)
     return {
         **options,
         "legend": {
             **options["legend"],
-            "data": [
-                {"name": each["name"], "itemStyle": {"opacity": 1}}
-                for each in series
-                if each["name"] != "plan and pins"
-            ],
+            "data": [{"name": one["name"], "itemStyle": {"opacity": 1}} for one in series[:-1]],
             "type": "scroll",
         },
         "grid": {"left": 54, "right": 18, "top": 40, "bottom": 46},
         "tooltip": {**options["tooltip"], "trigger": "item"},
         "xAxis": {
-            **axis(scheme, f"{latency_name(wanted)} (ms)", gap=28),
+            **axis(scheme, f"{picture.latency} (ms)", gap=28),
             "type": "log",
             "min": low,
             "max": high,
@@ -142,41 +67,104 @@ def cloud_texts(cloud: Cloud) -> list[list[str]]:
     return [[cloud.texts[i] for i in rows] for rows in cloud.rows]
 
 
-def _systems(surroundings: Surroundings | None) -> list[tuple[float, float, str, str]]:
-    """Latency in ms, accuracy in percent, label and words of each point; systems that choose alike share one."""
-    points: dict[tuple[float, float], list[str]] = {}
-    plans: dict[tuple[float, float], str] = {}
-    for row in surroundings.systems if surroundings else ():
-        at = 1000 * row.latency_s, 100 * row.estimate.accuracy
-        points.setdefault(at, []).append(row.system)
-        plans.setdefault(at, row.plan)
-    return [
-        (x, y, names[0] if len(names) == 1 else f"{names[0]} +{len(names) - 1}", f"{', '.join(names)}: {plans[x, y]}")
-        for (x, y), names in points.items()
-    ]
+def _cloud(cloud: Cloud, cloud_s: FloatArray, scheme: Scheme) -> Iterable[Options]:
+    """A series for each number of partitions; the texts of its points are sent once, by `cloud_texts`."""
+    for partitions, rows in enumerate(cloud.rows, start=1):
+        yield {
+            "name": f"{partitions} partition{'s' if partitions > 1 else ''}",
+            "type": "scatter",
+            "data": [[short(1000 * cloud_s[i]), short(100 * cloud.accuracy[i])] for i in rows],
+            "large": True,
+            "largeThreshold": 1,
+            "symbolSize": 4.5,
+            "color": _color(scheme, partitions),
+            "itemStyle": {"opacity": 0.6},
+            "z": 2,
+        }
 
 
-def _marked(view: View, scheme: Scheme) -> Options:
+def _frontier(picture: FrontierPicture, scheme: Scheme) -> Options:
+    """The frontier as steps, with the lines of the requirement."""
+    lines: list[Options] = []
+    if picture.floor is not None:
+        lines.append({"yAxis": short(picture.floor), "name": "floor"})
+    if picture.limit is not None:
+        lines.append({"xAxis": short(picture.limit), "name": "limit"})
+    return {
+        "name": "frontier",
+        "type": "line",
+        "step": "end",
+        "data": [
+            _point(point)
+            | {"itemStyle": {"color": _color(scheme, point.partitions), "borderColor": scheme.ink, "borderWidth": 1}}
+            for point in picture.frontier
+        ],
+        "symbol": "circle",
+        "symbolSize": 9,
+        "showAllSymbol": True,
+        "lineStyle": {"color": scheme.ink, "width": 1.6},
+        "itemStyle": {"color": scheme.ink},
+        "z": 4,
+        "markLine": {
+            "silent": True,
+            "symbol": "none",
+            "animation": False,
+            "lineStyle": {"type": "dashed", "color": scheme.ink, "width": 1.4},
+            "label": {"formatter": "{b}", "color": scheme.ink, "position": "insideEndTop", "fontSize": 12},
+            "data": lines,
+        },
+    }
+
+
+def _systems(picture: FrontierPicture, scheme: Scheme) -> Options:
+    """Published systems; those that choose alike share a point."""
+    return {
+        "name": "published systems",
+        "type": "scatter",
+        "symbol": "diamond",
+        "symbolSize": 13,
+        "color": scheme.ink,
+        "itemStyle": {"color": scheme.card, "borderColor": scheme.ink, "borderWidth": 1.8},
+        "data": [_system(group, scheme) for group in picture.system_groups],
+        "labelLayout": {"hideOverlap": True},
+        "z": 5,
+    }
+
+
+def _system(group: tuple[SystemPoint, ...], scheme: Scheme) -> Options:
+    first, more = group[0], len(group) - 1
+    names = ", ".join(system.system for system in group)
+    return {
+        "value": [short(first.latency), short(first.accuracy), f"{names}: {first.plan}"],
+        "label": {
+            "show": True,
+            "formatter": f"{first.system} +{more}" if more else first.system,
+            "position": "top",
+            "rotate": 38,
+            "align": "left",
+            **_legible(scheme.ink, scheme),
+        },
+    }
+
+
+def _marked(picture: FrontierPicture, scheme: Scheme) -> Options:
     """The plan and the pinned ones, each with its letter."""
-    assert view.found is not None
-    latency = view.found.wanted.latency
-    data = []
-    for each, letter, color in zip(view.listed, LETTERS, scheme.plans, strict=False):
-        data.append(
-            _point(each, latency)
-            | {
-                "itemStyle": {"color": "transparent", "borderColor": color, "borderWidth": 3},
-                "label": {
-                    "show": True,
-                    "formatter": "plan" if letter == "P" else letter,
-                    "position": "left" if letter == "P" else "bottom",
-                    "distance": 4,
-                    "fontWeight": "bold",
-                    "fontSize": 13,
-                    **_legible(color, scheme),
-                },
-            }
-        )
+    data = [
+        _point(point)
+        | {
+            "itemStyle": {"color": "transparent", "borderColor": color, "borderWidth": 3},
+            "label": {
+                "show": True,
+                "formatter": "plan" if letter == "P" else letter,
+                "position": "left" if letter == "P" else "bottom",
+                "distance": 4,
+                "fontWeight": "bold",
+                "fontSize": 13,
+                **_legible(color, scheme),
+            },
+        }
+        for point, letter, color in zip((picture.chosen, *picture.pinned), LETTERS, scheme.plans, strict=False)
+    ]
     return {"name": "plan and pins", "type": "scatter", "symbolSize": 19, "data": data, "z": 6}
 
 
@@ -185,30 +173,26 @@ def _legible(color: str, scheme: Scheme) -> Options:
     return {"color": color, "textBorderColor": scheme.card, "textBorderWidth": 3}
 
 
-def _point(estimated: EstimatedPlan, latency: Latency) -> Options:
-    time, accuracy, text = 1000 * latency.of(estimated.estimate), estimated.estimate.accuracy, str(estimated.plan)
-    return {"value": [short(time), short(100 * accuracy), f"{percent(accuracy)} in {time:.4g} ms: {text}", text]}
+def _point(point: PlanPoint) -> Options:
+    tip = f"{point.accuracy:.2f} % in {point.latency:.4g} ms: {point.plan}"
+    return {"value": [short(point.latency), short(point.accuracy), tip, point.plan]}
 
 
-def _dot(scheme: Scheme, estimated: EstimatedPlan) -> Options:
-    return {"color": _part_color(scheme, len(estimated.plan.ends)), "borderColor": scheme.ink, "borderWidth": 1}
-
-
-def _part_color(scheme: Scheme, parts: int) -> str:
-    return scheme.parts[(parts - 1) % len(scheme.parts)]
+def _color(scheme: Scheme, partitions: int) -> str:
+    return scheme.partitions[(partitions - 1) % len(scheme.partitions)]
 
 
 def _ticks(least: float) -> list[int]:
     """Percent at which an axis of accuracies has a number, from below the least one to 100."""
-    step = 10 if least >= 0.5 else 20
-    bottom = min(80, floor(100 * least / step) * step)
+    step = 10 if least >= 50 else 20
+    bottom = min(80, floor(least / step) * step)
     return list(range(bottom, 101, step))
 
 
 def _axis_ends(low: float, high: float) -> tuple[float, float]:
     """Where a logarithmic axis begins and ends, at round numbers, so that it stands still while plans move a little."""
     ends = _round_values(low / 4, high * 8)
-    return max(each for each in ends if each <= 0.97 * low), min(each for each in ends if each >= 1.4 * high)
+    return max(end for end in ends if end <= 0.97 * low), min(end for end in ends if end >= 1.4 * high)
 
 
 def _round_values(low: float, high: float) -> list[float]:

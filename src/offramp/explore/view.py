@@ -2,63 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from offramp.core.baselines import ComparedSystem, compare
+from offramp.core.checks import BoolArray
 from offramp.core.estimate import EstimatedPlan
-from offramp.core.exits import ExitModelName, Replay, at_or_below
+from offramp.core.exits import ExitModelName, Replay
 from offramp.core.latency import ComputeSource
-from offramp.core.planner import Gap, Planner, SearchLimits
+from offramp.core.planner import Gap, Planner
 from offramp.core.profile import Profile
+from offramp.core.requirement import NO_REQUIREMENT
 from offramp.core.topology import Topology
 from offramp.errors import InputError
 from offramp.explore.state import State, default_axes
-from offramp.files import Requirements
-from offramp.pipeline.solve import Found, default_requirement, find
-from offramp.view.text import headline, percent, proof, seconds
+from offramp.pipeline.solution import Solution
+from offramp.pipeline.solve import default_requirement, solve_among
+from offramp.view.frontier import FrontierPicture
+from offramp.view.text import percent, seconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
     """The answer to a state.
 
-    planner: of the state's topology and options.
-    found: the plan, or where nothing has what was asked the nearest; None where there is no plan at all.
+    planner: of the state's topology.
+    solution: the plan, or where nothing has what was asked the nearest; None where there is no plan at all.
     trouble: why there is none; empty where there is one.
-    pins: the state's pinned plans, with what they achieve there.
+    pins: the state's pinned plans, with their estimates.
     """
 
     state: State
     planner: Planner
-    found: Found | None
+    solution: Solution | None
     trouble: str
     pins: tuple[EstimatedPlan, ...]
 
     @property
     def headline(self) -> str:
         """What the plan is, or why there is none, in one sentence."""
-        return f"{headline(self.planner, self.found)}." if self.found else self.trouble
+        return f"{self.solution.headline}." if self.solution else self.trouble
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """How sure that is, and what to give up where no plan has all that was asked."""
-        if self.found is None:
+        if self.solution is None:
             return ()
-        ways = [
-            f"Without the {_ASKED.get(way.given_up[0], way.given_up[0])}: {percent(way.plan.estimate.accuracy)} in "
-            f"{seconds(self.found.wanted.latency.of(way.plan.estimate))}, by {way.plan.plan}."
-            for way in self.found.ways
-            if len(way.given_up) == 1
+        latency = self.solution.requirement.latency
+        single = [
+            f"Without the {_ASKED.get(relaxation.given_up[0], relaxation.given_up[0])}: "
+            f"{percent(relaxation.plan.estimate.accuracy)} in {seconds(latency.of(relaxation.plan.estimate))}, "
+            f"by {relaxation.plan.plan}."
+            for relaxation in self.solution.relaxations
+            if len(relaxation.given_up) == 1
         ]
-        nearest = [] if self.found.met else ["Shown is the plan that comes nearest."]
-        return (*nearest, *(ways if len(ways) > 1 else ()), *proof(self.found))
+        nearest = [] if self.solution.met else ["Shown is the plan that comes nearest."]
+        return (*nearest, *(single if len(single) > 1 else ()), *self.solution.proof)
 
     @property
     def listed(self) -> tuple[EstimatedPlan, ...]:
         """The plan, then those pinned that are others."""
-        shown = (self.found.shown,) if self.found else ()
-        return (*shown, *(each for each in self.pins if each not in shown))
+        shown = (self.solution.estimated,) if self.solution else ()
+        return (*shown, *(pin for pin in self.pins if pin not in shown))
 
 
 _ASKED = {"min_accuracy": "floor on accuracy", "max_latency": "limit on latency"}
@@ -97,15 +101,16 @@ class Explorer:
         Raises `InputError` where the profile lacks what the topology or the exit model needs.
         """
         planner = Planner.of(profile, topology, exits=exits, compute=compute, compiled=True)
-        floor = default_requirement(planner.frontier()).min_accuracy or 0.0
-        state = State(topology, min_accuracy=int(200 * floor) / 200, axes=default_axes(topology))
+        floor = default_requirement(planner.frontier(), NO_REQUIREMENT).min_accuracy or 0.0
+        requirement = replace(NO_REQUIREMENT, min_accuracy=int(200 * floor) / 200)
+        state = State(topology, requirement, axes=default_axes(topology))
         flags: tuple[str, ...] = () if exits is None else ("--exit-model", exits.value)
         flags += () if compute is None else ("--compute", compute.value)
         return cls(profile, planner, state, profile_source, topology_source, flags)
 
     @property
     def replays(self) -> bool:
-        """Whether who leaves where is known of each sample."""
+        """Whether the exits of each sample are known, and not their rates alone."""
         return isinstance(self.planner.exits, Replay)
 
     @property
@@ -122,17 +127,19 @@ class Explorer:
         return self.base.with_query(query, blocks=self.blocks, replays=self.replays)
 
     def planner_for(self, state: State) -> Planner:
-        """The planner of that state. Raises `InputError` where the profile does not go with it."""
-        return replace(self.planner.on(state.topology), options=state.options)
+        """The planner of that state's topology. Raises `InputError` where the profile does not go with it."""
+        return self.planner.on(state.topology)
 
-    def view(self, state: State, limits: SearchLimits) -> View:
-        """The answer to a state; never raises, it says what is the trouble."""
+    def view(self, state: State, stop: BoolArray | None = None) -> View:
+        """The answer to a state; never raises, it says what is the trouble.
+
+        stop: as for `Planner.best`.
+        """
         planner = self.planner
         try:
             planner = self.planner_for(state)
-            asked = Requirements(state.requirement, state.options, confidence=None, certify=False)
-            found = find(planner, asked, limits, frontier=False, seed=0)
-            return View(state, planner, found, "", tuple(planner.estimate(plan) for plan in state.pins))
+            solution = solve_among(self.profile, [planner], state.asked, stop=stop, frontier=False)
+            return View(state, planner, solution, "", tuple(planner.estimate(plan) for plan in state.pins))
         except InputError as error:
             return View(state, planner, None, str(error), ())
 
@@ -145,62 +152,38 @@ class Surroundings:
     systems: what published systems would choose.
     """
 
-    members: tuple[EstimatedPlan, ...]
+    members: tuple[EstimatedPlan, ...] = ()
     gap: Gap | None = None
     systems: tuple[ComparedSystem, ...] = ()
 
     @classmethod
-    def of(cls, view: View, limits: SearchLimits) -> Surroundings:
-        """The frontier around a view's plan; the systems take longer than most frontiers."""
-        if view.found is None:
-            return cls(())
-        return cls(*view.planner.frontier_within(limits, view.found.wanted.latency))
+    def of(cls, view: View, stop: BoolArray | None = None) -> Surroundings:
+        """The frontier around a view's plan; the systems take longer than most frontiers.
 
-    def with_systems(self, explorer: Explorer, view: View) -> Surroundings:
+        stop: as for `Planner.best`.
+        """
+        if view.solution is None:
+            return cls()
+        return cls(*view.planner.frontier_within(view.solution.requirement, stop))
+
+    def with_systems(self, view: View) -> Surroundings:
         """With what published systems would choose; without where there is no plan, or no whole frontier."""
-        if view.found is None or self.gap is not None:
+        if view.solution is None or self.gap is not None:
             return self
-        return replace(self, systems=compare(explorer.profile, view.planner, view.found.wanted)[:-1])
+        compared = compare(view.solution.profile, view.planner, view.solution.requirement)
+        return replace(self, systems=compared[:-1])
 
 
-@dataclass(frozen=True, slots=True)
-class ExitRow:
-    """An exit of the full configuration, at one threshold for all.
-
-    block: the one it is after.
-    leave: share of all samples that leave here where every exit is in place.
-    alone: share that would leave here were this the only exit before the last.
-    right_alone: share of those that would then be right; None where there are none, or it is not known.
-    right_all: share right if everyone left here.
-    used: whether the plan has this exit.
-    """
-
-    block: int
-    leave: float
-    alone: float
-    right_alone: float | None
-    right_all: float
-    used: bool
-
-
-def exit_rows(planner: Planner, threshold: float, ends: Sequence[int] = ()) -> tuple[ExitRow, ...]:
-    """A row for each exit, at that threshold or the nearest that was measured; `ends` are those of the plan."""
-    exits, n = planner.exits, len(planner.backbone.blocks)
-    if not isinstance(exits, Replay):
-        threshold = nearest(exits.thresholds.tolist(), threshold)
-    everywhere = exits.rates(range(1, n + 1), (threshold,) * (n - 1)).exit_rates
-    rows = []
-    for block in range(1, n + 1):
-        alone = exits.rates((block, n), (threshold,)).exit_rates[0] if block < n else 1.0
-        right = None
-        if isinstance(exits, Replay):
-            leave = at_or_below(exits.table.entropy[block - 1], threshold) | (block == n)
-            right = float(exits.table.correct[block - 1][leave].mean()) if leave.any() else None
-        right_all = exits.rates((block,), ()).accuracy
-        rows.append(ExitRow(block, everywhere[block - 1], alone, right, right_all, block in ends))
-    return tuple(rows)
-
-
-def nearest(values: Sequence[float], wanted: float) -> float:
-    """The value nearest to `wanted`."""
-    return min(values, key=lambda value: abs(value - wanted))
+def frontier_picture(view: View, surroundings: Surroundings) -> FrontierPicture | None:
+    """The plan among its surroundings and the pinned plans; None where there is no plan."""
+    if view.solution is None:
+        return None
+    return FrontierPicture.of(
+        surroundings.members,
+        view.solution.estimated,
+        view.solution.requirement,
+        topology=view.state.topology,
+        plan_count=view.solution.plan_count,
+        pinned=view.listed[1:],
+        systems=surroundings.systems,
+    )

@@ -27,6 +27,7 @@ from offramp.view.regimes import draw_regimes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.typing import RcKeyType
 
 Picture: TypeAlias = (
     Placement | FrontierPicture | TermsPicture | DistributionPicture | SystemsPicture | AgreementPicture | RegimeMap
@@ -38,8 +39,15 @@ _INK = "#010203"
 # Inches; the narrow one is for phones, where the wide one would be too small to read.
 WIDE, NARROW = 7.2, 4.1
 
-_INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color")
-_STYLE = {
+_INKED: tuple[RcKeyType, ...] = (
+    "text.color",
+    "axes.edgecolor",
+    "axes.labelcolor",
+    "xtick.color",
+    "ytick.color",
+    "grid.color",
+)
+_STYLE: dict[RcKeyType, Any] = {
     **dict.fromkeys(_INKED, _INK),
     "axes.facecolor": "none",
     "axes.titlesize": 10,
@@ -76,11 +84,13 @@ def draw(picture: Picture, ax: Axes, *, width: float = WIDE) -> None:
 
 def plotted(picture: Picture, ax: Axes | None = None) -> Axes:
     """The axis with the picture drawn on it: `ax`, or one of a new figure of the right size."""
-    if ax is None:
-        from matplotlib.figure import Figure
+    if ax is not None:
+        draw(picture, ax, width=ax.get_window_extent().width / ax.figure.dpi)
+        return ax
+    from matplotlib.figure import Figure
 
-        ax = Figure(figsize=(width_of(picture), height_of(picture, WIDE)), layout="constrained").subplots()
-    draw(picture, ax, width=ax.figure.get_figwidth())
+    ax = Figure(figsize=(width_of(picture), height_of(picture, WIDE)), layout="constrained").subplots()
+    draw(picture, ax, width=width_of(picture))
     return ax
 
 
@@ -110,7 +120,7 @@ def svg(picture: Picture, *, name: str, ink: str, width: float = WIDE) -> str:
     from matplotlib.figure import Figure
 
     name = name if width == WIDE else f"{name}-narrow"
-    style: dict[str, Any] = {**_STYLE, "svg.hashsalt": name, "svg.id": name}
+    style: dict[RcKeyType, Any] = {**_STYLE, "svg.hashsalt": name, "svg.id": name}
     with rc_context(style):
         figure = Figure(figsize=(width, height_of(picture, width)), layout="constrained")
         ax = figure.subplots()
@@ -144,7 +154,7 @@ def height_of(picture: Picture, width: float) -> float:
         case TermsPicture():
             return (1.1 if width == WIDE else 1.3) + 0.45 * len(picture.labels)
         case SystemsPicture():
-            return 0.7 + 0.29 * len(picture.rows)
+            return 0.7 + 0.29 * len(picture.systems)
         case AgreementPicture():
             return min(4.9, 1.1 * width)
         case RegimeMap():

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from offramp.view.points import PlanPoint, SystemPoint
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
 
+    from offramp.core.baselines import ComparedSystem
     from offramp.core.estimate import EstimatedPlan
     from offramp.core.requirement import Requirement
     from offramp.core.topology import Topology
@@ -20,18 +23,21 @@ class FrontierPicture:
     """What a picture of a frontier shows: latency in ms along, accuracy in percent up.
 
     latency: which latency is meant, in words.
-    frontier: [n] (latency, accuracy, number of partitions) of the members, fastest first.
-    chosen: (latency, accuracy) of the plan in question, with its text.
-    floor, limit: the requirement, where there is one.
+    frontier: the members, fastest first.
+    chosen: the plan in question.
+    floor, limit: the requirement, in percent and ms, where there is one.
+    pinned: plans to compare with.
+    systems: what published systems choose.
     """
 
     title: str
     latency: str
-    frontier: tuple[tuple[float, float, int], ...]
-    chosen: tuple[float, float]
-    chosen_text: str
+    frontier: tuple[PlanPoint, ...]
+    chosen: PlanPoint
     floor: float | None
     limit: float | None
+    pinned: tuple[PlanPoint, ...] = ()
+    systems: tuple[SystemPoint, ...] = ()
 
     @classmethod
     def of(
@@ -42,6 +48,8 @@ class FrontierPicture:
         *,
         topology: Topology,
         plan_count: int,
+        pinned: Sequence[EstimatedPlan] = (),
+        systems: Sequence[ComparedSystem] = (),
     ) -> FrontierPicture:
         """The picture of a frontier's members, the one in question marked.
 
@@ -50,16 +58,21 @@ class FrontierPicture:
         return cls(
             title=f"{topology.name}: best of {plan_count:,} plans, answers for the {topology.destination}",
             latency=f"{requirement.latency.name.lower()} latency",
-            frontier=tuple((*_point(plan, requirement), len(plan.plan.ends)) for plan in members),
-            chosen=_point(chosen, requirement),
-            chosen_text=str(chosen.plan),
+            frontier=tuple(PlanPoint.of(plan, requirement.latency) for plan in members),
+            chosen=PlanPoint.of(chosen, requirement.latency),
             floor=None if requirement.min_accuracy is None else 100 * requirement.min_accuracy,
             limit=None if requirement.max_latency_s is None else 1000 * requirement.max_latency_s,
+            pinned=tuple(PlanPoint.of(plan, requirement.latency) for plan in pinned),
+            systems=tuple(map(SystemPoint.of, systems)),
         )
 
-
-def _point(estimated: EstimatedPlan, requirement: Requirement) -> tuple[float, float]:
-    return 1000 * requirement.latency.of(estimated.estimate), 100 * estimated.estimate.accuracy
+    @property
+    def system_groups(self) -> tuple[tuple[SystemPoint, ...], ...]:
+        """The systems by point: those that choose alike share one."""
+        groups: dict[tuple[float, float], list[SystemPoint]] = {}
+        for system in self.systems:
+            groups.setdefault((system.latency, system.accuracy), []).append(system)
+        return tuple(map(tuple, groups.values()))
 
 
 # Okabe and Ito's palette, which color-blind readers can tell apart; its black is the ink of the text.
@@ -71,23 +84,32 @@ def draw_frontier(picture: FrontierPicture, ax: Axes) -> None:
     from matplotlib import rcParams
 
     ink = rcParams["text.color"]
-    latencies = [latency for latency, _, _ in picture.frontier]
-    accuracies = [accuracy for _, accuracy, _ in picture.frontier]
+    latencies = [point.latency for point in picture.frontier]
+    accuracies = [point.accuracy for point in picture.frontier]
     ax.plot(latencies, accuracies, drawstyle="steps-post", color="0.6", linewidth=1, zorder=1)
-    for parts in sorted({count for _, _, count in picture.frontier}):
-        points = [(latency, accuracy) for latency, accuracy, count in picture.frontier if count == parts]
-        label = "1 partition" if parts == 1 else f"{parts} partitions"
-        color = (*COLORS, ink)[(parts - 1) % (len(COLORS) + 1)]
-        ax.scatter(*zip(*points, strict=True), s=26, color=color, label=label, zorder=2)
-    ax.scatter(
-        *picture.chosen,
-        s=150,
-        facecolors="none",
-        edgecolors=ink,
-        linewidths=1.6,
-        zorder=3,
-        label=picture.chosen_text,
-    )
+    for partitions in sorted({point.partitions for point in picture.frontier}):
+        points = [point for point in picture.frontier if point.partitions == partitions]
+        ax.scatter(
+            [point.latency for point in points],
+            [point.accuracy for point in points],
+            s=26,
+            color=(*COLORS, ink)[(partitions - 1) % (len(COLORS) + 1)],
+            label="1 partition" if partitions == 1 else f"{partitions} partitions",
+            zorder=2,
+        )
+    for at, point in enumerate((picture.chosen, *picture.pinned)):
+        ax.scatter(
+            point.latency,
+            point.accuracy,
+            s=150,
+            facecolors="none",
+            edgecolors=COLORS[(4, 5, 2, 3)[(at - 1) % 4]] if at else ink,
+            linewidths=1.6,
+            zorder=3,
+            label=point.plan,
+        )
+    if picture.systems:
+        _draw_systems(picture, ax)
     if picture.floor is not None:
         ax.axhline(picture.floor, color=ink, linestyle="--", linewidth=1, label="required accuracy")
     if picture.limit is not None:
@@ -99,17 +121,37 @@ def draw_frontier(picture: FrontierPicture, ax: Axes) -> None:
     ax.legend(loc="lower right", framealpha=0.9, fontsize=9)
 
 
+def _draw_systems(picture: FrontierPicture, ax: Axes) -> None:
+    from matplotlib import rcParams
+
+    ax.scatter(
+        [system.latency for system in picture.systems],
+        [system.accuracy for system in picture.systems],
+        s=44,
+        marker="D",
+        facecolors="none",
+        edgecolors=rcParams["text.color"],
+        label="published systems",
+        zorder=3,
+    )
+    for systems in picture.system_groups:
+        names = ", ".join(system.system for system in systems)
+        place = systems[0].latency, systems[0].accuracy
+        ax.annotate(names, place, (7, 4), textcoords="offset points", fontsize=8)
+
+
 def draw_in_terminal(picture: FrontierPicture, *, width: int, color: bool) -> str:
     """The picture as text, `width` characters wide: the frontier as a line, crossed at the plan in question."""
     from uniplot import plot_to_string
 
-    latencies = [latency for latency, _, _ in picture.frontier]
-    accuracies = [accuracy for _, accuracy, _ in picture.frontier]
+    latencies = [point.latency for point in picture.frontier]
+    accuracies = [point.accuracy for point in picture.frontier]
+    chosen = picture.chosen
     drawing = plot_to_string(
-        [accuracies, [picture.chosen[1]]],
-        [latencies, [picture.chosen[0]]],
+        [accuracies, [chosen.accuracy]],
+        [latencies, [chosen.latency]],
         lines=[True, False],
-        legend_labels=["frontier", picture.chosen_text],
+        legend_labels=["frontier", chosen.plan],
         title=picture.title,
         width=max(20, width - 12),
         height=15,
@@ -118,8 +160,8 @@ def draw_in_terminal(picture: FrontierPicture, *, width: int, color: bool) -> st
         x_as_log=_wants_log(latencies),
         x_unit=" ms",
         y_unit=" %",
-        x_gridlines=[picture.chosen[0]],
-        y_gridlines=[picture.chosen[1]],
+        x_gridlines=[chosen.latency],
+        y_gridlines=[chosen.accuracy],
     )
     return str(drawing)
 

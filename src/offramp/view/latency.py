@@ -1,7 +1,7 @@
 """Pictures of latency: its terms, how it is spread over samples, what other systems reach, predicted beside measured.
 
-As in `plot`, a picture is a record first, so that it can be checked; then it is drawn. Everything that is not data is
-drawn in matplotlib's `text.color`, so that a picture can be made for light or dark paper.
+A picture is a record first, so that it can be checked; then it is drawn. Everything that is not data is drawn in
+matplotlib's `text.color`, so that a picture can be made for light or dark paper.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from offramp.view.frontier import COLORS
+from offramp.view.points import SystemPoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-    from offramp.core.baselines import Row
+    from offramp.core.baselines import ComparedSystem
     from offramp.core.estimate import Estimate
     from offramp.core.result import RunResult
     from offramp.core.validation import Validation
@@ -43,8 +44,15 @@ class TermsPicture:
         """The picture of estimates, each with its label."""
         return cls(
             labels=tuple(label for label, _ in estimates),
-            terms=tuple((name, tuple(1000 * getattr(each, f"{name}_s") for _, each in estimates)) for name in _TERMS),
+            terms=tuple(
+                (term, tuple(1000 * getattr(estimate, f"{term}_s") for _, estimate in estimates)) for term in _TERMS
+            ),
         )
+
+    @property
+    def totals(self) -> tuple[float, ...]:
+        """[n] the latencies, in ms."""
+        return tuple(sum(values) for values in zip(*(values for _, values in self.terms), strict=True))
 
 
 def draw_terms(picture: TermsPicture, ax: Axes) -> None:
@@ -53,10 +61,10 @@ def draw_terms(picture: TermsPicture, ax: Axes) -> None:
     for (name, values), color in zip(picture.terms, COLORS, strict=False):
         ax.barh(picture.labels, values, left=begins, height=0.6, color=color, label=name)
         begins = [begin + value for begin, value in zip(begins, values, strict=True)]
-    for at, total in enumerate(begins):
+    for at, total in enumerate(picture.totals):
         ax.annotate(f"{total:.4g} ms", (total, at), (4, 0), textcoords="offset points", va="center", fontsize=9)
     ax.invert_yaxis()
-    ax.set_xlim(0, 1.16 * max(begins) or 1.0)
+    ax.set_xlim(0, 1.16 * max(picture.totals) or 1.0)
     ax.set(xlabel="mean latency (ms)")
     _finish(ax, columns=len(picture.terms), grid="x")
 
@@ -96,7 +104,7 @@ class DistributionPicture:
 
 
 def draw_distribution(picture: DistributionPicture, ax: Axes) -> None:
-    """Draw on `ax`: a step curve each, measured ones solid, predicted ones dashed."""
+    """Draw on `ax`: steps for each curve, measured ones solid, predicted ones dashed."""
     most = max(curve.latencies[-1] for curve in picture.curves) or 1.0
     for curve, color in zip(picture.curves, _cycle(len(picture.curves)), strict=True):
         ax.plot(
@@ -116,38 +124,36 @@ def draw_distribution(picture: DistributionPicture, ax: Axes) -> None:
 class SystemsPicture:
     """What each system's choice achieves.
 
-    rows: (system, latency in ms, accuracy in percent, whether it meets what was asked), the last is Offramp.
+    systems: in the order of the comparison; Offramp is the last.
     latency: which latency is meant, in words.
     """
 
-    rows: tuple[tuple[str, float, float, bool], ...]
+    systems: tuple[SystemPoint, ...]
     latency: str
 
     @classmethod
-    def of(cls, rows: Sequence[Row], *, latency: str) -> SystemsPicture:
+    def of(cls, compared: Sequence[ComparedSystem], *, latency: str) -> SystemsPicture:
         """The picture of a comparison."""
-        return cls(
-            tuple((row.system, 1000 * row.latency_s, 100 * row.estimate.accuracy, row.meets) for row in rows), latency
-        )
+        return cls(tuple(map(SystemPoint.of, compared)), latency)
 
 
 def draw_systems(picture: SystemsPicture, ax: Axes) -> None:
-    """Draw on `ax`: a line for each system, its latency as a point, filled where it meets what was asked."""
+    """Draw on `ax`: a line for each system, its latency as a point, filled where it meets the requirement."""
     from matplotlib import rcParams
 
-    names = [name for name, *_ in picture.rows]
-    times = [time for _, time, _, _ in picture.rows]
+    times = [system.latency for system in picture.systems]
     least, most = min(times), max(times) or 1.0
-    for at, (name, time, accuracy, meets) in enumerate(picture.rows):
-        color = COLORS[4] if name == "Offramp" else COLORS[5]
-        ax.plot((0.7 * least, time), (at, at), color=color, linewidth=1.2, alpha=0.55)
-        ax.scatter(time, at, s=46, facecolors=color if meets else "none", edgecolors=color, linewidths=1.6, zorder=3)
-        note = f"{accuracy:.2f} %" + ("" if meets else ", misses")
-        ax.annotate(note, (time, at), (8, 0), textcoords="offset points", va="center", fontsize=9)
+    for at, system in enumerate(picture.systems):
+        color = COLORS[4] if system.system == "Offramp" else COLORS[5]
+        ax.plot((0.7 * least, system.latency), (at, at), color=color, linewidth=1.2, alpha=0.55)
+        face = color if system.meets else "none"
+        ax.scatter(system.latency, at, s=46, facecolors=face, edgecolors=color, linewidths=1.6, zorder=3)
+        note = f"{system.accuracy:.2f} %" + ("" if system.meets else ", misses")
+        ax.annotate(note, (system.latency, at), (8, 0), textcoords="offset points", va="center", fontsize=9)
     if least > 0 and most > 10 * least:
         ax.set_xscale("log")
         _write_out(ax.xaxis)
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(times)), [system.system for system in picture.systems])
     ax.axvline(times[-1], color=rcParams["text.color"], linestyle=":", linewidth=0.9)
     ax.set_xlim(0.7 * least, most * (3.2 if ax.get_xscale() == "log" else 1.25))
     ax.invert_yaxis()
@@ -170,20 +176,11 @@ class AgreementPicture:
     @classmethod
     def of(cls, validation: Validation) -> AgreementPicture:
         """The picture of a validation."""
-        names = dict.fromkeys(each.topology for each in validation.plans)
-        return cls(
-            points=tuple(
-                (
-                    name,
-                    tuple(
-                        (1000 * each.predicted.latency_s, 1000 * each.measured.latency_s)
-                        for each in validation.plans
-                        if each.topology == name
-                    ),
-                )
-                for name in names
-            ),
-        )
+        points: dict[str, list[tuple[float, float]]] = {}
+        for plan in validation.plans:
+            place = 1000 * plan.predicted.latency_s, 1000 * plan.measured.latency_s
+            points.setdefault(plan.topology, []).append(place)
+        return cls(tuple((topology, tuple(places)) for topology, places in points.items()))
 
 
 def draw_agreement(picture: AgreementPicture, ax: Axes) -> None:

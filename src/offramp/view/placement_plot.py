@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from offramp.view.frontier import COLORS
-from offramp.view.text import percent, rate, seconds
+from offramp.view.text import rate, seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from offramp.view.placement import Hop, Placement, Row, Stop
+    from offramp.view.placement import Hop, PlacedPartition, Placement, PlacementRow
 
 # Inches on the paper: the axes count in them, so that text and boxes keep their proportions at any width.
 _TIER_WIDTH, _GAP, _BOX, _LANE = 1.3, 0.18, 0.6, 0.25
 _TIER_HEIGHT, _LINK_HEIGHT, _BOX_HEIGHT = 0.58, 0.34, 0.36
 _APART = 0.085
-# Points: how wide the way of all samples is drawn, and the least that can be seen.
+# Points: how wide the line of all samples is drawn, and the least that can be seen.
 _ALL, _LEAST = 8.0, 1.2
 _LONG_NAME, _LONGEST_NAME = 14, 21
 _ROOMY = 6.0
-_WAY, _LEAVE = COLORS[1], COLORS[0]
+_SAMPLES, _EXIT = COLORS[1], COLORS[0]
 
 
 def placement_height(placement: Placement) -> float:
@@ -30,7 +30,7 @@ def placement_height(placement: Placement) -> float:
 
 
 def draw_placement(placement: Placement, ax: Axes, *, width: float) -> None:
-    """Draw on `ax`, which is `width` inches wide: who runs what, who leaves there and when, who goes on."""
+    """Draw on `ax`, which is `width` inches wide: what runs where, and the exits' shares and latencies."""
     middles = _middles(placement.rows)
     line = _TIER_WIDTH + _GAP + _BOX / 2
     lanes = max((hop.lane for hop in placement.hops), default=0)
@@ -41,24 +41,24 @@ def draw_placement(placement: Placement, ax: Axes, *, width: float) -> None:
         _draw_hop(ax, hop, placement.rows, middles, line=line, lane=lane)
     for row, y in zip(placement.rows, middles, strict=True):
         if row.tier:
-            _draw_tier(ax, row, y)
+            _draw_tier(ax, row.tier.name, row, y)
         if row.link:
             text = f"{rate(row.link.bandwidth_bits_per_s)}, {seconds(row.link.latency_s)}"
             ax.text(_TIER_WIDTH / 2, y, text, ha="center", va="center", fontsize=8, alpha=0.8)
-        if row.stop:
-            _draw_stop(ax, row.stop, y, line=line, words=words, width=width)
-        elif row.arise:
-            ax.scatter(line, y, s=80, color=_WAY, zorder=4)
-            ax.text(words, y, "samples arise", va="center", fontsize=9, alpha=0.8)
+        if row.partition:
+            _draw_partition(ax, row.partition, y, line=line, words=words, width=width)
+        elif row.is_source:
+            ax.scatter(line, y, s=80, color=_SAMPLES, zorder=4)
+            ax.text(words, y, "samples start", va="center", fontsize=9, alpha=0.8)
     ax.set(xlim=(0, width), ylim=(-placement_height(placement), 0))
     ax.axis("off")
 
 
-def _height(row: Row) -> float:
+def _height(row: PlacementRow) -> float:
     return _LINK_HEIGHT if row.link else _TIER_HEIGHT
 
 
-def _middles(rows: Sequence[Row]) -> list[float]:
+def _middles(rows: Sequence[PlacementRow]) -> list[float]:
     """[n] where each row has its middle, the first row on top, downwards."""
     below, middles = 0.0, []
     for row in rows:
@@ -67,7 +67,7 @@ def _middles(rows: Sequence[Row]) -> list[float]:
     return middles
 
 
-def _draw_tier(ax: Axes, row: Row, y: float) -> None:
+def _draw_tier(ax: Axes, name: str, row: PlacementRow, y: float) -> None:
     from matplotlib import rcParams
     from matplotlib.patches import FancyBboxPatch
 
@@ -80,10 +80,10 @@ def _draw_tier(ax: Axes, row: Row, y: float) -> None:
         facecolor="none",
         edgecolor=rcParams["text.color"],
         linewidth=0.8,
-        alpha=0.45 if not row.halts else 0.9,
+        alpha=0.45 if not row.active else 0.9,
     )
     ax.add_patch(box)
-    name = row.tier if len(row.tier) <= _LONGEST_NAME else f"{row.tier[: _LONGEST_NAME - 1]}…"
+    name = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
     ax.text(
         _TIER_WIDTH / 2,
         y + (0.08 if row.role else 0),
@@ -95,22 +95,24 @@ def _draw_tier(ax: Axes, row: Row, y: float) -> None:
     ax.text(_TIER_WIDTH / 2, y - 0.1, row.role, ha="center", va="center", fontsize=7, alpha=0.8)
 
 
-def _draw_hop(ax: Axes, hop: Hop, rows: Sequence[Row], middles: Sequence[float], *, line: float, lane: float) -> None:
+def _draw_hop(
+    ax: Axes, hop: Hop, rows: Sequence[PlacementRow], middles: Sequence[float], *, line: float, lane: float
+) -> None:
     start, end = middles[hop.start], middles[hop.end]
     if hop.lane:
         across = line + _BOX / 2 + lane * (hop.lane - 0.25)
         # What comes in and what goes out must not run together.
-        start, end = start - (_APART if rows[hop.start].stop else 0.0), end + _APART
+        start, end = start - (_APART if rows[hop.start].partition else 0.0), end + _APART
         xs, ys = [line, across, across, line + _BOX / 2], [start, start, end, end]
     else:
         xs, ys = [line, line], [start, end]
     width = _width(hop.share)
-    ax.plot(xs, ys, color=_WAY, linewidth=width, solid_joinstyle="round", solid_capstyle="butt", zorder=2)
+    ax.plot(xs, ys, color=_SAMPLES, linewidth=width, solid_joinstyle="round", solid_capstyle="butt", zorder=2)
     if hop.lane:
-        ax.scatter(line + _BOX / 2 + 0.03, end, marker="<", s=22 + 3 * width, color=_WAY, zorder=4)
+        ax.scatter(line + _BOX / 2 + 0.03, end, marker="<", s=22 + 3 * width, color=_SAMPLES, zorder=4)
 
 
-def _draw_stop(ax: Axes, stop: Stop, y: float, *, line: float, words: float, width: float) -> None:
+def _draw_partition(ax: Axes, partition: PlacedPartition, y: float, *, line: float, words: float, width: float) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     box = FancyBboxPatch(
@@ -123,18 +125,19 @@ def _draw_stop(ax: Axes, stop: Stop, y: float, *, line: float, words: float, wid
         zorder=3,
     )
     ax.add_patch(box)
-    ax.text(line, y, stop.blocks, ha="center", va="center", fontsize=9.5, color="white", weight="bold", zorder=5)
-    leaves = f"{percent(stop.leave)} leave after {seconds(stop.latency_s)}"
-    others = [] if stop.threshold is None else [f"T={stop.threshold:g}", f"{percent(stop.go_on)} go on"]
+    ax.text(line, y, partition.blocks, ha="center", va="center", fontsize=9.5, color="white", weight="bold", zorder=5)
+    others = [] if partition.threshold is None else [f"T={partition.threshold:g}", partition.continuing]
     if width < _ROOMY:
-        ax.text(words, y + 0.09, leaves, va="center", fontsize=8.5)
+        ax.text(words, y + 0.09, partition.exiting, va="center", fontsize=8.5)
         ax.text(words, y - 0.1, ", ".join(others), va="center", fontsize=7.5, alpha=0.8)
         return
     # The off-ramp: as long as the share of samples that take it.
     most = 1.7
-    ax.plot((words, words + most), (y, y), color=_LEAVE, linewidth=7, alpha=0.22, solid_capstyle="butt")
-    ax.plot((words, words + most * max(0.0, stop.leave)), (y, y), color=_LEAVE, linewidth=7, solid_capstyle="butt")
-    ax.text(words + most + 0.12, y + (0.09 if others else 0), leaves, va="center", fontsize=9)
+    ax.plot((words, words + most), (y, y), color=_EXIT, linewidth=7, alpha=0.22, solid_capstyle="butt")
+    ax.plot(
+        (words, words + most * max(0.0, partition.exit_rate)), (y, y), color=_EXIT, linewidth=7, solid_capstyle="butt"
+    )
+    ax.text(words + most + 0.12, y + (0.09 if others else 0), partition.exiting, va="center", fontsize=9)
     ax.text(words + most + 0.12, y - 0.1, ", ".join(others), va="center", fontsize=8, alpha=0.8)
 
 
