@@ -11,10 +11,11 @@ from .core.planner import Gap, Planner, SearchResult, choose
 from .core.profile import ExitRates, ExitTable, Meaning, Profile
 from .core.relaxation import Relaxation, minimal_relaxations
 from .core.requirement import Requirement, SearchLimits
-from .core.result import RunResult, Validation
+from .core.result import RunResult
 from .core.spread import spread_s
 from .core.timing import Timing
 from .core.topology import Link, Tier, Topology
+from .core.validation import Validation
 from .errors import Fault, InputError, MissingExtraError, OfframpError
 from .files import (
     read_plan,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from offramp.view.placement import Hop, Placement, Row, Stop
+from offramp.view.placement import Hop, PlacedPartition, Placement, PlacementRow
 from offramp.view.text import percent, rate, seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from offramp.core.estimate import EstimatedPlan
-    from offramp.core.planner import Requirement
+    from offramp.core.requirement import Requirement
     from offramp.core.topology import Topology
 
 MOST_COLUMNS = 100
@@ -23,10 +23,10 @@ _PLAIN = str.maketrans("│○■─╮╯◀━", "|o#-++<=")
 
 def lines(placement: Placement) -> list[str]:
     """The drawing of a plan, a line for each row, in box-drawing characters, cut off at `MOST_COLUMNS`."""
-    stops = [row.stop for row in placement.rows if row.stop]
-    blocks = max(len(stop.blocks) for stop in stops)
-    thresholds = max(len(_threshold(stop)) for stop in stops)
-    leaving = max(len(percent(stop.leave)) for stop in stops)
+    partitions = [row.partition for row in placement.rows if row.partition]
+    blocks = max(len(partition.blocks) for partition in partitions)
+    thresholds = max(len(_threshold(partition)) for partition in partitions)
+    exiting = max(len(partition.exiting) for partition in partitions)
     names = [_name(row) for row in placement.rows]
     left = max(map(len, names)) + 2
     lanes = 1 + 2 * max((hop.lane for hop in placement.hops), default=0)
@@ -37,25 +37,25 @@ def lines(placement: Placement) -> list[str]:
             if i in hop.rows:
                 _draw(cells, hop, i)
         text = row.role
-        if row.stop:
-            text = f"{row.stop.blocks:<{blocks}}  {_threshold(row.stop):<{thresholds}}  "
-            text += f"{percent(row.stop.leave):>{leaving}} leave after {seconds(row.stop.latency_s)}"
-            text += "" if row.stop.threshold is None else f", {percent(row.stop.go_on)} go on"
+        if row.partition:
+            text = f"{row.partition.blocks:<{blocks}}  {_threshold(row.partition):<{thresholds}}  "
+            text += f"{row.partition.exiting:>{exiting}}"
+            text += f", {row.partition.continuing}" if row.partition.continuing else ""
             text += f"  ({row.role})" if row.role else ""
-        if row.halts:
-            cells[0] = "■" if row.stop else "○"
+        if row.active:
+            cells[0] = "■" if row.partition else "○"
         drawn.append(f"{name:{left}}{''.join(cells)}  {text}"[:MOST_COLUMNS].rstrip())
     return drawn
 
 
-def _name(row: Row) -> str:
+def _name(row: PlacementRow) -> str:
     if row.link is None:
-        return row.tier
+        return "" if row.tier is None else row.tier.name
     return f"│ {rate(row.link.bandwidth_bits_per_s)}, {seconds(row.link.latency_s)}"
 
 
-def _threshold(stop: Stop) -> str:
-    return "" if stop.threshold is None else f"T={stop.threshold:g}"
+def _threshold(partition: PlacedPartition) -> str:
+    return "" if partition.threshold is None else f"T={partition.threshold:g}"
 
 
 def _draw(cells: list[str], hop: Hop, row: int) -> None:
@@ -71,11 +71,11 @@ def _draw(cells: list[str], hop: Hop, row: int) -> None:
 
 
 def print_placement(console: Console, topology: Topology, estimated: EstimatedPlan) -> None:
-    """Draw where the plan runs, who leaves there and when, who goes on."""
+    """Draw where the plan runs, and how many samples exit there and when."""
     drawing = Placement.of(topology, estimated)
     for row, line in zip(drawing.rows, lines(drawing), strict=True):
         drawn = _encodable(console, line)
-        style = None if row.halts else "dim"
+        style = None if row.active else "dim"
         console.print(drawn, style=style, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -49,8 +49,8 @@ def schema(
     """
     from offramp import bundle, files
 
-    found = bundle.schema(kind) if kind in ("bundle", "tier") else files.schema(kind)
-    print(json.dumps(found, indent=2, ensure_ascii=False))
+    document = bundle.schema(kind) if kind == "bundle" or kind == "tier" else files.schema(kind)
+    print(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def drawing(topology: "Topology") -> "Table":
@@ -65,7 +65,7 @@ def drawing(topology: "Topology") -> "Table":
         transfer = f"pipelined, MTU {write_size(topology.mtu_bits)}"
     table = Table(box=None, show_header=False, title=f"{escape(topology.name)} ({transfer})", title_justify="left")
     for j, tier in enumerate(topology.tiers):
-        speed = f"device {escape(tier.device)}" if tier.slowdown is None else f"slowdown {tier.slowdown:g}"
+        speed = f"device {escape(tier.device or '')}" if tier.slowdown is None else f"slowdown {tier.slowdown:g}"
         roles = [role for role in ("source", "destination") if getattr(topology, role) == tier.name]
         table.add_row(f"[bold]{escape(tier.name)}[/bold]", speed, " and ".join(roles))
         if j < len(topology.links):

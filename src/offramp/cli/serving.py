@@ -122,8 +122,10 @@ def infer(
         samples, shape=manifest.input_shape, classes=len(manifest.class_names), most=count
     )
     security = None if certs is None else tls_config(certs, [manifest.topology.source, manifest.topology.destination])
-    where = {"source": source, "destination": destination or source}
-    with reporting(None) as tell, Client(manifest, **where, security=security) as client:
+    with (
+        reporting(None) as tell,
+        Client(manifest, source=source, destination=destination or source, security=security) as client,
+    ):
         asked = client.ask_all(images, deadline_s=deadline_s, window=window)
         answers = list(counted(asked, "samples", total=len(images), tell=tell))
     rows = [answer_document(answer, names[answer.number], labels, manifest.class_names) for answer in answers]

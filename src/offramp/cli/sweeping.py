@@ -138,4 +138,10 @@ def _style(cell: int) -> str:
 def _value(axis: Axis, value: float) -> str:
     from offramp.view.text import rate, seconds
 
-    return {"b/s": rate, "s": seconds, "": lambda number: f"{number:.4g}"}[axis.unit](value)
+    match axis.unit:
+        case "b/s":
+            return rate(value)
+        case "s":
+            return seconds(value)
+        case _:
+            return f"{value:.4g}"

@@ -11,7 +11,7 @@ from offramp.cli.options import JsonOption, ModelOptions, RequirementOptions, Se
 from offramp.view.text import percent, seconds
 
 if TYPE_CHECKING:
-    from offramp.core.result import Validation
+    from offramp.core.validation import Validation
 
 
 @flattened

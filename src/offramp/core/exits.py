@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.core import checks
-from offramp.core.checks import BoolArray, FloatArray, WordArray
+from offramp.core.checks import BoolArray, Float32Array, FloatArray, WordArray
 from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
 from offramp.errors import fail, refuse
 
@@ -144,7 +144,7 @@ class Replay:
         return replayed_rates(self.table.entropy[rows], self.table.correct[rows], thresholds)
 
 
-def replayed_rates(entropy: FloatArray, correct: BoolArray, thresholds: Sequence[float]) -> PlanRates:
+def replayed_rates(entropy: Float32Array, correct: BoolArray, thresholds: Sequence[float]) -> PlanRates:
     """Exit rates and accuracy of L exits in a row, every sample run through them.
 
     entropy, correct: [L, S] what each exit says of each sample.

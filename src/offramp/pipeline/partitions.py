@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offramp.bundle import Manifest, PartitionFile, checksum
 from offramp.bundle.session import PartitionSession
+from offramp.core.checks import Float32Array, Uint8Array
 from offramp.core.estimate import Estimate
 from offramp.core.plan import Plan
 from offramp.core.profile import Profile
@@ -68,6 +68,7 @@ def export_plans(
     outputs = _outputs(sessions, plans, dataset)
     estimate = outputs[0].estimate(profile=profile, topology=topology)
     shapes = _shapes(sessions, plans, dataset.test.images[:1])
+    accuracy = {blocks: _accuracy(blocks, outputs) for blocks in models}
     object_bits = profile.backbone.object_bits
     manifest = Manifest(
         deployment=_identity(models, plans, topology, object_bits),
@@ -89,7 +90,8 @@ def export_plans(
                 size_bytes=len(model),
                 input_shape=shapes[blocks][0],
                 output_shape=shapes[blocks][1],
-                **_accuracy(blocks, outputs),
+                accuracy=accuracy[blocks][0],
+                staying_accuracy=accuracy[blocks][1],
             )
             for blocks, model in models.items()
         ),
@@ -116,25 +118,25 @@ def _path(plan: Plan) -> object:
     return plan.ends, hops, plan.codec
 
 
-def _accuracy(blocks: tuple[int, int], outputs: Sequence[PlanOutputs]) -> dict[str, float | None]:
+def _accuracy(blocks: tuple[int, int], outputs: Sequence[PlanOutputs]) -> tuple[float, float | None]:
     """Of a partition's branch: over all samples, and over those that continue past it under the first plan with it."""
-    of_plan = next(each for each in outputs if blocks in each.plan.blocks)
-    k = of_plan.plan.blocks.index(blocks)
-    return {"accuracy": float(of_plan.correct[k].mean()), "staying_accuracy": of_plan.staying_accuracy()[k]}
+    first = next(output for output in outputs if blocks in output.plan.blocks)
+    k = first.plan.blocks.index(blocks)
+    return float(first.correct[k].mean()), first.staying_accuracy()[k]
 
 
 def _shapes(
-    sessions: PartitionSessions, plans: Sequence[Plan], image: NDArray[np.uint8]
+    sessions: PartitionSessions, plans: Sequence[Plan], image: Uint8Array
 ) -> dict[tuple[int, int], tuple[tuple[int, ...], tuple[int, ...]]]:
     """Shapes of what goes into each partition and of what it hands on, without the batch."""
-    found = {}
+    shapes = {}
     for plan in plans:
-        x = image
+        x: Uint8Array | Float32Array = image
         for blocks in plan.blocks:
             output = sessions[blocks].run(x)[0]
-            found[blocks] = x.shape[1:], output.shape[1:]
+            shapes[blocks] = x.shape[1:], output.shape[1:]
             x = output
-    return found
+    return shapes
 
 
 def _identity(models: Models, plans: Sequence[Plan], topology: Topology, object_bits: Sequence[int]) -> str:

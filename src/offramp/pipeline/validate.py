@@ -16,8 +16,8 @@ from offramp.core.plan import Plan
 from offramp.core.planner import Planner
 from offramp.core.profile import Profile
 from offramp.core.requirement import Requirement
-from offramp.core.result import Achieved, ValidatedPlan, Validation
 from offramp.core.topology import Topology
+from offramp.core.validation import Achieved, ValidatedPlan, Validation
 from offramp.errors import fail
 from offramp.files import RequirementWords, write_validation
 from offramp.pipeline.arguments import (
@@ -81,8 +81,8 @@ def validate(
     uncertified(asked, "a validation")
     if plans < 1 or count < 2:
         fail("plans" if plans < 1 else "count", "is too small", "validate at least one plan with two samples")
-    single = isinstance(topology, Topology | str | Path)
-    topologies = [topology_of(each) for each in ([topology] if single else topology)]
+    given = [topology] if isinstance(topology, Topology | str | Path) else topology
+    topologies = [topology_of(each) for each in given]
     measured, trained = profile_of(profile), run_of(run)
     same_backbone(
         describe(trained.network, trained.dataset, backbone=trained.setup.backbone), measured.backbone, "profile"

@@ -48,9 +48,13 @@ class Parameter:
 
     def at(self, topology: Topology, value: float) -> Topology:
         """The topology with that value. Raises `InputError` where the value is none for it."""
-        parts = list(getattr(topology, self.part))
-        parts[self.index] = replace(parts[self.index], **{self.attribute: value})
-        return replace(topology, **{self.part: tuple(parts)})
+        if self.part == "links":
+            links = list(topology.links)
+            links[self.index] = replace(links[self.index], **{self.attribute: value})
+            return replace(topology, links=tuple(links))
+        tiers = list(topology.tiers)
+        tiers[self.index] = replace(tiers[self.index], slowdown=value)
+        return replace(topology, tiers=tuple(tiers))
 
     def number(self, text: str) -> float:
         """The value that `text` states, with its unit. Raises `InputError`."""

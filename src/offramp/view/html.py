@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from offramp.core.tables import html_table
@@ -14,7 +15,7 @@ def page(*parts: str) -> str:
     return f"<div>{''.join(told)}</div>"
 
 
-def table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of texts, escaped."""
     return html_table(columns, rows, caption="")
 
