@@ -22,7 +22,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from offramp.core.checks import FloatArray
-from offramp.nn import catalog
+from offramp.nn.catalog import backbone_spec
+from offramp.nn.datasets import read_data
 from offramp.nn.export import export
 from offramp.nn.network import build
 from offramp.nn.profiling import machine, partition_fit, timing
@@ -34,8 +35,8 @@ ENGINES = ("onnxruntime", "torch")
 
 def loaded(backbone: str, engine: str) -> timing.Compute:
     """The parts of that network, untrained, for one of the digits; each is made when it is measured."""
-    dataset = catalog.dataset("digits", seed=0)
-    network = build(catalog.backbone(backbone), dataset, seed=0)
+    dataset = read_data("digits")
+    network = build(backbone_spec(backbone), dataset, seed=0)
     objects = timing.objects_of(network, torch.tensor(dataset.validation.images[:1]))
     if engine == "torch":
         return timing.in_torch(network, objects)

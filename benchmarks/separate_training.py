@@ -16,23 +16,23 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from offramp.nn import catalog
+from offramp.nn.catalog import backbone_spec
+from offramp.nn.data import Dataset
+from offramp.nn.datasets import read_data
+from offramp.nn.network import Spec
 from offramp.nn.training import jobs
 from offramp.nn.training.fit import Recipe
-from offramp.nn.training.run import Setup, begin_run, separate_name
+from offramp.nn.training.run import begin_run
 from offramp.nn.training.runner import Runner, in_turn
+from offramp.nn.training.setup import Setup
 
 
-def seconds(setup: Setup, runner: Runner) -> tuple[float, int]:
+def seconds(setup: Setup, dataset: Dataset, spec: Spec, runner: Runner) -> tuple[float, int]:
     """To train all networks with one branch, processes' starts included, and how many images they are shown."""
-    assert setup.separate is not None
-    dataset = catalog.dataset(setup.dataset, seed=setup.seed)
     with tempfile.TemporaryDirectory() as folder:
-        run = begin_run(Path(folder), setup)
-        blocks = len(run.spec.names(run.dataset))
-        wanted = [run.wanted(separate_name(end), setup.separate, ends=(end,)) for end in range(1, blocks + 1)]
+        _, *separate = begin_run(Path(folder), setup, dataset, spec).networks()
         began = time.perf_counter()
-        events = [*jobs.train(wanted, dataset, runner)]
+        events = [*jobs.train(separate, dataset, runner)]
         took = time.perf_counter() - began
     return took, sum(event.images for event in events if isinstance(event, jobs.Learned))
 
@@ -47,15 +47,16 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     recipe = Recipe(epochs=options.epochs, batch_size=options.batch_size)
-    setup = Setup(backbone=options.backbone, dataset=options.data, seed=0, bf16=False, joint=recipe, separate=recipe)
+    spec, dataset = backbone_spec(options.backbone), read_data(options.data)
+    setup = Setup.of(spec, dataset, seed=0, bf16=False, joint=recipe, separate=recipe)
     ways: dict[str, Callable[[], Runner]] = {
         f"in turn, {torch.get_num_threads()} threads": lambda: in_turn,
-        f"side by side, {torch.get_num_threads()} processes": jobs.here,
+        f"side by side, {torch.get_num_threads()} processes": jobs.local_runner,
     }
     times: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(options.repeats):
         for way, runner in ways.items():
-            took, images = seconds(setup, runner())
+            took, images = seconds(setup, dataset, spec, runner())
             times[way].append(took)
     if options.json:
         print(json.dumps({"images": images, "seconds": times, "load": os.getloadavg()}, indent=1))

@@ -14,7 +14,8 @@ from offramp.cli.progress import stage_bars, train_with_progress
 from offramp.errors import Fault, OfframpError, refuse
 from offramp.files import read_profile, write_profile
 from offramp.nn.profiling import machine, profiler
-from offramp.nn.training.run import Run, read_run
+from offramp.nn.training import jobs
+from offramp.nn.training.run import Run
 from offramp.runtime.transport import messages
 from studies.edgesys22 import document, prediction, results, schedule, training
 from studies.edgesys22.results import Results
@@ -77,8 +78,9 @@ def _train(subject: Subject, settled: Schedule, ledger: training.Ledger, work: P
     """All networks of a subject."""
     epochs = settled.epochs[subject.key]
     print(f"{subject.title}: {epochs}", file=sys.stderr)
-    train_with_progress(ledger.metered(subject.key, training.train(subject, settled, work / subject.key)))
-    run = read_run(work / subject.key)
+    begun = training.begin(subject, settled, work / subject.key)
+    train_with_progress(ledger.metered(subject.key, begun.train(jobs.local_runner())))
+    run = begun.finished()
     if epochs.final:
         train_with_progress(ledger.metered("figure-3", training.train_finals(run, epochs.final)))
     return run
@@ -90,8 +92,13 @@ def _profile(subject: Subject, run: Run, options: argparse.Namespace) -> None:
     if not kept.exists():
         repeats = options.repeats or subject.repeats
         with stage_bars() as report:
-            measured = profiler.profile_run(
-                run,
+            measured = profiler.profile_network(
+                run.network,
+                run.dataset,
+                backbone=run.setup.backbone,
+                seed=run.setup.seed,
+                separate_accuracy=run.separate_accuracy,
+                training=run.training_record(),
                 device=machine.short_name(machine.cpu_model()),
                 repeats=repeats,
                 partition_repeats=repeats // 4,

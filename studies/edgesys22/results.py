@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 import offramp
 from offramp.files.writing import json_text, replace_files
-from offramp.nn.training import fit
+from offramp.nn.inference import accuracy
 from offramp.nn.training.run import Run
 from studies.edgesys22.prediction import Trial
 from studies.edgesys22.schedule import Epochs
@@ -56,7 +56,7 @@ _RESULTS, _TRIALS = TypeAdapter(Results), TypeAdapter(tuple[Trial, ...])
 
 def trained(run: Run, title: str, epochs: Epochs) -> Trained:
     """The record of a subject whose networks are trained."""
-    return Trained(title, epochs, fit.accuracy(run.network(), run.dataset.test))
+    return Trained(title, epochs, accuracy(run.network, run.dataset.test))
 
 
 def write(results: Results, path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from offramp.errors import fail
-from offramp.nn import catalog
+from offramp.nn.catalog import backbone_spec
 from offramp.nn.network import build
 from offramp.nn.profiling import machine
 from offramp.nn.training.fit import Recipe, Step, fit, place
@@ -95,8 +95,8 @@ def _settled(subjects: Sequence[Subject], budget_h: float) -> Schedule:
 
 def _trial(subject: Subject, *, bf16: bool, processors: int) -> tuple[int, int, float]:
     """How many images there are to learn, how many blocks the network has, and processor seconds per image."""
-    dataset = catalog.dataset(subject.data, seed=SEED, size=subject.image_size)
-    network = build(catalog.backbone(subject.backbone), dataset, seed=SEED)
+    dataset = subject.dataset()
+    network = build(backbone_spec(subject.backbone), dataset, seed=SEED)
     place(network)
     steps = _WARM_UP_STEPS + _TRIAL_STEPS  # an epoch has one at least
     recipe = Recipe(epochs=steps, batch_size=subject.batch_size, learning_rate=subject.learning_rate)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from offramp.nn import catalog
-from offramp.nn.datasets import settled
+from offramp.nn.data import Dataset
+from offramp.nn.datasets import read_data
+from offramp.nn.network import Spec
 from offramp.nn.training.fit import Recipe
-from offramp.nn.training.run import Setup
+from offramp.nn.training.setup import Setup
 
 SEED = 0
 
@@ -55,16 +56,22 @@ class Subject:
     share: Share
     repeats: int = 800
 
-    def setup(self, *, joint: int, separate: int, bf16: bool) -> Setup:
+    def dataset(self) -> Dataset:
+        """Its images."""
+        return read_data(self.data, seed=SEED, size=self.image_size)
+
+    def setup(self, spec: Spec, dataset: Dataset, *, joint: int, separate: int, bf16: bool) -> Setup:
         """The training run with so many epochs each."""
-        usual = catalog.dataset(self.data, seed=SEED, size=self.image_size).augmentation
         alone = Recipe(
-            epochs=separate, batch_size=self.batch_size, learning_rate=self.learning_rate, shift=usual.shift, flip=True
+            epochs=separate,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            shift=dataset.augmentation.shift,
+            flip=True,
         )
-        return Setup(
-            backbone=self.backbone,
-            dataset=settled(self.data),
-            image_size=self.image_size,
+        return Setup.of(
+            spec,
+            dataset,
             seed=SEED,
             bf16=bf16,
             joint=replace(alone, epochs=joint, learning_rate=self.joint_rate or self.learning_rate),
@@ -131,7 +138,7 @@ def _inceptionv3_cifar10(cifar10: Path, work: Path) -> Subject:
 def _part_of(cifar10: Path, path: Path) -> Path:
     """The part of CIFAR-10, as an archive at `path`: the first images of each split."""
     if not path.exists():
-        whole = catalog.dataset(str(cifar10), seed=SEED)
+        whole = read_data(cifar10, seed=SEED)
         splits = {"train": whole.train, "val": whole.validation, "test": whole.test}
         arrays = {}
         for name, count in _SUBSET.items():

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from offramp.core.checks import IntArray
+from offramp.nn.catalog import backbone_spec
 from offramp.nn.network import MultiExitNetwork, build
 from offramp.nn.training import checkpoint, finetune, jobs
-from offramp.nn.training.run import Run, train_run
+from offramp.nn.training.run import Run, Training, begin_run
 from studies.edgesys22.schedule import FINAL_MODELS, FROM_SCRATCH, Schedule
 from studies.edgesys22.subjects import SEED, Subject
 
@@ -49,11 +50,12 @@ class Ledger:
         self.path.write_text(json.dumps({**before, on: spent}, indent=2) + "\n", encoding="utf-8")
 
 
-def train(subject: Subject, schedule: Schedule, folder: Path) -> Iterator[jobs.Event]:
-    """Train the subject's networks, with all branches and with each alone."""
+def begin(subject: Subject, schedule: Schedule, folder: Path) -> Training:
+    """The subject's networks, with all branches and with each alone, to be trained."""
     epochs = schedule.epochs[subject.key]
-    setup = subject.setup(joint=epochs.joint, separate=epochs.separate, bf16=schedule.bf16)
-    return train_run(folder, setup, jobs.here())
+    spec, dataset = backbone_spec(subject.backbone), subject.dataset()
+    setup = subject.setup(spec, dataset, joint=epochs.joint, separate=epochs.separate, bf16=schedule.bf16)
+    return begin_run(folder, setup, dataset, spec)
 
 
 def train_finals(run: Run, epochs: int) -> Iterator[jobs.Event]:
@@ -61,15 +63,14 @@ def train_finals(run: Run, epochs: int) -> Iterator[jobs.Event]:
 
     As a plan is tuned, from the full configuration's weights, or, with epochs enough, from new ones.
     """
-    full = run.network()
     fresh = replace(run.setup.joint, epochs=epochs)
-    wanted = [
-        run.wanted(_name(ends), fresh, ends=ends)
+    networks = [
+        run.to_train(_name(ends), fresh, ends=ends)
         if epochs >= FROM_SCRATCH
-        else finetune.wanted(run, full, ends, name=_name(ends), epochs=epochs)
-        for ends in partitionings(len(full.blocks))
+        else finetune.to_tune(run, ends, name=_name(ends), epochs=epochs)
+        for ends in partitionings(len(run.network.blocks))
     ]
-    return jobs.train(wanted, run.dataset, jobs.here())
+    return jobs.train(networks, run.dataset, jobs.local_runner())
 
 
 def final_model(run: Run, ends: Sequence[int]) -> MultiExitNetwork:

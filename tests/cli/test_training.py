@@ -29,7 +29,7 @@ def test_train_and_profile_from_end_to_end(run, tmp_path):
     trained = call("train", *OPTIONS, "--precision", "fp32", "--out", run.folder, "--json")
     answer = json.loads(trained.stdout)
     assert [row["block"] for row in answer["branches"]] == ["stem", "stage1-1", "stage2-1", "stage3-1"]
-    assert tuple(row["separate_accuracy"] for row in answer["branches"]) == run.separate_accuracy()
+    assert tuple(row["separate_accuracy"] for row in answer["branches"]) == run.separate_accuracy
 
     path = tmp_path / "profile.json"
     profiled = call("profile", run.folder, "--out", path, "--device", "box", "--repeats", 4, "--json")

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from offramp.errors import InputError
-from offramp.nn import catalog, data
+from offramp.nn import data
+from offramp.nn.catalog import backbone_spec
 from offramp.nn.data import Dataset
 from offramp.nn.network import Partition, build, output_of
 from offramp.nn.training.fit import Recipe, Step, fit
@@ -37,7 +38,7 @@ def small() -> Dataset:
 )
 def test_blocks_and_weights_are_as_published(name, side, blocks, weights):
     with torch.device("meta"):
-        line = catalog.backbone(name).make((3, side, side), 1000)
+        line = backbone_spec(name).make((3, side, side), 1000)
         x = torch.zeros(1, 3, side, side)
         for block in line.blocks.values():
             x = output_of(block, x)
@@ -66,14 +67,14 @@ def test_blocks_and_weights_are_as_published(name, side, blocks, weights):
 def test_the_last_block_puts_out_the_published_shape(name, side, shape):
     with torch.device("meta"):
         x = torch.zeros(1, 3, side, side)
-        for block in catalog.backbone(name).make((3, side, side), 10).blocks.values():
+        for block in backbone_spec(name).make((3, side, side), 10).blocks.values():
             x = output_of(block, x)
     assert x.shape[1:] == shape
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_every_backbone_learns_a_step_that_reaches_all_its_weights(name, small):
-    network = build(catalog.backbone(name), small, seed=0)
+    network = build(backbone_spec(name), small, seed=0)
     before = {key: weight.detach().clone() for key, weight in network.named_parameters()}
     events = fit(network, small.train, Recipe(epochs=1, batch_size=8, learning_rate=0.01), seed=0)
     step = next(events)
@@ -87,7 +88,7 @@ def test_every_backbone_learns_a_step_that_reaches_all_its_weights(name, small):
     ("name", "first", "last"), [("alexnet", 1, 2), ("inceptionv3", 15, 15), ("mobilenetv2", 1, 3), ("vit-tiny", 1, 2)]
 )
 def test_blocks_export_and_say_the_same(name, first, last, small):
-    network = build(catalog.backbone(name), small, seed=0).eval()
+    network = build(backbone_spec(name), small, seed=0).eval()
     x = torch.tensor(small.validation.images[:3])
     for block in network.blocks[: first - 1]:
         x = output_of(block, x)
@@ -110,7 +111,7 @@ def test_blocks_export_and_say_the_same(name, first, last, small):
 
 def test_images_that_patches_do_not_fit_are_refused():
     with pytest.raises(InputError, match=r"30x30 into 8x8 patches.*multiple of 8"):
-        catalog.backbone("vit-tiny").make((3, 30, 30), 10)
+        backbone_spec("vit-tiny").make((3, 30, 30), 10)
 
 
 # The least that the stem for ImageNet leaves something of, and one less; and Tiny ImageNet's 64.
@@ -121,7 +122,7 @@ def test_images_that_patches_do_not_fit_are_refused():
 def test_images_of_any_size_leave_something_for_the_last_block(name, side):
     with torch.device("meta"):
         x = torch.zeros(1, 3, side, side)
-        for block in catalog.backbone(name).make((3, side, side), 10).blocks.values():
+        for block in backbone_spec(name).make((3, side, side), 10).blocks.values():
             x = output_of(block, x)
     assert x.numel() > 0
 
@@ -130,12 +131,12 @@ def test_images_too_small_for_a_backbone_are_refused():
     images = np.zeros((40, 3, 8, 8), np.uint8)
     tiny = data.split("tiny", images, np.arange(40) % 4, seed=0)
     with pytest.raises(InputError, match=r"backbone: alexnet can't take images of 8x8: .*; give larger ones"):
-        build(catalog.backbone("alexnet"), tiny, seed=0)
+        build(backbone_spec("alexnet"), tiny, seed=0)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_gray_images_work(name):
     with torch.device("meta"):
         x = torch.zeros(1, 1, 32, 32)
-        for block in catalog.backbone(name).make((1, 32, 32), 10).blocks.values():
+        for block in backbone_spec(name).make((1, 32, 32), 10).blocks.values():
             x = output_of(block, x)

@@ -17,14 +17,14 @@ from PIL import Image
 from offramp.errors import InputError, MissingExtraError
 from offramp.files.images import opened
 from offramp.files.samples import read_samples
-from offramp.nn import catalog, data, datasets
-from offramp.nn.datasets import archive, pictures
+from offramp.nn import data, datasets
+from offramp.nn.datasets import archive, pictures, read_data
 from offramp.nn.datasets.pictures import stacked
 
 
 @pytest.fixture(scope="module")
 def digits() -> data.Dataset:
-    return datasets.dataset("digits", seed=0)
+    return read_data("digits", seed=0)
 
 
 def test_the_splits_are_disjoint_and_complete(digits):
@@ -40,7 +40,7 @@ def test_the_splits_have_their_shares_of_every_class(digits):
 
 
 def test_the_splits_follow_from_the_seed(digits):
-    again, other = datasets.dataset("digits", seed=0), datasets.dataset("digits", seed=1)
+    again, other = read_data("digits", seed=0), read_data("digits", seed=1)
     assert np.array_equal(digits.validation.images, again.validation.images)
     assert np.array_equal(digits.train.members, again.train.members)
     assert not np.array_equal(digits.train.members, other.train.members)
@@ -64,7 +64,7 @@ def test_digits_are_not_made_larger_than_memory():
     with pytest.raises(
         InputError, match=r"1797 pictures of 600x600 need 5\.2 GB; give a smaller --image-size; up to 4"
     ):
-        datasets.dataset("digits", seed=0, size=600)
+        read_data("digits", seed=0, size=600)
 
 
 def test_images_cannot_be_changed(digits):
@@ -239,21 +239,21 @@ def write_batches(folder: Path, *, per_batch: int = 20) -> np.ndarray:
 
 def test_cifar_batches_are_read_as_they_are_meant(tmp_path):
     pictures = write_batches(tmp_path / "cifar-10-batches-bin")
-    found = datasets.dataset(str(tmp_path), seed=0)
+    found = read_data(str(tmp_path), seed=0)
     assert (found.name, found.classes, found.image_shape) == ("cifar10", 10, (3, 32, 32))
     assert found.test.members.tolist() == [*range(100, 120)]
     for part in (found.train, found.validation, found.test):
         assert np.array_equal(part.images.transpose(0, 2, 3, 1), pictures[part.members])
         assert np.array_equal(part.labels, part.members % 20 % 10)
     assert found.augmentation == data.Augmentation(4, flip=True)
-    within = datasets.dataset(str(tmp_path / "cifar-10-batches-bin"), seed=0)
+    within = read_data(str(tmp_path / "cifar-10-batches-bin"), seed=0)
     assert np.array_equal(within.validation.members, found.validation.members)
 
 
 def test_cifar_images_can_be_resized(tmp_path):
     write_batches(tmp_path)
-    found = datasets.dataset(str(tmp_path), seed=0, size=16)
-    plain = datasets.dataset(str(tmp_path), seed=0)
+    found = read_data(str(tmp_path), seed=0, size=16)
+    plain = read_data(str(tmp_path), seed=0)
     assert found.image_shape == (3, 16, 16)
     assert found.augmentation.shift == 2
     halved = plain.test.images.reshape(-1, 3, 16, 2, 16, 2).mean(axis=(3, 5))
@@ -266,20 +266,20 @@ def test_damaged_cifar_batches_are_refused(tmp_path):
     whole = batch.read_bytes()
     batch.write_bytes(whole[:-1])
     with pytest.raises(InputError, match=r"data_batch_2\.bin: has 61459 bytes, not records of 3073; unpack"):
-        datasets.dataset(str(tmp_path), seed=0)
+        read_data(str(tmp_path), seed=0)
     batch.write_bytes(b"\x0a" + whole[1:])
     with pytest.raises(InputError, match="a sample of class 10, of 10"):
-        datasets.dataset(str(tmp_path), seed=0)
+        read_data(str(tmp_path), seed=0)
     batch.unlink()
     (tmp_path / "test_batch.bin").unlink()
     with pytest.raises(InputError, match=r"(?s)data_batch_2\.bin: is missing.*test_batch\.bin: is missing"):
-        datasets.dataset(str(tmp_path), seed=0)
+        read_data(str(tmp_path), seed=0)
 
 
 def test_pickled_cifar_batches_are_refused(tmp_path):
     (tmp_path / "data_batch_1").write_bytes(b"")
     with pytest.raises(InputError, match="take the binary version"):
-        datasets.dataset(str(tmp_path), seed=0)
+        read_data(str(tmp_path), seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -296,7 +296,7 @@ def unpack():
 
 def test_the_real_cifar(unpack, tmp_path):
     unpack.cifar10(tmp_path)
-    found = datasets.dataset(str(tmp_path), seed=0)
+    found = read_data(str(tmp_path), seed=0)
     assert [len(part) for part in (found.train, found.validation, found.test)] == [45_000, 5000, 10_000]
     for part, each in ((found.train, 4500), (found.validation, 500), (found.test, 1000)):
         assert np.bincount(part.labels).tolist() == [each] * 10
@@ -314,7 +314,7 @@ def test_the_real_cats_and_dogs(unpack, tmp_path):
         folder = tmp_path / names[labels[place]].lower()
         folder.mkdir(exist_ok=True)
         Image.fromarray(images[place]).save(folder / f"{place:05}.png")
-    found = datasets.dataset(str(tmp_path), seed=0)
+    found = read_data(str(tmp_path), seed=0)
     assert (found.classes, found.image_shape) == (2, (3, 64, 64))
     # Members count through the classes in their order, and in each through the pictures by name.
     order = [place for name in ("cat", "dog") for place in kept if names[labels[place]].lower() == name]
@@ -326,7 +326,7 @@ def test_the_real_cats_and_dogs(unpack, tmp_path):
 def test_cifar_images_are_not_made_larger_than_memory(tmp_path):
     write_batches(tmp_path)
     with pytest.raises(InputError, match=r"120 pictures of 99999x99999 need 3,599\.9 GB; give a smaller --image-size"):
-        datasets.dataset(str(tmp_path), seed=0, size=99_999)
+        read_data(str(tmp_path), seed=0, size=99_999)
 
 
 def test_cifar_batches_larger_than_memory_are_not_read(tmp_path):
@@ -334,7 +334,7 @@ def test_cifar_batches_larger_than_memory_are_not_read(tmp_path):
     # A file with a hole, which takes no room on the disk.
     os.truncate(tmp_path / "data_batch_2.bin", 3073 << 21)
     with pytest.raises(InputError, match=r"holds batches of 6\.4 GB, more than 4 GB; unpack"):
-        datasets.dataset(str(tmp_path), seed=0)
+        read_data(str(tmp_path), seed=0)
 
 
 # A folder per class.
@@ -357,12 +357,12 @@ def colors(part: data.Split) -> list[tuple[int, int]]:
 
 def test_a_folder_per_class(tmp_path):
     write_pictures(tmp_path / "pets", {"dog": 20, "cat": 30, "ant": 10})
-    found = datasets.dataset(str(tmp_path / "pets"), seed=0)
+    found = read_data(str(tmp_path / "pets"), seed=0)
     assert (found.name, found.classes, found.image_shape) == ("pets", 3, (3, 4, 6))
     assert found.class_names == ("ant", "cat", "dog")
     (tmp_path / "pets" / "emu").mkdir()
     with pytest.raises(InputError, match=r"has 0 samples of class emu .*give at least 4"):
-        datasets.dataset(str(tmp_path / "pets"), seed=0)
+        read_data(str(tmp_path / "pets"), seed=0)
     assert found.augmentation.flip
     told = [colors(part) for part in (found.train, found.validation, found.test)]
     assert [[label for label, _ in part] for part in told] == [
@@ -376,16 +376,16 @@ def test_a_folder_per_class(tmp_path):
 def test_the_splits_that_a_folder_has_are_kept(tmp_path):
     write_pictures(tmp_path / "train", {"a": 20, "b": 20})
     write_pictures(tmp_path / "test", {"a": 5, "b": 6})
-    found = datasets.dataset(str(tmp_path), seed=0)
+    found = read_data(str(tmp_path), seed=0)
     assert colors(found.test) == [(0, n) for n in range(5)] + [(1, n) for n in range(6)]
     assert [len(found.train), len(found.validation)] == [30, 10]
     write_pictures(tmp_path / "val", {"a": 2, "b": 1})
-    found = datasets.dataset(str(tmp_path), seed=0)
+    found = read_data(str(tmp_path), seed=0)
     assert colors(found.validation) == [(0, 0), (0, 1), (1, 0)]
     assert len(found.train) == 40
     write_pictures(tmp_path / "val", {"c": 1})
     with pytest.raises(InputError, match="has the class 'c', train has not"):
-        datasets.dataset(str(tmp_path), seed=0)
+        read_data(str(tmp_path), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ def test_the_splits_that_a_folder_has_are_kept(tmp_path):
 def test_splits_are_known_by_their_other_names(tmp_path, names):
     for name, count in zip(names, (8, 3, 2), strict=True):
         write_pictures(tmp_path / name, {"a": count, "b": count})
-    found = datasets.dataset(str(tmp_path), seed=0)
+    found = read_data(str(tmp_path), seed=0)
     assert found.class_names == ("a", "b")
     assert [len(part) for part in (found.train, found.validation, found.test)] == [16, 6, 4]
 
@@ -416,7 +416,7 @@ def test_two_folders_of_one_split_are_refused(tmp_path, names, message):
     for name in names:
         write_pictures(tmp_path / name, {"a": 8, "b": 8})
     with pytest.raises(InputError, match=message):
-        datasets.dataset(str(tmp_path), seed=0)
+        read_data(str(tmp_path), seed=0)
 
 
 def test_of_a_moving_picture_the_first_is_taken(tmp_path):
@@ -442,7 +442,7 @@ def test_of_a_moving_picture_the_first_is_taken(tmp_path):
 )
 def test_pictures_of_any_kind_become_red_green_blue(tmp_path, mode, suffix):
     write_pictures(tmp_path, {"a": 8, "b": 8}, mode=mode, suffix=suffix)
-    assert datasets.dataset(str(tmp_path), seed=0).image_shape == (3, 4, 6)
+    assert read_data(str(tmp_path), seed=0).image_shape == (3, 4, 6)
 
 
 @pytest.mark.parametrize(("dtype", "suffix"), [("<u2", "png"), (">u2", "tiff"), ("<i4", "tiff")])
@@ -473,11 +473,11 @@ def test_pictures_of_several_sizes_need_one_to_be_given(tmp_path):
     write_pictures(tmp_path, {"a": 8, "b": 8})
     Image.new("RGB", (9, 9), (0, 250, 0)).save(tmp_path / "a" / "large.png")
     with pytest.raises(InputError, match=r"large\.png: is 9x9, the first picture is 6x4; give --image-size"):
-        datasets.dataset(str(tmp_path), seed=0)
-    found = datasets.dataset(str(tmp_path), seed=0, size=5)
+        read_data(str(tmp_path), seed=0)
+    found = read_data(str(tmp_path), seed=0, size=5)
     assert found.image_shape == (3, 5, 5)
     with pytest.raises(InputError, match=r"17 pictures of 99999x99999 need 510\.0 GB; give a smaller"):
-        datasets.dataset(str(tmp_path), seed=0, size=99_999)
+        read_data(str(tmp_path), seed=0, size=99_999)
 
 
 def test_a_picture_that_cannot_be_read_is_named(tmp_path):
@@ -485,16 +485,16 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path):
     path = tmp_path / "b" / "003.png"
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(InputError, match=r"b/003\.png: can't be read"):
-        datasets.dataset(str(tmp_path), seed=0)
+        read_data(str(tmp_path), seed=0)
 
 
 def test_a_folder_without_classes_is_refused(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(InputError, match="has 1 folders of classes; give a folder per class"):
-        datasets.dataset(str(tmp_path), seed=0)
+        read_data(str(tmp_path), seed=0)
     (tmp_path / "b").mkdir()
     with pytest.raises(InputError, match="there are none"):
-        datasets.dataset(str(tmp_path), seed=0)
+        read_data(str(tmp_path), seed=0)
 
 
 # An npz.
@@ -512,7 +512,7 @@ def saved(path: Path, **named: np.ndarray) -> str:
 
 def test_an_npz(tmp_path):
     whole = arrays()
-    found = datasets.dataset(saved(tmp_path / "some.npz", **whole), seed=0)
+    found = read_data(saved(tmp_path / "some.npz", **whole), seed=0)
     assert (found.name, found.classes, found.image_shape) == ("some", 4, (3, 5, 7))
     for part in (found.train, found.validation, found.test):
         assert np.array_equal(part.images, whole["images"][part.members])
@@ -522,7 +522,7 @@ def test_an_npz(tmp_path):
 @pytest.mark.parametrize("shape", [(5, 7), (1, 5, 7), (5, 7, 1), (5, 7, 3)])
 def test_the_layouts_of_an_npz(tmp_path, shape):
     whole = arrays(shape=shape)
-    found = datasets.dataset(saved(tmp_path / "some.npz", **whole), seed=0)
+    found = read_data(saved(tmp_path / "some.npz", **whole), seed=0)
     assert found.image_shape == (3, 5, 7)
     wanted = np.broadcast_to(whole["images"].reshape(40, 5, 7, -1), (40, 5, 7, 3))[found.test.members]
     assert np.array_equal(found.test.images.transpose(0, 2, 3, 1), wanted)
@@ -534,7 +534,7 @@ def test_the_splits_that_an_npz_has_are_kept(tmp_path):
         for part, count in (("train", 40), ("val", 8), ("test", 12))
         for name, values in arrays(count).items()
     }
-    found = datasets.dataset(saved(tmp_path / "mnist.npz", **parts), seed=0)
+    found = read_data(saved(tmp_path / "mnist.npz", **parts), seed=0)
     assert [len(part) for part in (found.train, found.validation, found.test)] == [40, 8, 12]
     assert np.array_equal(found.validation.images, parts["val_images"])
     assert np.array_equal(found.test.labels, parts["test_labels"][:, 0])
@@ -543,7 +543,7 @@ def test_the_splits_that_an_npz_has_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": None}, "images: is missing; write it with"),
+        ({"images": None}, "images: is missing; give `images`, uint8"),
         ({"labels": None}, "labels: is missing"),
         ({"images": np.zeros((40, 3, 5, 7))}, "images: is float64 of shape"),
         ({"images": np.zeros((40, 2, 5, 7), np.uint8)}, "images: has 7 channels"),
@@ -557,7 +557,7 @@ def test_the_splits_that_an_npz_has_are_kept(tmp_path):
 def test_other_arrays_are_refused(tmp_path, change, message):
     named = {name: values for name, values in {**arrays(), **change}.items() if values is not None}
     with pytest.raises(InputError, match=message):
-        datasets.dataset(saved(tmp_path / "some.npz", **named), seed=0)
+        read_data(saved(tmp_path / "some.npz", **named), seed=0)
 
 
 def forged(shape: tuple[int, ...]) -> bytes:
@@ -580,13 +580,13 @@ def test_a_forged_header_is_refused_before_anything_is_allocated(tmp_path, shape
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("images.npy", forged(shape))
     with pytest.raises(InputError, match=message):
-        datasets.dataset(str(path), seed=0)
+        read_data(str(path), seed=0)
 
 
 def test_the_images_of_an_npz_are_not_made_larger_than_memory(tmp_path):
     path = saved(tmp_path / "some.npz", **arrays())
     with pytest.raises(InputError, match=r"40 pictures of 9999x9999 need 12\.0 GB; give a smaller --image-size"):
-        datasets.dataset(path, seed=0, size=9999)
+        read_data(path, seed=0, size=9999)
 
 
 def test_the_parts_of_an_npz_are_not_put_together_larger_than_memory(tmp_path, monkeypatch):
@@ -594,18 +594,18 @@ def test_the_parts_of_an_npz_are_not_put_together_larger_than_memory(tmp_path, m
     parts = {f"{part}_{name}": values for part in ("train", "test") for name, values in arrays(shape=(5, 7)).items()}
     path = saved(tmp_path / "some.npz", **parts)
     monkeypatch.setattr(pictures, "MOST_BYTES", 80 * 5 * 7 * 3)
-    assert datasets.dataset(path, seed=0).image_shape == (3, 5, 7)
+    assert read_data(path, seed=0).image_shape == (3, 5, 7)
     monkeypatch.setattr(pictures, "MOST_BYTES", 80 * 5 * 7 * 3 - 1)
     with pytest.raises(InputError, match="80 pictures of 7x5 need"):
-        datasets.dataset(path, seed=0)
-    assert datasets.dataset(path, seed=0, size=4).image_shape == (3, 4, 4)
+        read_data(path, seed=0)
+    assert read_data(path, seed=0, size=4).image_shape == (3, 4, 4)
 
 
 def test_the_arrays_of_an_npz_are_counted_together(tmp_path, monkeypatch):
     path = saved(tmp_path / "some.npz", **arrays())
     monkeypatch.setattr(archive, "MOST_BYTES", 40 * 3 * 5 * 7 + 128)
     with pytest.raises(InputError, match=r"some\.npz: holds arrays of 0\.0 GB; give at most"):
-        datasets.dataset(path, seed=0)
+        read_data(path, seed=0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -618,7 +618,7 @@ def test_a_damaged_npz_is_read_or_refused(tmp_path_factory, place, value, cut):
     path = tmp_path_factory.mktemp("damaged") / "some.npz"
     path.write_bytes(content[: int(place * len(content))] if cut else content)
     with contextlib.suppress(InputError):
-        assert datasets.dataset(str(path), seed=0).image_shape[0] == 3
+        assert read_data(str(path), seed=0).image_shape[0] == 3
 
 
 # By name.
@@ -655,39 +655,39 @@ def write_table(hub, folder: Path, split: str, count: int, *, second: bool = Fal
 def test_a_data_set_of_the_hubs_kind(hub, tmp_path):
     write_table(hub, tmp_path / "pets", "train", 40)
     write_table(hub, tmp_path / "pets", "test", 10)
-    found = datasets.dataset(f"hf:{tmp_path / 'pets'}", seed=0)
+    found = read_data(f"hf:{tmp_path / 'pets'}", seed=0)
     assert (found.class_names, found.image_shape) == (("cat", "dog"), (3, 4, 6))
     assert colors(found.test) == [(n % 2, n) for n in range(10)]
     assert found.test.labels.tolist() == [n % 2 for n in range(10)]
     assert sorted(n for _, n in colors(found.train) + colors(found.validation)) == [*range(40)]
-    assert datasets.dataset(f"hf:{tmp_path / 'pets'}", seed=0, size=8).image_shape == (3, 8, 8)
+    assert read_data(f"hf:{tmp_path / 'pets'}", seed=0, size=8).image_shape == (3, 8, 8)
 
 
 def test_a_data_set_of_the_hub_with_several_labels_needs_one_to_be_chosen(hub, tmp_path):
     write_table(hub, tmp_path / "pets", "train", 40, second=True)
     source = f"hf:{tmp_path / 'pets'}"
     with pytest.raises(InputError, match=r"for the label are label, coarse; choose one, e\.g\. hf:.*\?label=label"):
-        datasets.dataset(source, seed=0)
-    found = datasets.dataset(f"{source}?label=coarse", seed=0)
+        read_data(source, seed=0)
+    found = read_data(f"{source}?label=coarse", seed=0)
     assert [n // 2 % 2 for _, n in colors(found.test)] == found.test.labels.tolist()
     with pytest.raises(InputError, match="for the image are img"):
-        datasets.dataset(f"{source}?label=coarse&image=picture", seed=0)
+        read_data(f"{source}?label=coarse&image=picture", seed=0)
 
 
 def test_without_internet_there_is_a_remedy(hub):
     with pytest.raises(InputError, match=r"hf:nobody/nothing: can't be had: .*that this machine has internet"):
-        datasets.dataset("hf:nobody/nothing", seed=0)
+        read_data("hf:nobody/nothing", seed=0)
 
 
 def test_without_the_package_there_is_a_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'offramp\[hub\]'"):
-        datasets.dataset("hf:mnist", seed=0)
+        read_data("hf:mnist", seed=0)
 
 
 def test_an_unknown_data_set_is_refused_with_a_remedy():
     with pytest.raises(InputError, match="use digits, a folder with CIFAR-10's binary batches"):
-        catalog.dataset("cifar11", seed=0)
+        read_data("cifar11", seed=0)
 
 
 def test_a_path_is_settled_and_a_name_stays(tmp_path, monkeypatch):
@@ -705,7 +705,7 @@ def test_what_is_sent_to_a_deployment_is_read_as_in_training(tmp_path, suffix):
             values = rng.integers(0, 1 << 16, (8, 8)).astype(np.uint16)
             picture = Image.fromarray(values if suffix in (".png", ".tif") else (values >> 8).astype(np.uint8))
             picture.save(tmp_path / label / f"{number}{suffix}")
-    found = datasets.dataset(str(tmp_path), seed=0)
+    found = read_data(str(tmp_path), seed=0)
     names, sent, _ = read_samples(tmp_path, shape=(3, 8, 8), classes=2)
     assert names[0] == f"cat/0{suffix}"
     assert len(np.unique(sent)) > 100

@@ -15,7 +15,7 @@ TOLERANCE = 1e-5
 
 @pytest.fixture(scope="module")
 def network(run):
-    return run.network()
+    return run.network
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from offramp.errors import InputError
-from offramp.nn import catalog
 from offramp.nn.backbones.resnet import resnet
+from offramp.nn.catalog import backbone_spec
 from offramp.nn.data import Dataset
-from offramp.nn.network import MultiExitNetwork, Partition, build, truncated
+from offramp.nn.network import MultiExitNetwork, Partition, build
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_resnet20_has_the_published_number_of_weights(tiny):
 @pytest.mark.parametrize("name", ["resnet", "resnet21", "resnet2", "vgg16", "resnet-20"])
 def test_an_unknown_backbone_is_refused_with_a_remedy(name):
     with pytest.raises(InputError, match="resnet20"):
-        catalog.backbone(name)
+        backbone_spec(name)
 
 
 def test_the_loss_reaches_every_weight_and_every_branch_on_its_own(network, images):
@@ -50,7 +50,7 @@ def _block(name: str) -> int:
 
 @pytest.mark.parametrize("end", [1, 2, 3, 4])
 def test_a_truncated_network_says_what_the_branch_says_in_the_full_configuration(network, images, end):
-    alone = truncated(network, end)
+    alone = network.part([end])
     assert len(alone.blocks) == end
     [logits] = alone(images)
     torch.testing.assert_close(logits, network(images)[end - 1], rtol=0, atol=0)
@@ -95,4 +95,4 @@ def test_weights_come_from_the_seed_and_leave_the_random_state_alone(tiny):
 
 def test_the_last_block_needs_a_branch(network):
     with pytest.raises(ValueError, match="the last of 4 blocks"):
-        MultiExitNetwork(network.blocks, {2: network.branch(2)})
+        MultiExitNetwork(dict(zip(network.names, network.blocks, strict=True)), {2: network.branch(2)})

@@ -62,7 +62,18 @@ def run(run, tmp_path_factory) -> Run:
 def desk(run, tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("desk")
     (folder / "desk.yaml").write_text(TOPOLOGY)
-    write_profile(profiler.profile_run(run, device="here", repeats=12, partition_repeats=6), folder / "profile.json")
+    measured = profiler.profile_network(
+        run.network,
+        run.dataset,
+        backbone=run.setup.backbone,
+        seed=run.setup.seed,
+        separate_accuracy=run.separate_accuracy,
+        training=run.training_record(),
+        device="here",
+        repeats=12,
+        partition_repeats=6,
+    )
+    write_profile(measured, folder / "profile.json")
     return {"folder": folder, "topology": folder / "desk.yaml", "profile": folder / "profile.json"}
 
 

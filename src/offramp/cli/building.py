@@ -59,6 +59,8 @@ def build(
     plans = [read_plan(each) for each in (plan, *(alternative or ()))]
     before = [Planner.of(measured, tiers, codec=each.codec).estimate(each).estimate for each in plans]
     _same_network(trained, measured)
+    data = trained.dataset.source
+    assert data is not None  # whatever a run was trained on can be read again
     network, tuned = _network(trained, plans, epochs=0 if alternative else epochs, quiet=json)
     built = build_bundle(
         network,
@@ -68,11 +70,7 @@ def build(
         topology=tiers,
         estimate_before=before[0],
         provenance={
-            "data": {
-                "source": trained.setup.dataset,
-                "seed": trained.setup.seed,
-                "image_size": trained.setup.image_size,
-            },
+            "data": {"source": data.name, "seed": data.seed, "image_size": data.size},
             "tuned": None
             if tuned is None
             else {"epochs": epochs, "before": tuned.accuracy_before, "after": tuned.accuracy_after, "kept": tuned.kept},
@@ -94,7 +92,8 @@ def _same_network(run: Run, profile: Profile) -> None:
     from offramp.cli.training import same_backbone
     from offramp.nn.profiling.profiler import describe
 
-    same_backbone(describe(run), profile.backbone, "--profile")
+    described = describe(run.network, run.dataset, backbone=run.setup.backbone)
+    same_backbone(described, profile.backbone, "--profile")
 
 
 def _network(run: Run, plans: list[Plan], *, epochs: int, quiet: bool) -> tuple[MultiExitNetwork, Tuned | None]:
@@ -104,7 +103,7 @@ def _network(run: Run, plans: list[Plan], *, epochs: int, quiet: bool) -> tuple[
     from offramp.nn.training import finetune
 
     if epochs == 0:
-        return selected(run.network(), {end for plan in plans for end in plan.ends}), None
+        return selected(run.network, {end for plan in plans for end in plan.ends}), None
     train_with_progress(finetune.tune(run, plans[0], epochs=epochs), wanted=not quiet)
     found = finetune.tuned(run, plans[0], epochs=epochs)
     return found.network, found

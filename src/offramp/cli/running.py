@@ -128,11 +128,11 @@ def _samples(manifest: Manifest, source: Path | None, count: int) -> tuple[NDArr
         require_torch()
     except MissingExtraError as error:
         raise MissingExtraError(f"give --samples; the data set's own are read by what trains: {error}") from error
-    from offramp.nn import catalog
+    from offramp.nn.datasets import read_data
 
     match manifest.provenance.get("data"):
         case {"source": str(origin), "seed": int(seed), "image_size": int() | None as size}:
-            held_out = catalog.dataset(origin, seed=seed, size=size).test
+            held_out = read_data(origin, seed=seed, size=size).test
             return held_out.images[:count], held_out.labels[:count]
         case _:
             from offramp.errors import fail

@@ -72,18 +72,20 @@ def train(
     offramp train --data cifar-10-batches-bin --batch-size 128 --out runs/cifar10 --ray head.example.org:6379
     """
     require_torch()
-    from offramp.nn import catalog, datasets
+    from offramp.nn.catalog import backbone_spec
+    from offramp.nn.datasets import read_data
     from offramp.nn.profiling import machine
     from offramp.nn.training import jobs
     from offramp.nn.training.fit import Recipe
     from offramp.nn.training.ray_runner import OnRay
-    from offramp.nn.training.run import JOINT, Setup, read_run, separate_name, train_run
+    from offramp.nn.training.run import JOINT, begin_run, separate_name
+    from offramp.nn.training.setup import Setup, read_setup
 
     if precision not in ("auto", "fp32", "bf16"):
         fail("--precision", f"{precision!r} is unknown", "use auto, fp32 or bf16")
     if seed < 0:
         fail("--seed", f"{seed} is below zero", "give zero or more")
-    samples = catalog.dataset(data, seed=seed, size=image_size)
+    spec, samples = backbone_spec(backbone), read_data(data, seed=seed, size=image_size)
     usual = samples.augmentation
     learning_how: dict[str, Any] = {
         "batch_size": batch_size,
@@ -91,23 +93,23 @@ def train(
         "shift": usual.shift if shift is None else shift,
         "flip": usual.flip if flip is None else flip,
     }
-    setup = Setup(
-        backbone=backbone,
-        dataset=datasets.settled(data),
-        image_size=image_size,
+    setup = Setup.of(
+        spec,
+        samples,
         seed=seed,
         bf16=precision == "bf16" or (precision == "auto" and machine.has_fast_bf16()),
         joint=Recipe(epochs=epochs, **learning_how),
         separate=Recipe(epochs=separate_epochs, **learning_how) if separate else None,
     )
-    if precision != "auto" and (out / "run.json").exists() and read_run(out).setup.bf16 != setup.bf16:
+    if precision != "auto" and (out / "run.json").exists() and read_setup(out).bf16 != setup.bf16:
         fail(
             "--precision", f"the run in {out} began in another than {precision}", "leave it out, or give another folder"
         )
     began = time.perf_counter()
-    accuracy = train_with_progress(train_run(out, setup, OnRay(ray) if ray else jobs.here(workers)))
+    training = begin_run(out, setup, samples, spec)
+    accuracy = train_with_progress(training.train(OnRay(ray) if ray else jobs.local_runner(workers)))
     seconds = time.perf_counter() - began
-    names = catalog.backbone(backbone).names(samples)
+    names = training.network.names
     joint = accuracy[JOINT]
     alone = [accuracy.get(separate_name(i), (None,))[0] for i in range(1, len(names) + 1)]
     if as_json:
@@ -169,12 +171,30 @@ def profile(
     }
     if into is None:
         with stage_bars() as report:
-            result = profiler.profile_run(found, **options, overhead_bits=messages.overhead_bits(), report=report)
+            result = profiler.profile_network(
+                found.network,
+                found.dataset,
+                backbone=found.setup.backbone,
+                seed=found.setup.seed,
+                separate_accuracy=found.separate_accuracy,
+                training=found.training_record(),
+                **options,
+                overhead_bits=messages.overhead_bits(),
+                report=report,
+            )
     else:
         result = read_profile(into)
-        same_backbone(profiler.describe(found), result.backbone, "--into")
+        described = profiler.describe(found.network, found.dataset, backbone=found.setup.backbone)
+        same_backbone(described, result.backbone, "--into")
         with stage_bars() as report:
-            times = profiler.measure(found, **options, codecs=result.codecs, report=report)
+            times = profiler.measure(
+                found.network,
+                found.dataset,
+                seed=found.setup.seed,
+                **options,
+                codecs=result.codecs,
+                report=report,
+            )
         result = times.into(result)
     write_profile(result, path)
     counted = cast("dict[str, dict[str, Any]]", result.provenance["partitions"])[name]

@@ -49,7 +49,8 @@ def validate(
 
     trained, measured = read_run(run), read_profile(profile)
     topologies = [read_topology(name) for name in topology]
-    same_backbone(describe(trained), measured.backbone, "--profile")
+    described = describe(trained.network, trained.dataset, backbone=trained.setup.backbone)
+    same_backbone(described, measured.backbone, "--profile")
     if out.exists() and not out.is_dir():
         fail("--out", f"{out} is a file", "give a folder")
     out.mkdir(parents=True, exist_ok=True)
@@ -103,7 +104,7 @@ def _validated(
 
     samples = run.dataset.test
     images, labels = samples.images[:count], samples.labels[:count]
-    network = selected(run.network(), {end for plan in plans for end in plan.ends})
+    network = selected(run.network, {end for plan in plans for end in plan.ends})
     planned = Planner.of(profile, topology, codec=plans[0].codec).estimate(plans[0]).estimate
     built = build(
         network, run.dataset, plans, profile=profile, topology=topology, estimate_before=planned, provenance={}

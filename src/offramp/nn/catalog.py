@@ -1,32 +1,38 @@
-"""From the names a user writes to backbones and data sets."""
+"""From the names a user writes, and the modules they have in hand, to backbones."""
 
 import re
 
+from torch import nn
+
 from offramp.errors import fail
 from offramp.nn.backbones.alexnet import alexnet
-from offramp.nn.backbones.custom import named
+from offramp.nn.backbones.custom import IN_HAND, in_hand, named
 from offramp.nn.backbones.inception import inceptionv3
 from offramp.nn.backbones.mobilenet import mobilenetv2
 from offramp.nn.backbones.resnet import resnet
 from offramp.nn.backbones.vit import vit
-from offramp.nn.datasets import dataset
 from offramp.nn.network import Spec
-
-__all__ = ["BACKBONES", "backbone", "dataset"]
 
 BACKBONES = "resnet20 (or 32, 44, 56, 110), alexnet, inceptionv3, mobilenetv2, vit-tiny or package.module:factory"
 
 
-def backbone(name: str) -> Spec:
-    """The backbone called `name`, e.g. `resnet20`, or that a function makes: `package.module:factory`.
+def backbone_spec(backbone: str | nn.Module) -> Spec:
+    """The backbone called so, e.g. `resnet20`; that a function makes, `package.module:factory`; or a module in hand.
 
-    Raises `InputError` for an unknown one.
+    A module is cut into blocks as one that a function makes; see `backbones.custom`.
+    Raises `InputError` for an unknown name.
     """
-    if ":" in name:
-        return named(name)
-    if match := re.fullmatch(r"resnet(\d+)", name):
+    if isinstance(backbone, nn.Module):
+        return in_hand(backbone)
+    if backbone.startswith(IN_HAND):
+        kind = backbone.removeprefix(IN_HAND)
+        remedy = f"hand over a {kind} with the same layers: read_run(folder, backbone=module)"
+        fail("backbone", f"the network is made from a module that was in hand, a {kind}", remedy)
+    if ":" in backbone:
+        return named(backbone)
+    if match := re.fullmatch(r"resnet(\d+)", backbone):
         return resnet(int(match[1]))
-    match name:
+    match backbone:
         case "alexnet":
             return alexnet()
         case "inceptionv3":
@@ -36,4 +42,4 @@ def backbone(name: str) -> Spec:
         case "vit-tiny":
             return vit()
         case _:
-            fail("backbone", f"{name!r} is unknown", f"use {BACKBONES}")
+            fail("backbone", f"{backbone!r} is unknown", f"use {BACKBONES}")

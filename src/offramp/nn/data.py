@@ -1,5 +1,6 @@
 """Data sets in memory, split once and for all by seed, and the batches that training sees."""
 
+import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from offramp.core import checks
+from offramp.core.checks import FloatArray
 from offramp.errors import fail
 
 VALIDATION_SHARE = 0.25
@@ -36,9 +38,23 @@ class Augmentation:
     flip: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a data set was read from, enough to read it again.
+
+    name: as `read_data` takes it; a path in full.
+    seed: of the splits.
+    size: what images are resized to, square; None for as they are.
+    """
+
+    name: str
+    seed: int
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Split:
-    """Some samples of a data set. S is their number.
+    """Some samples of a data set. S is their number. `split[:100]` is a split as well.
 
     images: [S, C, H, W] uint8, as a sensor would hand them over.
     labels: [S] the true classes.
@@ -56,8 +72,14 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, places: slice) -> "Split":
+        return Split(self.images[places], self.labels[places], self.members[places])
 
-@dataclass(frozen=True, slots=True, eq=False)
+    def __repr__(self) -> str:
+        return f"Split({len(self)} samples; {_by(self.images.shape[1:])})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """A classified image data set.
 
@@ -67,6 +89,7 @@ class Dataset:
     test: held out from training and from planning.
     augmentation: what is usual in training on such images.
     class_names: by class; where none are known, the classes' numbers.
+    source: what it was read from; None where it has only ever been in memory.
     """
 
     name: str
@@ -76,6 +99,11 @@ class Dataset:
     test: Split
     augmentation: Augmentation
     class_names: tuple[str, ...]
+    source: Source | None = None
+
+    def __repr__(self) -> str:
+        splits = f"{len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test"
+        return f"Dataset({self.name}: {splits}; {self.classes} classes; {_by(self.image_shape)})"
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -83,21 +111,29 @@ class Dataset:
         return self.train.images.shape[1:]
 
     @property
-    def mean(self) -> NDArray[np.float64]:
+    def mean(self) -> FloatArray:
         """[C] mean pixel of the training split, in 0..255."""
-        counts = _pixel_counts(self.train.images)
-        return counts @ np.arange(256) / counts.sum(axis=1)
+        return self._statistics[0]
 
     @property
-    def deviation(self) -> NDArray[np.float64]:
+    def deviation(self) -> FloatArray:
         """[C] standard deviation of the training split's pixels, in 0..255.
 
         1 for a channel that is the same everywhere, as blue may be: images are divided by it, and 0/0 is no number.
         """
+        return self._statistics[1]
+
+    @functools.cached_property
+    def _statistics(self) -> tuple[FloatArray, FloatArray]:
+        """Mean and deviation, computed when they are first asked for: they take seconds for a large data set."""
         counts = _pixel_counts(self.train.images)
-        squares = (np.arange(256) - self.mean[:, None]) ** 2
-        deviation = np.sqrt((counts * squares).sum(axis=1) / counts.sum(axis=1))
-        return np.where(deviation == 0, 1, deviation)
+        values, total = np.arange(256), counts.sum(axis=1)
+        mean: FloatArray = counts @ values / total
+        deviation: FloatArray = np.sqrt((counts * (values - mean[:, None]) ** 2).sum(axis=1) / total)
+        deviation = np.where(deviation == 0, 1, deviation)
+        for statistic in (mean, deviation):
+            statistic.setflags(write=False)
+        return mean, deviation
 
 
 def split(
@@ -138,16 +174,18 @@ def split(
     kept, rest = rest[len(rest) - validation :], rest[: len(rest) - validation]
     for label in labels[(labels < 0) | (labels >= classes)][:1]:
         fail(name, f"has a sample of class {label}, of {classes}", "label every sample, and count the classes from 0")
-    _check_classes(name, labels[rest], names)
+    _check_classes(name, labels[rest], names, fewest=1 if validation and test else _FEWEST_PER_CLASS)
     undivided = len(rest)
     if not test:
         rest, published = _draw(rest, labels, math.ceil(TEST_SHARE * len(rest)), classes, seed)
     if not validation:
-        wanted = min(math.ceil(VALIDATION_SHARE * undivided), MOST_VALIDATION)
-        rest, kept = _draw(rest, labels, wanted, classes, seed)
-    parts = (Split(images[part], labels[part], part) for part in map(np.sort, (rest, kept, published)))
+        count = min(math.ceil(VALIDATION_SHARE * undivided), MOST_VALIDATION)
+        rest, kept = _draw(rest, labels, count, classes, seed)
+    train, held_out, tested = (
+        Split(images[members], labels[members], members) for members in map(np.sort, (rest, kept, published))
+    )
     augmentation = augmentation or Augmentation(images.shape[2] // 8, flip=False)
-    return Dataset(name, classes, *parts, augmentation, names)
+    return Dataset(name, classes, train, held_out, tested, augmentation, names)
 
 
 def batches(
@@ -170,7 +208,7 @@ def batches(
     if augmentation.flip:
         mirrored = torch.from_numpy(rng.random((len(labels), 1)) < 0.5).to(images.device)
         columns = torch.where(mirrored, columns.flip(1), columns)
-    *fit, last = order.split(batch_size)
+    *fit, last = torch.split(order, batch_size)
     if fit and len(last) == 1:
         last = torch.cat([fit.pop(), last])
     for chosen in (*fit, last):
@@ -178,15 +216,15 @@ def batches(
         yield moved.permute(0, 3, 1, 2), labels[chosen]
 
 
-def _check_classes(name: str, labels: NDArray[np.int64], names: Sequence[str]) -> None:
-    """Every class is there often enough, and there are two."""
+def _check_classes(name: str, labels: NDArray[np.int64], names: Sequence[str], *, fewest: int) -> None:
+    """There are two classes at least, and so many samples of each."""
     if len(names) < 2:
         fail(name, f"has {len(names)} classes", "give images of two at least")
     counts = np.bincount(labels, minlength=len(names))
     rare = int(counts.argmin())
-    if counts[rare] < _FEWEST_PER_CLASS:
-        problem = f"has {counts[rare]} samples of class {names[rare]} to draw the splits from"
-        fail(name, problem, f"give at least {_FEWEST_PER_CLASS} of each class")
+    if counts[rare] < fewest:
+        problem = f"has {counts[rare]} samples of class {names[rare]} to train on"
+        fail(name, problem, f"give at least {fewest} of each class")
 
 
 def _draw(
@@ -205,6 +243,10 @@ def _draw(
         members, test_size=max(count, classes), stratify=labels[members], random_state=seed
     )
     return others, drawn
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _pixel_counts(images: NDArray[np.uint8]) -> NDArray[np.int64]:

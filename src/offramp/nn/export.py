@@ -5,7 +5,6 @@ cut out of that graph in milliseconds, where exporting it for itself would take 
 """
 
 import copy
-import io
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +18,7 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from offramp.bundle.session import PartitionSession
-from offramp.nn.network import MultiExitNetwork
+from offramp.nn.network import MultiExitNetwork, lay_out
 
 _OPSET = 18
 
@@ -33,14 +32,14 @@ class _Answering(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """[B, C, H, W] uint8 -> for every block its output, and probabilities [B, K] and entropy [B] of its branch."""
-        found: list[Tensor] = []
+        outputs: list[Tensor] = []
         x = images
         for i, block in enumerate(self.network.blocks, start=1):
             x = block(x)
-            found.append(x)
+            outputs.append(x)
             if i in self.network.ends:
-                found += answer(self.network.branch(i)(x))
-        return tuple(found)
+                outputs += answer(self.network.branch(i)(x))
+        return tuple(outputs)
 
 
 def answer(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,7 +56,8 @@ def export(network: MultiExitNetwork, image_shape: Iterable[int]) -> ModelProto:
     image_shape: (C, H, W).
     """
     # On a copy, in the usual memory layout: the export must not change the network, nor depend on how it was trained.
-    whole = _Answering(copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format)).eval()
+    whole = _Answering(copy.deepcopy(network).cpu()).eval()
+    lay_out(whole, torch.contiguous_format)
     names = [
         name
         for i in range(1, len(network.blocks) + 1)
@@ -76,9 +76,7 @@ def export(network: MultiExitNetwork, image_shape: Iterable[int]) -> ModelProto:
             dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
         )
     assert program is not None
-    buffer = io.BytesIO()
-    program.save(buffer, include_initializers=True)
-    return onnx.load_from_string(buffer.getvalue())
+    return program.model_proto
 
 
 def cut(whole: ModelProto, first: int, last: int) -> bytes:
@@ -113,17 +111,17 @@ def parity(network: MultiExitNetwork, pieces: Mapping[int, bytes], images: NDArr
     worst = 0.0
     with torch.inference_mode():
         for image in images:
-            expected, found = torch.tensor(image[None]), image[None]
+            x, activation = torch.tensor(image[None]), image[None]
             begin = 0
             for end, session in sessions.items():
                 for block in network.blocks[begin:end]:
-                    expected = block(expected)
-                output, *answers = session.run(found)
-                scale = max(float(expected.abs().max()), 1.0)
-                worst = float(np.maximum(worst, np.abs(output - expected.numpy()).max() / scale))  # keeps NaN
-                for got, wanted in zip(answers, answer(network.branch(end)(expected)), strict=True):
-                    worst = float(np.maximum(worst, np.abs(got - wanted.numpy()).max()))
-                found, begin = output, end
+                    x = block(x)
+                output, *answers = session.run(activation)
+                scale = max(float(x.abs().max()), 1.0)
+                worst = float(np.maximum(worst, np.abs(output - x.numpy()).max() / scale))  # keeps NaN
+                for actual, expected in zip(answers, answer(network.branch(end)(x)), strict=True):
+                    worst = float(np.maximum(worst, np.abs(actual - expected.numpy()).max()))
+                activation, begin = output, end
     return worst
 
 
@@ -159,7 +157,8 @@ def _cut(whole: ModelProto, first: int, outputs: Mapping[str, str]) -> bytes:
     ):
         del part.metadata_props[:]
         part.doc_string = ""
-    return piece.SerializeToString(deterministic=True)
+    content: bytes = piece.SerializeToString(deterministic=True)
+    return content
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A backbone with branches: what is trained, cut apart and deployed."""
 
 import copy
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -31,15 +32,12 @@ class Spec:
     """A backbone before it has weights.
 
     make: from images (C, H, W) and the number of classes to a line of blocks.
+    portable: whether another process can make it, too: from its name, and not only from a module in this one.
     """
 
     name: str
     make: Callable[[Shape, int], Line]
-
-    def names(self, dataset: Dataset) -> tuple[str, ...]:
-        """What its blocks are called, in order, where it is made for such images and classes."""
-        with torch.random.fork_rng():
-            return tuple(self.make(dataset.image_shape, dataset.classes).blocks)
+    portable: bool = True
 
 
 class Normalize(nn.Module):
@@ -65,13 +63,14 @@ class Normalize(nn.Module):
 class MultiExitNetwork(nn.Module):
     """Blocks in a line and a branch after some of them; the last block always has one.
 
-    blocks: block 1 first; block 1 takes raw images, uint8 [B, C, H, W].
+    blocks: by name, block 1 first; block 1 takes raw images, uint8 [B, C, H, W].
     branches: by the 1-based block they follow.
     """
 
-    def __init__(self, blocks: Iterable[nn.Module], branches: Mapping[int, nn.Module]) -> None:
+    def __init__(self, blocks: Mapping[str, nn.Module], branches: Mapping[int, nn.Module]) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(blocks)
+        self.names = tuple(blocks)
+        self.blocks = nn.ModuleList(blocks.values())
         self.ends = tuple(sorted(branches))
         self.branches = nn.ModuleList(branches[end] for end in self.ends)
         if not self.ends or self.ends[-1] != len(self.blocks):
@@ -91,6 +90,12 @@ class MultiExitNetwork(nn.Module):
     def branch(self, end: int) -> nn.Module:
         """The branch after block `end`, 1-based."""
         return self.branches[self.ends.index(end)]
+
+    def part(self, ends: Iterable[int]) -> "MultiExitNetwork":
+        """The branches after blocks `ends`, 1-based, and the blocks up to the last of them; the weights are shared."""
+        kept = sorted({*ends})
+        blocks = dict(zip(self.names[: kept[-1]], self.blocks, strict=False))
+        return MultiExitNetwork(blocks, {end: self.branch(end) for end in kept})
 
 
 class Partition(nn.Module):
@@ -127,16 +132,26 @@ def _built(spec: Spec, dataset: Dataset, ends: Iterable[int] | None, seed: int) 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         line = spec.make(dataset.image_shape, dataset.classes)
-        blocks = [*line.blocks.values()]
-        blocks[0] = nn.Sequential(Normalize(dataset.mean, dataset.deviation), blocks[0])
-        wanted = set(range(1, len(blocks) + 1) if ends is None else ends)
+        blocks = dict(line.blocks)
+        first = next(iter(blocks))
+        blocks[first] = nn.Sequential(Normalize(dataset.mean, dataset.deviation), blocks[first])
+        kept = set(range(1, len(blocks) + 1) if ends is None else ends)
+        blocks = dict(itertools.islice(blocks.items(), max(kept)))
         branches = {}
         x = torch.zeros(1, *dataset.image_shape, dtype=torch.uint8)
-        for i, block in enumerate(blocks[: max(wanted)], start=1):
+        for i, block in enumerate(blocks.values(), start=1):
             x = output_of(block, x)
-            if i in wanted:
+            if i in kept:
                 branches[i] = line.make_branch(tuple(x.shape[1:]))
-    return MultiExitNetwork(blocks[: max(wanted)], branches)
+                _check_logits(spec, output_of(branches[i], x), dataset.classes)
+    return MultiExitNetwork(blocks, branches)
+
+
+def _check_logits(spec: Spec, logits: Tensor, classes: int) -> None:
+    """Raise `InputError` where a branch's answer to one image is not a number for each class."""
+    if logits.shape != (1, classes):
+        problem = f"{spec.name} answers an image with {[*logits.shape]} numbers, there are {classes} classes"
+        fail("backbone", problem, "give one with as many outputs as there are classes")
 
 
 def selected(network: MultiExitNetwork, ends: Iterable[int]) -> MultiExitNetwork:
@@ -144,14 +159,14 @@ def selected(network: MultiExitNetwork, ends: Iterable[int]) -> MultiExitNetwork
 
     ends: 1-based, of branches that `network` has; the weights are copied.
     """
-    wanted = sorted({*ends})
-    copied = copy.deepcopy(network)
-    return MultiExitNetwork(copied.blocks[: wanted[-1]], {end: copied.branch(end) for end in wanted})
+    return copy.deepcopy(network.part(ends))
 
 
-def truncated(network: MultiExitNetwork, end: int) -> MultiExitNetwork:
-    """The first `end` blocks with the branch after them alone; the weights are shared with `network`."""
-    return MultiExitNetwork(network.blocks[:end], {end: network.branch(end)})
+def lay_out(module: nn.Module, memory_format: torch.memory_format) -> None:
+    """Keep the weights and statistics of `module` that have four dimensions in that format from now on."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.contiguous(memory_format=memory_format)
 
 
 def output_of(module: nn.Module, x: Tensor) -> Tensor:

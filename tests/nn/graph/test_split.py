@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from offramp.errors import InputError
-from offramp.nn import catalog, data
+from offramp.nn import data
 from offramp.nn.backbones.custom import custom
 from offramp.nn.backbones.resnet import resnet
+from offramp.nn.catalog import backbone_spec
 from offramp.nn.data import Dataset
 from offramp.nn.graph.split import cut
 from offramp.nn.network import MultiExitNetwork, build, output_of
@@ -499,13 +500,13 @@ def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("factories")
 def test_a_factory_is_named_on_the_command_line(tiny):
     for name in ("small", "open_ended"):
-        network = build(catalog.backbone(f"factories_of_mine:{name}@work=1%"), tiny, seed=0)
+        network = build(backbone_spec(f"factories_of_mine:{name}@work=1%"), tiny, seed=0)
         assert len(network.blocks) == 3
-        again = build(catalog.backbone(f"factories_of_mine:{name}@work=1%"), tiny, seed=1)
+        again = build(backbone_spec(f"factories_of_mine:{name}@work=1%"), tiny, seed=1)
         again.load_state_dict(network.state_dict())
         images = torch.tensor(tiny.validation.images)
         assert all(map(torch.equal, again.eval()(images), network.eval()(images)))
-    assert len(catalog.backbone("factories_of_mine:small@work=40%").make((3, 8, 8), 4).blocks) == 2
+    assert len(backbone_spec("factories_of_mine:small@work=40%").make((3, 8, 8), 4).blocks) == 2
 
 
 @pytest.mark.usefixtures("factories")
@@ -529,4 +530,4 @@ def test_a_factory_is_named_on_the_command_line(tiny):
 )
 def test_a_factory_that_does_not_make_a_network_is_refused(name, message):
     with pytest.raises(InputError, match=message):
-        catalog.backbone(name).make((3, 8, 8), 4)
+        backbone_spec(name).make((3, 8, 8), 4)

@@ -17,14 +17,29 @@ from offramp.core.exits import DEFAULT_THRESHOLDS, ExitModelName, exit_model
 from offramp.core.profile import Meaning, Profile
 from offramp.errors import InputError
 from offramp.files import read_profile
+from offramp.nn.catalog import backbone_spec
+from offramp.nn.datasets import read_data
 from offramp.nn.profiling import machine, partition_fit, profiler, timing
 from offramp.nn.training.fit import Recipe
-from offramp.nn.training.run import JOINT, Run, Setup, read_run, train_run
+from offramp.nn.training.run import JOINT, Run, begin_run, read_run
+from offramp.nn.training.setup import Setup
 
 
 @pytest.fixture(scope="module")
 def profile(run) -> Profile:
-    return profiler.profile_run(run, device="here", repeats=8, partition_repeats=4)
+    return profiled_run(run, device="here", repeats=8, partition_repeats=4)
+
+
+def profiled_run(run: Run, **options) -> Profile:
+    return profiler.profile_network(
+        run.network,
+        run.dataset,
+        backbone=run.setup.backbone,
+        seed=run.setup.seed,
+        separate_accuracy=run.separate_accuracy,
+        training=run.training_record(),
+        **options,
+    )
 
 
 def test_a_profile_has_the_real_sizes(profile):
@@ -56,14 +71,14 @@ def test_exit_rates_are_those_of_the_exit_table(profile):
 
 
 def test_accuracy_is_of_the_separate_networks(profile, run):
-    assert tuple(profile.exits.accuracy) == run.separate_accuracy()
+    assert tuple(profile.exits.accuracy) == run.separate_accuracy
     assert profile.provenance["accuracy"] == "of networks trained for each branch alone"
 
 
 def test_without_separate_networks_accuracy_is_the_joint_one_and_says_so(run, tmp_path):
     (tmp_path / "run.json").write_bytes((run.folder / "run.json").read_bytes())
     (tmp_path / "joint.safetensors").write_bytes(run.checkpoint(JOINT).read_bytes())
-    found = profiler.profile_run(read_run(tmp_path), device="here", repeats=2, partition_repeats=1)
+    found = profiled_run(read_run(tmp_path), device="here", repeats=2, partition_repeats=1)
     assert np.array_equal(found.exits.accuracy, found.exits.joint_accuracy)
     assert found.provenance["accuracy"] == "of the joint network"
 
@@ -78,7 +93,7 @@ def test_provenance_says_where_from(profile):
 def test_the_exit_table_is_the_softmax_of_the_validation_split(profile, run):
     split = run.dataset.validation
     for s in (0, 17):
-        logits = run.network()(torch.tensor(split.images[s : s + 1]))
+        logits = run.network(torch.tensor(split.images[s : s + 1]))
         for i, branch in enumerate(logits):
             p = torch.softmax(branch[0].detach().double(), dim=0)
             entropy = float(-(p * p.log()).sum() / np.log(10))
@@ -87,18 +102,20 @@ def test_the_exit_table_is_the_softmax_of_the_validation_split(profile, run):
 
 
 def test_times_of_another_machine_merge(profile, run):
-    there = profiler.measure(run, device="there", repeats=2, partition_repeats=1, codecs=profile.codecs)
+    there = profiler.measure(
+        run.network, run.dataset, seed=3, device="there", repeats=2, partition_repeats=1, codecs=profile.codecs
+    )
     merged = there.into(profile)
     assert [*merged.timings] == [*profile.timings, "there", "there-torch", "there-torch-1thread"]
     for codec in profile.codecs:
         assert [*merged.encoded(codec).timings] == [*merged.timings]
-    assert profiler.describe(run) == profile.backbone
+    assert profiler.describe(run.network, run.dataset, backbone="resnet8") == profile.backbone
 
 
 def test_codecs_have_tables_of_what_their_activations_say(profile, run):
     """Looked up one sample at a time: the activations of a chain that are really encoded and decoded."""
     assert set(profile.codecs) == {Codec.FP16, Codec.INT8}
-    network, split = run.network(), run.dataset.validation
+    network, split = run.network, run.dataset.validation
     for codec, encoded in profile.codecs.items():
         assert encoded.exit_table.entropy.shape == profile.exit_table.entropy.shape
         # Block 1 gets the raw sample in any codec.
@@ -120,10 +137,12 @@ def deeper(tmp_path_factory) -> Run:
     """Seven blocks, so that there are more partitions than must be measured."""
     folder = tmp_path_factory.mktemp("deeper")
     recipe = Recipe(epochs=1, batch_size=256)
-    setup = Setup(backbone="resnet14", dataset="digits", seed=4, bf16=False, joint=recipe, separate=None)
-    for _ in train_run(folder, setup):
+    spec, dataset = backbone_spec("resnet14"), read_data("digits", seed=4)
+    setup = Setup.of(spec, dataset, seed=4, bf16=False, joint=recipe, separate=None)
+    training = begin_run(folder, setup, dataset, spec)
+    for _ in training.train():
         pass
-    return read_run(folder)
+    return training.finished()
 
 
 def profiled(*words: object) -> tuple[dict, str]:
@@ -148,7 +167,15 @@ def test_a_share_of_the_partitions_is_timed_and_the_profile_says_so(deeper, tmp_
         assert said["held_out"]["rmse_s"] > 0
 
     # Another machine's times come with what is known of them; what was known of the others stays.
-    there = profiler.measure(deeper, device="there", repeats=2, partition_repeats=1, codecs=[Codec.FP16, Codec.INT8])
+    there = profiler.measure(
+        deeper.network,
+        deeper.dataset,
+        seed=4,
+        device="there",
+        repeats=2,
+        partition_repeats=1,
+        codecs=[Codec.FP16, Codec.INT8],
+    )
     partitions = there.into(read_profile(path)).provenance["partitions"]
     assert partitions["box"] == found["provenance"]["partitions"]["box"]
     assert partitions["there"] == {"measured": 28, "of": 28, "held_out": None}

@@ -7,8 +7,9 @@ import torch
 from offramp.errors import InputError
 from offramp.nn.backbones.resnet import resnet
 from offramp.nn.data import Dataset, Split
+from offramp.nn.inference import accuracy, predict
 from offramp.nn.network import MultiExitNetwork, build
-from offramp.nn.training.fit import EpochEnd, Recipe, Step, accuracy, fit, predict
+from offramp.nn.training.fit import EpochEnd, Recipe, Step, fit
 
 RECIPE = Recipe(epochs=3, batch_size=10)
 

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,11 +13,14 @@ import pytest
 import torch
 
 from offramp.errors import InputError, MissingExtraError
+from offramp.nn.catalog import backbone_spec
+from offramp.nn.datasets import read_data
 from offramp.nn.training import checkpoint, jobs
 from offramp.nn.training.fit import Recipe
 from offramp.nn.training.ray_runner import OnRay
-from offramp.nn.training.run import JOINT, Run, Setup, read_run, separate_name, train_run
+from offramp.nn.training.run import JOINT, Run, Training, begin_run, read_run, separate_name
 from offramp.nn.training.runner import MOST_TRIES, Job, JobsError, Local, in_turn
+from offramp.nn.training.setup import Setup
 from tests.nn.training import tasks
 
 pair = Local(2, tasks.settle)
@@ -115,6 +119,10 @@ def test_who_stops_listening_leaves_no_process():
     assert all(map(gone, pids))
 
 
+ROOT = Path(__file__).parents[3]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+
+
 def test_processes_end_with_the_program(tmp_path):
     # Killed, so that it can't tell its workers.
     script = tmp_path / "program.py"
@@ -122,14 +130,11 @@ def test_processes_end_with_the_program(tmp_path):
         "from functools import partial\n"
         "from offramp.nn.training.runner import Job, Local\n"
         "from tests.nn.training import tasks\n"
-        "if __name__ == '__main__':\n"
-        "    jobs = [Job(str(n), partial(partial, tasks.chatter)) for n in range(2)]\n"
-        "    for _, pid in Local(2, tasks.settle)(jobs, None):\n"
-        "        print(pid, flush=True)\n"
+        "jobs = [Job(str(n), partial(partial, tasks.chatter)) for n in range(2)]\n"
+        "for _, pid in Local(2, tasks.settle)(jobs, None):\n"
+        "    print(pid, flush=True)\n"
     )
-    root = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment) as program:
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as program:
         pids: set[int] = set()
         while len(pids) < 2:
             pids.add(int(program.stdout.readline()))
@@ -138,6 +143,57 @@ def test_processes_end_with_the_program(tmp_path):
     while not all(map(gone, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert all(map(gone, pids))
+
+
+PROGRAM = """
+from functools import partial
+from offramp.nn.training.runner import Job, Local
+from tests.nn.training import tasks
+
+print("begun", flush=True)
+jobs = [Job(str(n), partial(partial, partial(TASK))) for n in range(2)]
+for name, event in Local(2, tasks.settle)(jobs, 100):
+    print(name, event, flush=True)
+"""
+
+
+def test_a_script_needs_no_guard(tmp_path):
+    """Processes that imported the program's main module would print that it has begun, and begin processes."""
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM.replace("TASK", "tasks.count, 1, 2"))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=ENVIRONMENT, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    begun, *events = done.stdout.splitlines()
+    assert begun == "begun"
+    assert sorted(events) == ["0 101", "0 102", "1 101", "1 102"]
+
+
+def test_a_program_read_from_standard_input_runs_jobs():
+    """As in a notebook, whose main module has no file."""
+    program = PROGRAM.replace("TASK", "tasks.count, 1, 1")
+    done = subprocess.run(
+        [sys.executable], input=program, capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=True
+    )
+    assert sorted(done.stdout.splitlines()) == ["0 101", "1 101", "begun"]
+
+
+def test_ctrl_c_ends_the_program_and_its_processes_quietly(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM.replace("TASK", "tasks.wait_for_ever"))
+    with subprocess.Popen(
+        [sys.executable, script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        start_new_session=True,
+    ) as program:
+        program.stdout.readline()
+        pids = [int(program.stdout.readline().split()[1]) for _ in range(2)]
+        os.killpg(program.pid, signal.SIGINT)  # as a terminal does: to the program and all its processes
+        _, errors = program.communicate(timeout=60)
+    assert all(map(gone, pids))
+    assert errors.count("KeyboardInterrupt") == errors.count("Traceback") == 1
 
 
 # Training, by each of the runners.
@@ -156,10 +212,14 @@ def small(tiny, tmp_path_factory) -> Setup:
 
 @pytest.fixture(scope="module")
 def trained(small, tmp_path_factory) -> Run:
-    folder = tmp_path_factory.mktemp("in-turn")
-    for _ in train_run(folder, small):
+    training = begin(tmp_path_factory.mktemp("in-turn"), small)
+    for _ in training.train():
         pass
-    return read_run(folder)
+    return training.finished()
+
+
+def begin(folder: Path, setup: Setup) -> Training:
+    return begin_run(folder, setup, read_data(setup.dataset, seed=setup.seed), backbone_spec(setup.backbone))
 
 
 def sabotaged(runner, victim: str, mark: Path):
@@ -186,7 +246,7 @@ def same_networks(one: Run, other: Run) -> bool:
 
 def check_training(runner, small, trained, folder: Path) -> None:
     """All networks are trained as they are in turn, though a worker is lost midway."""
-    events = [*train_run(folder / "run", small, sabotaged(runner, "separate-3", folder / "killed"))]
+    events = [*begin(folder / "run", small).train(sabotaged(runner, "separate-3", folder / "killed"))]
     assert (folder / "killed").exists()
     starts = [event.seen for event in events if isinstance(event, jobs.Started) and event.network == "separate-3"]
     assert starts == [0, 48]
@@ -200,7 +260,7 @@ def check_training(runner, small, trained, folder: Path) -> None:
 
 
 def test_networks_trained_side_by_side_are_those_trained_in_turn(small, trained, tmp_path):
-    check_training(jobs.here(2), small, trained, tmp_path)
+    check_training(jobs.local_runner(2), small, trained, tmp_path)
 
 
 @pytest.fixture(scope="module")

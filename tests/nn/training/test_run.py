@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,11 +7,20 @@ import safetensors.torch
 import torch
 
 from offramp.errors import InputError
-from offramp.nn.network import selected
+from offramp.nn.catalog import backbone_spec
+from offramp.nn.data import Dataset
+from offramp.nn.datasets import read_data
+from offramp.nn.inference import accuracy
 from offramp.nn.training import checkpoint
-from offramp.nn.training.fit import Recipe, accuracy
+from offramp.nn.training.fit import Recipe
 from offramp.nn.training.jobs import Finished, Learned, Started
-from offramp.nn.training.run import JOINT, begin_run, fingerprints, read_run, train_run
+from offramp.nn.training.run import JOINT, Training, begin_run, read_run
+from offramp.nn.training.setup import Setup, fingerprints, read_setup
+
+
+def begin(folder: Path, setup: Setup, dataset: Dataset | None = None) -> Training:
+    dataset = dataset or read_data(setup.dataset, seed=setup.seed)
+    return begin_run(folder, setup, dataset, backbone_spec(setup.backbone))
 
 
 def take(events, stop_in_epoch=None):
@@ -27,46 +37,49 @@ def test_a_run_holds_a_joint_network_and_one_for_every_branch(run):
     names = {path.name for path in run.folder.iterdir()}
     networks = ["joint", "separate-1", "separate-2", "separate-3", "separate-4"]
     assert names == {"run.json", *(f"{name}.safetensors" for name in networks)}
-    assert len(run.separate_accuracy()) == 4
+    assert len(run.separate_accuracy) == 4
 
 
 def test_a_finished_checkpoint_is_plain_safetensors_with_the_weights_alone(run):
     tensors = safetensors.torch.load_file(run.checkpoint(JOINT))
-    network = run.network()
+    network = run.network
     assert {name.removeprefix("weight:") for name in tensors} == set(network.state_dict())
-    assert checkpoint.read(run.checkpoint(JOINT)).accuracy == accuracy(network, run.dataset.validation)
+    kept = checkpoint.read(run.checkpoint(JOINT))
+    assert kept.accuracy == checkpoint.finished_accuracy(run.checkpoint(JOINT)) == run.accuracy
+    assert kept.accuracy == accuracy(network, run.dataset.validation)
 
 
 def test_what_is_finished_is_not_trained_again(run, setup):
     before = {path: path.stat().st_mtime_ns for path in run.folder.glob("*.safetensors")}
-    events = take(train_run(run.folder, setup))
+    events = take(begin(run.folder, setup).train())
     assert not any(isinstance(event, Learned) for event in events)
     assert [event.accuracy for event in events if isinstance(event, Finished)][1:] == [
-        (each,) for each in run.separate_accuracy()
+        (accuracy,) for accuracy in run.separate_accuracy
     ]
     assert before == {path: path.stat().st_mtime_ns for path in run.folder.glob("*.safetensors")}
 
 
 def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(setup, tmp_path):
     longer = replace(setup, joint=Recipe(epochs=2, batch_size=128), separate=None)
-    take(train_run(tmp_path / "a", longer))
-    take(train_run(tmp_path / "b", longer), stop_in_epoch=2)
+    take(begin(tmp_path / "a", longer).train())
+    take(begin(tmp_path / "b", longer).train(), stop_in_epoch=2)
     with pytest.raises(InputError, match="not trained to the end"):
-        read_run(tmp_path / "b").network()
-    events = take(train_run(tmp_path / "b", longer))
+        read_run(tmp_path / "b")
+    events = take(begin(tmp_path / "b", longer).train())
     assert {event.epoch for event in events if isinstance(event, Learned)} == {2}
     [started] = [event for event in events if isinstance(event, Started)]
     assert (started.seen, started.images) == (1077, 2 * 1077)
-    one, other = (read_run(tmp_path / folder).network().state_dict() for folder in "ab")
+    one, other = (read_run(tmp_path / folder).network.state_dict() for folder in "ab")
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_separate_networks_may_be_added_later(setup, run, tmp_path):
     short = replace(setup, separate=None)
-    begin_run(tmp_path, short, {})
-    assert begin_run(tmp_path, setup, {}).setup == setup
-    assert begin_run(tmp_path, short, {}).setup.separate == setup.separate
-    assert read_run(tmp_path).separate_accuracy() is None
+    begin(tmp_path, short, run.dataset)
+    assert begin(tmp_path, setup, run.dataset).setup == setup
+    assert begin(tmp_path, short, run.dataset).setup.separate == read_setup(tmp_path).separate == setup.separate
+    (tmp_path / "joint.safetensors").write_bytes(run.checkpoint(JOINT).read_bytes())
+    assert read_run(tmp_path).separate_accuracy is None
 
 
 @pytest.mark.parametrize(
@@ -76,7 +89,7 @@ def test_a_folder_of_another_setup_is_refused(run, setup, change):
     [(name, value)] = change.items()
     place = rf"{name}\.epochs: was 1, now 9" if isinstance(value, Recipe) else f"{name}: was "
     with pytest.raises(InputError, match=f"{place}.*use the same options, or another folder"):
-        take(train_run(run.folder, replace(setup, **change)))
+        begin(run.folder, replace(setup, **change))
 
 
 def test_other_data_behind_the_same_name_are_refused(setup, tiny, tmp_path):
@@ -90,29 +103,27 @@ def test_other_data_behind_the_same_name_are_refused(setup, tiny, tmp_path):
 
     write(None)
     small = replace(setup, dataset=str(tmp_path / "data.npz"), joint=Recipe(epochs=1), separate=None)
-    take(train_run(tmp_path / "run", small))
-    take(train_run(tmp_path / "run", small))
-    read_run(tmp_path / "run").network()
+    take(begin(tmp_path / "run", small).train())
+    take(begin(tmp_path / "run", small).train())
+    read_run(tmp_path / "run")
     write(np.arange(80) % 4)
-    for again in (lambda: take(train_run(tmp_path / "run", small)), lambda: read_run(tmp_path / "run").network()):
+    for again in (lambda: begin(tmp_path / "run", small), lambda: read_run(tmp_path / "run")):
         with pytest.raises(InputError, match="data: is not what it was when this run began; train into another folder"):
             again()
 
 
 def test_another_network_behind_the_same_name_is_refused(setup, run):
-    network = run.network()
-    dataset = run.dataset
-    smaller = selected(network, (1, 2))
-    assert fingerprints(dataset, network) == fingerprints(dataset, run.network()) == run.made_of
+    assert fingerprints(run.dataset, run.network) == run.made_of
+    smaller = replace(backbone_spec("resnet14"), name="resnet8")
     with pytest.raises(InputError, match="network: is not what it was when this run began"):
-        begin_run(run.folder, setup, fingerprints(dataset, smaller))
+        begin_run(run.folder, setup, run.dataset, smaller)
 
 
 @pytest.mark.parametrize("place", ["run.txt", "run.txt/inside"])
-def test_a_folder_that_cannot_be_made_is_refused(setup, tmp_path, place):
+def test_a_folder_that_cannot_be_made_is_refused(setup, tiny, tmp_path, place):
     (tmp_path / "run.txt").touch()
     with pytest.raises(InputError, match=r"can't be written: .*give a folder"):
-        begin_run(tmp_path / place, setup, {})
+        begin(tmp_path / place, setup, tiny)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

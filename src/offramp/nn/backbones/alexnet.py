@@ -5,7 +5,8 @@ import functools
 import torch
 from torch import nn
 
-from offramp.nn.branches import is_small, pooled_head
+from offramp.nn.backbones.parts import is_small
+from offramp.nn.branches import pooled_head
 from offramp.nn.network import Line, Shape, Spec, output_of
 
 _HIDDEN = 4096

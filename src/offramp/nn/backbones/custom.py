@@ -1,5 +1,6 @@
 """Backbones that someone else wrote: any function that makes an `nn.Module`, as a line of blocks."""
 
+import copy
 import functools
 import importlib
 import inspect
@@ -7,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -15,6 +17,9 @@ from offramp.errors import OfframpError, fail
 from offramp.nn.graph.operations import what_happened
 from offramp.nn.graph.split import MIN_WORK, cut
 from offramp.nn.network import Line, Shape, Spec
+
+IN_HAND = "nn.Module:"
+"""What the name of a backbone begins with that is a module in hand, and nothing that can be imported."""
 
 _NAME = re.compile(r"(?P<module>\w+(\.\w+)*):(?P<factory>\w+)(?P<options>(@(work|size)=\d+(\.\d+)?%)*)")
 
@@ -41,12 +46,26 @@ def named(name: str) -> Spec:
 def custom(
     name: str, make: Callable[[Shape, int], nn.Module], *, min_work: float = MIN_WORK, min_size: float = 0.0
 ) -> Spec:
-    """The backbone that `make` makes for images (C, H, W) and a number of classes, cut as `cutting.cut` does it."""
+    """The backbone that `make` makes for images (C, H, W) and a number of classes, cut as `graph.split.cut` does it."""
+    return Spec(name, functools.partial(_line, make, min_work, min_size))
 
-    def line(image_shape: Shape, classes: int) -> Line:
-        return cut(make(image_shape, classes), image_shape, min_work=min_work, min_size=min_size)
 
-    return Spec(name, line)
+def in_hand(module: nn.Module) -> Spec:
+    """The backbone that a module is, with its weights: every network that is built gets a copy of it.
+
+    It takes normalized images [B, C, H, W] float32 and returns logits [B, classes], or an object with `logits`.
+    """
+    return replace(custom(f"{IN_HAND}{type(module).__name__}", functools.partial(_copy, module)), portable=False)
+
+
+def _line(
+    make: Callable[[Shape, int], nn.Module], min_work: float, min_size: float, image_shape: Shape, classes: int
+) -> Line:
+    return cut(make(image_shape, classes), image_shape, min_work=min_work, min_size=min_size)
+
+
+def _copy(module: nn.Module, image_shape: Shape, classes: int) -> nn.Module:
+    return copy.deepcopy(module).cpu()
 
 
 def _make(module_name: str, factory_name: str, image_shape: Shape, classes: int) -> nn.Module:
@@ -68,10 +87,10 @@ def _make(module_name: str, factory_name: str, image_shape: Shape, classes: int)
 def _arguments(name: str, factory: Callable[..., object], offered: Mapping[str, object]) -> dict[str, object]:
     """Those of the arguments offered that the factory takes; an open-ended one is given the number of classes only."""
     try:
-        taken = inspect.signature(factory).parameters
+        taken = dict(inspect.signature(factory).parameters)
     except (TypeError, ValueError):  # it is written in C
         taken = {}
-    open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values())
+    open_ended = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in taken.values())
     if "num_classes" not in taken and not open_ended:
         fail("backbone", f"{name} takes no num_classes", "give it such a parameter")
     return {key: value for key, value in offered.items() if key in taken or (open_ended and key == "num_classes")}
@@ -100,9 +119,9 @@ def _in_python(module_name: str, factory_name: str) -> str:
 @contextmanager
 def _working_directory() -> Iterator[None]:
     """Installed commands don't look for modules where they are started; `python` does."""
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
     try:
         yield
     finally:
-        sys.path.remove(here)
+        sys.path.remove(folder)

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from offramp.nn.branches import convolution, is_small, pooled_head
+from offramp.nn.backbones.parts import convolution, is_small
+from offramp.nn.branches import pooled_head
 from offramp.nn.network import Line, Shape, Spec
 
 _LEAST = 75  # pixels that leave one for the last module

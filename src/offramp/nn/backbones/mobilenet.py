@@ -4,7 +4,8 @@ import functools
 
 from torch import Tensor, nn
 
-from offramp.nn.branches import convolution, is_small, pooled_head
+from offramp.nn.backbones.parts import convolution, is_small
+from offramp.nn.branches import pooled_head
 from offramp.nn.network import Line, Shape, Spec
 
 # Expansion, channels, how many, stride of the first: table 2 of the paper.

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from offramp.errors import fail
-from offramp.nn.branches import is_small
+from offramp.nn.backbones.parts import is_small
 from offramp.nn.network import Line, Shape, Spec
 
 _WIDTH, _HEADS, _DEPTH = 192, 3, 12
@@ -74,7 +74,8 @@ class EncoderLayer(nn.Module):
         queries, keys, values = split.permute(2, 0, 3, 1, 4).unbind()  # each [B, heads, T, D / heads]
         attended = F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
         x = x + self.project(attended)
-        return x + self.perceptron(self.norm2(x))
+        y: Tensor = x + self.perceptron(self.norm2(x))
+        return y
 
 
 class ClassToken(nn.Module):

@@ -1,12 +1,56 @@
-"""From what a user calls a data set to its images; a module for each kind."""
+"""From what a user calls a data set, or holds in memory, to its images; a module for each kind."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 from offramp.errors import fail
-from offramp.nn.data import Dataset
+from offramp.nn.data import Dataset, Source
+
+if TYPE_CHECKING:
+    from offramp.nn.datasets.memory import ArrayOrTensor, Samples
+
+DataSource: TypeAlias = Union[
+    str,
+    Path,
+    Dataset,
+    "tuple[ArrayOrTensor, ArrayOrTensor]",
+    "Mapping[str, ArrayOrTensor]",
+    "Samples",
+    "tuple[Samples, Samples]",
+    "Mapping[str, Samples]",
+]
+"""What `read_data` takes."""
 
 KINDS = "digits, a folder with CIFAR-10's binary batches, a folder per class, an npz, or hf:NAME"
 _HUB = "hf:"
+
+
+def read_data(source: DataSource, *, seed: int = 0, size: int | None = None, name: str | None = None) -> Dataset:
+    """A data set, split by `seed` where it isn't split already.
+
+    source: `digits`; the path of a folder with CIFAR-10's binary batches, of one with a folder per class, or of an
+        npz; `hf:NAME`; or what is in memory: `(images, labels)` or a mapping with such arrays or tensors, as
+        `arrays.dataset_of` describes them; a `torch.utils.data.Dataset` of pairs (image, label), a pair of them for
+        training and test, or a mapping with `train`, `val` and `test`, as `memory.torch_datasets` describes them. A
+        `Dataset` is returned as it is.
+    size: the images are resized to size x size; None for as they are.
+    name: of data in memory.
+    Raises `InputError` where there is none, or it is damaged or of another form.
+    """
+    if size is not None and size < 1:
+        fail("image size", f"{size} is too small", "give the pixels of a side, e.g. 32")
+    match source:
+        case Dataset():
+            return source
+        case str() | Path():
+            if name is not None:
+                fail("name", f"{name!r} is for data in memory", "leave it out: what is read has a name")
+            described = Source(settled(str(source)), seed, size)
+            return replace(_named(str(source), seed=seed, size=size), source=described)
+        case _:
+            return _in_memory(source, seed=seed, size=size, name=name)
 
 
 def settled(source: str) -> str:
@@ -14,15 +58,23 @@ def settled(source: str) -> str:
     return source if source == "digits" or source.startswith(_HUB) else str(Path(source).expanduser().resolve())
 
 
-def dataset(source: str, *, seed: int, size: int | None = None) -> Dataset:
-    """The data set that `source` names or holds, split by `seed`.
+def _in_memory(source: object, *, seed: int, size: int | None, name: str | None) -> Dataset:
+    from offramp.nn.datasets.memory import arrays_in_memory, parts_of, torch_datasets
 
-    source: `digits`; a folder with CIFAR-10's binary batches, or with a folder per class; an npz; `hf:NAME`.
-    size: the images are resized to size x size; None for as they are.
-    Raises `InputError` where there is none, or it is damaged.
-    """
-    if size is not None and size < 1:
-        fail("image size", f"{size} is too small", "give the pixels of a side, e.g. 32")
+    if (parts := parts_of(source)) is not None:
+        return torch_datasets(parts, name=name, seed=seed, size=size)
+    match source:
+        case Mapping():
+            arrays = source
+        case Sequence() if len(source) == 2:
+            arrays = dict(zip(("images", "labels"), source, strict=True))
+        case _:
+            remedy = f"give {KINDS}; (images, labels); a mapping of them; or a torch.utils.data.Dataset"
+            fail("data", f"is {type(source).__name__}", remedy)
+    return arrays_in_memory(arrays, name=name, seed=seed, size=size)
+
+
+def _named(source: str, *, seed: int, size: int | None) -> Dataset:
     if source == "digits":
         from offramp.nn.datasets.digits import digits
 
@@ -42,7 +94,7 @@ def _at(path: Path, *, seed: int, size: int | None) -> Dataset:
         batches = cifar10_folder(path)
         if batches is not None:
             return cifar10(batches, seed=seed, size=size)
-        if any((each / "data_batch_1").exists() for each in (path, path / "cifar-10-batches-py")):
+        if any((folder / "data_batch_1").exists() for folder in (path, path / "cifar-10-batches-py")):
             remedy = "take the binary version, cifar-10-binary.tar.gz: to read a pickle is to run what it says"
             fail(str(path), "holds CIFAR-10's pickled batches", remedy)
         return class_folders(path, seed=seed, size=size)

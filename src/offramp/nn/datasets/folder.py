@@ -30,11 +30,13 @@ def class_folders(root: Path, *, seed: int, size: int | None = None) -> Dataset:
     for part in parts[1:]:
         if more := sorted(set(_classes(part)) - set(classes)):
             fail(str(part), f"has the class {more[0]!r}, train has not", "give training pictures of every class")
-    found = [[(path, label) for label, name in enumerate(classes) for path in _pictures(part / name)] for part in parts]
-    every = [*chain.from_iterable(found)]
+    labeled = [
+        [(path, label) for label, name in enumerate(classes) for path in _pictures(part / name)] for part in parts
+    ]
+    every = [*chain.from_iterable(labeled)]
     names = ((str(path), str(path)) for path, _ in every)
     images = stacked(opened(names), count=len(every), size=size)
-    sizes = [len(part) for part in found]
+    sizes = [len(part) for part in labeled]
     return split(
         root.resolve().name,
         images,
@@ -52,19 +54,21 @@ def _parts(root: Path) -> list[Path]:
 
     Raises `InputError` where two are of the same split.
     """
-    folders = sorted(each for each in root.iterdir() if each.is_dir())
-    found = {part: [each for each in folders if each.name.casefold() in names] for part, names in _SPLITS.items()}
-    if not found["train"]:
+    folders = sorted(folder for folder in root.iterdir() if folder.is_dir())
+    splits = {
+        part: [folder for folder in folders if folder.name.casefold() in names] for part, names in _SPLITS.items()
+    }
+    if not splits["train"]:
         return [root]
-    for same in found.values():
+    for same in splits.values():
         if len(same) > 1:
-            given = " and ".join(each.name for each in same)
+            given = " and ".join(folder.name for folder in same)
             fail(str(root), f"has {given}, which are the same split", "leave one of them")
-    return [*chain.from_iterable(found.values())]
+    return [*chain.from_iterable(splits.values())]
 
 
 def _classes(folder: Path) -> list[str]:
-    names = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if len(names) < 2:
         remedy = f"give a folder per class, with pictures that end with {', '.join(SUFFIXES)}"
         fail(str(folder), f"has {len(names)} folders of classes", remedy)

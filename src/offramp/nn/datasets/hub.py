@@ -28,22 +28,22 @@ def hub(name: str, *, seed: int, size: int | None = None) -> Dataset:
     address = urlsplit(name)
     choice = {key: values[-1] for key, values in parse_qs(address.query).items()}
     try:
-        found = datasets.load_dataset(address.path, choice.get("config"))
+        splits = datasets.load_dataset(address.path, choice.get("config"))
     except Exception as error:
         # The library and those below it raise their own types for what may go wrong on the way.
         first = next(iter(str(error).splitlines()), type(error).__name__)
         remedy = "check the name, and that this machine has internet; or download the images and give their folder"
         fail(f"hf:{name}", f"can't be had: {first}", remedy)
-    if "train" not in found:
-        fail(f"hf:{name}", f"has the splits {', '.join(map(str, found))}", "take one that has train")
-    others = [next((each for each in _VALIDATION if each in found), None), "test" if "test" in found else None]
-    splits = ["train", *(each for each in others if each)]
-    table = datasets.concatenate_datasets([found[each] for each in splits])
+    if "train" not in splits:
+        fail(f"hf:{name}", f"has the splits {', '.join(map(str, splits))}", "take one that has train")
+    validation = next((part for part in _VALIDATION if part in splits), None)
+    held_out = [part for part in (validation, "test") if part in splits]
+    table = datasets.concatenate_datasets([splits[part] for part in ("train", *held_out)])
     image = _column(name, table.features, choice, "image", datasets.Image)
     label = _column(name, table.features, choice, "label", datasets.ClassLabel)
     pictures = ((f"hf:{name}[{place}]", row[image]) for place, row in enumerate(table.select_columns([image])))
     images = stacked(pictures, count=len(table), size=size)
-    counts = [len(found[each]) for each in splits[1:]]
+    counts = [len(splits[part]) for part in held_out]
     return split(
         address.path,
         images,
@@ -59,9 +59,9 @@ def hub(name: str, *, seed: int, size: int | None = None) -> Dataset:
 def _column(name: str, features: dict[str, Any], choice: dict[str, str], role: str, kind: type) -> str:
     """The column that the user chose, or the only one of its kind."""
     fitting = [column for column, feature in features.items() if isinstance(feature, kind)]
-    wanted = [choice[role]] if role in choice else fitting
-    if len(wanted) != 1 or wanted[0] not in fitting:
+    chosen = [choice[role]] if role in choice else fitting
+    if len(chosen) != 1 or chosen[0] not in fitting:
         columns = ", ".join(fitting) or f"none, of {', '.join(features)}"
         remedy = f"choose one, e.g. hf:{name.split('?')[0]}?{role}={fitting[0]}" if fitting else "take another"
         fail(f"hf:{name}", f"the columns for the {role} are {columns}", remedy)
-    return wanted[0]
+    return chosen[0]

@@ -44,20 +44,21 @@ def stacked(pictures: Iterable[tuple[str, Image.Image]], *, count: int, size: in
     Raises `InputError` where one has another size or values that are no colors, and before more than 4 GB would be
     taken.
     """
-    found: NDArray[np.uint8] | None = None
+    images: NDArray[np.uint8] | None = None
     for i, (name, picture) in enumerate(pictures):
-        wanted = (size, size) if size is not None else picture.size if found is None else found.shape[:1:-1]
-        if size is None and picture.size != wanted:
-            problem = f"is {_text(picture.size)}, the first picture is {_text(wanted)}"
+        if images is None:
+            width, height = picture.size if size is None else (size, size)
+            check_room(count, width, height)
+            images = np.empty((count, 3, height, width), np.uint8)
+        if size is None and picture.size != (width, height):
+            problem = f"is {_text(picture.size)}, the first picture is {_text((width, height))}"
             fail(name, problem, "give --image-size, which all are resized to")
-        if found is None:
-            check_room(count, *wanted)
-            found = np.empty((count, 3, wanted[1], wanted[0]), np.uint8)
         rgb = eight_bits(name, picture).convert("RGB")
-        found[i] = np.asarray(rgb if rgb.size == wanted else rgb.resize(wanted)).transpose(2, 0, 1)
-    if found is None:
+        resized_rgb = rgb if rgb.size == (width, height) else rgb.resize((width, height))
+        images[i] = np.asarray(resized_rgb).transpose(2, 0, 1)
+    if images is None:
         fail("pictures", "there are none", "give at least a few of each class")
-    return found
+    return images
 
 
 def _text(size: tuple[int, ...]) -> str:

@@ -26,7 +26,7 @@ def short_name(model: str) -> str:
 def has_fast_bf16() -> bool:
     """Whether training in bfloat16 is faster than in float32 here."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return not _FAST_BF16.isdisjoint((_cpuinfo("flags") or _cpuinfo("Features")).split())
 
 

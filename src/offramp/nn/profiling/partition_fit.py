@@ -88,29 +88,29 @@ def filled(block_s: FloatArray, branch_s: FloatArray, ends: Sequence[Ends], seco
     ends, seconds: [M] of the partitions measured, of `sample`; seconds above zero.
     """
     n = len(block_s)
-    found = dict(zip(ends, seconds, strict=True))
-    others = [each for each in pairs(n) if each not in found]
+    known = dict(zip(ends, seconds, strict=True))
+    others = [partition for partition in pairs(n) if partition not in known]
     if others:
-        found |= dict(zip(others, predicted(block_s, branch_s, ends, seconds, others), strict=True))
+        known |= dict(zip(others, predicted(block_s, branch_s, ends, seconds, others), strict=True))
     partition_s = np.full((n, n), np.nan)
-    for (first, last), value in found.items():
+    for (first, last), value in known.items():
         partition_s[first - 1, last - 1] = value
     return partition_s
 
 
 def predicted(
-    block_s: FloatArray, branch_s: FloatArray, ends: Sequence[Ends], seconds: FloatArray, wanted: Sequence[Ends]
+    block_s: FloatArray, branch_s: FloatArray, ends: Sequence[Ends], seconds: FloatArray, others: Sequence[Ends]
 ) -> FloatArray:
-    """[W] seconds of the partitions wanted, none of which begins with block 1, by the model fitted to those measured.
+    """[W] seconds of the other partitions, none of which begins with block 1, by the model fitted to those measured.
 
     block_s, branch_s, ends, seconds: as in `filled`.
     """
     sums_s, columns = _terms(block_s, branch_s, np.array(ends))
     fit = np.array(ends)[:, 0] > 1
     corrections = _fit(columns[fit] / sums_s[fit, None], seconds[fit] / sums_s[fit] - 1)
-    sums_s, columns = _terms(block_s, branch_s, np.array(wanted))
+    sums_s, columns = _terms(block_s, branch_s, np.array(others))
     # Nothing is faster than a part of it, whatever was measured.
-    floor_s = branch_s[np.array(wanted)[:, 1] - 1]
+    floor_s = branch_s[np.array(others)[:, 1] - 1]
     fitted: FloatArray = np.maximum(sums_s + columns @ corrections, floor_s)
     return fitted
 
@@ -125,8 +125,8 @@ def held_out(block_s: FloatArray, branch_s: FloatArray, ends: Sequence[Ends], se
     for fold in range(_FOLDS):
         inside = [k for place, k in enumerate(known) if place % _FOLDS != fold]
         outside = known[fold::_FOLDS]
-        found_s = predicted(block_s, branch_s, [ends[k] for k in inside], seconds[inside], [ends[k] for k in outside])
-        wrong_s[fold::_FOLDS] = found_s - seconds[outside]
+        fitted_s = predicted(block_s, branch_s, [ends[k] for k in inside], seconds[inside], [ends[k] for k in outside])
+        wrong_s[fold::_FOLDS] = fitted_s - seconds[outside]
     return errors(wrong_s, seconds[known])
 
 

@@ -1,8 +1,8 @@
-"""A trained run and the machine at hand, measured: from a run to the core's `Profile`."""
+"""A trained network and the machine at hand, measured: from a network and its data to the core's `Profile`."""
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, datetime
 
@@ -17,6 +17,7 @@ from offramp.core.exits import DEFAULT_THRESHOLDS, at_or_below, normalized_entro
 from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile, Timing
 from offramp.nn.data import Dataset, Split
 from offramp.nn.export import export
+from offramp.nn.inference import predict
 from offramp.nn.network import MultiExitNetwork
 from offramp.nn.profiling import machine
 from offramp.nn.profiling.partition_fit import count, sample
@@ -32,15 +33,13 @@ from offramp.nn.profiling.timing import (
     objects_of,
     torch_threads,
 )
-from offramp.nn.training.fit import predict
-from offramp.nn.training.run import Run
 
 REPEATS = 200
 PARTITION_REPEATS = 50
 
 
-def silent(stage: str, done: float) -> None:
-    """A `Report` for nobody."""
+def no_progress(stage: str, done: float) -> None:
+    """A progress callback that does nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,53 +79,62 @@ class MachineTimes:
         }
 
     def encoded(self, codec: Codec, table: ExitTable) -> Encoded:
-        """What is different in that codec, with which the samples leave as `table` says."""
-        found = self.encoding[codec]
+        """What is different in that codec, with which the samples exit as `table` says."""
+        times = self.encoding[codec]
         return Encoded(
             exit_table=table,
-            serialize_s=dict.fromkeys(self.compute, found.serialize_s),
-            deserialize_s=dict.fromkeys(self.compute, found.deserialize_s),
+            serialize_s=dict.fromkeys(self.compute, times.serialize_s),
+            deserialize_s=dict.fromkeys(self.compute, times.deserialize_s),
         )
 
     def _timing(self, compute: ComputeTimes) -> Timing:
-        found = self.encoding[Codec.FP32]
+        encoding = self.encoding[Codec.FP32]
         return Timing(
             block_s=compute.block_s,
             branch_s=compute.branch_s,
             partition_s=compute.partition_s,
-            serialize_s=found.serialize_s,
-            deserialize_s=found.deserialize_s,
+            serialize_s=encoding.serialize_s,
+            deserialize_s=encoding.deserialize_s,
             block_spread_s=compute.block_spread_s,
             branch_spread_s=compute.branch_spread_s,
         )
 
 
-def profile_run(
-    run: Run,
+def profile_network(
+    network: MultiExitNetwork,
+    dataset: Dataset,
     *,
+    backbone: str,
+    seed: int,
+    separate_accuracy: Sequence[float] | None,
+    training: Mapping[str, object],
     device: str,
     repeats: int = REPEATS,
     partition_repeats: int = PARTITION_REPEATS,
     partitions: float | None = None,
     overhead_bits: int = 0,
-    report: Report = silent,
+    report: Report = no_progress,
 ) -> Profile:
-    """Everything measured of a trained run: times here, sizes, and the exits of its validation split.
+    """Everything measured of a trained network: times on this machine, sizes, and the exits of its validation split.
 
+    network: with a branch after each of its N blocks, on the CPU.
+    backbone: what it is called.
+    seed: of which partitions are measured.
+    separate_accuracy: [N] of networks trained for each branch alone; None where there are none.
+    training: how the accuracies came about, for the provenance.
     device: what to call this machine, as in `measure`.
     repeats, partition_repeats: how often to time each block and each partition.
     partitions: the share of them to measure, in (0, 1]; the others are fitted. None for the usual,
-        `partition_times.count`.
+        `partition_fit.count`.
     overhead_bits: what travels with every object beside its own bits.
-    Raises `InputError` while the full configuration isn't trained to the end.
     """
-    network, dataset = run.network(), run.dataset
     table = exit_table(network, dataset.validation)
     joint = table.correct.mean(axis=1)
-    separate = run.separate_accuracy()
     encoded = _encoded_exit_tables(network, dataset.validation)
     times = measure(
-        run,
+        network,
+        dataset,
+        seed=seed,
         device=device,
         repeats=repeats,
         partition_repeats=partition_repeats,
@@ -135,26 +143,27 @@ def profile_run(
         report=report,
     )
     return Profile(
-        backbone=describe(run),
+        backbone=describe(network, dataset, backbone=backbone),
         timings=times.timings(),
         reference_device=device,
         exits=ExitRates(
             thresholds=np.array(DEFAULT_THRESHOLDS),
             meaning=Meaning.FIRST_EXIT,
             exit_rate=first_exit_rates(table.entropy, DEFAULT_THRESHOLDS),
-            accuracy=joint if separate is None else np.array(separate),
+            accuracy=joint if separate_accuracy is None else np.array(separate_accuracy),
             samples=table.samples,
             joint_accuracy=joint,
         ),
         exit_table=table,
-        codecs={codec: times.encoded(codec, found) for codec, found in encoded.items()},
+        codecs={codec: times.encoded(codec, table) for codec, table in encoded.items()},
         overhead_bits=overhead_bits,
         provenance={
             **_origin(repeats, partition_repeats),
             "partitions": times.partitions(),
-            "accuracy": "of the joint network" if separate is None else "of networks trained for each branch alone",
-            "training": {"seed": run.setup.seed, "joint": asdict(run.setup.joint), "bf16": run.setup.bf16}
-            | ({} if separate is None or run.setup.separate is None else {"separate": asdict(run.setup.separate)}),
+            "accuracy": "of the joint network"
+            if separate_accuracy is None
+            else "of networks trained for each branch alone",
+            "training": training,
             "samples": {
                 "train": len(dataset.train),
                 "validation": len(dataset.validation),
@@ -165,58 +174,62 @@ def profile_run(
 
 
 def measure(
-    run: Run,
+    network: MultiExitNetwork,
+    dataset: Dataset,
     *,
+    seed: int,
     device: str,
     repeats: int = REPEATS,
     partition_repeats: int = PARTITION_REPEATS,
     partitions: float | None = None,
     codecs: Iterable[Codec] = (),
-    report: Report = silent,
+    report: Report = no_progress,
 ) -> MachineTimes:
     """Times on this machine: as `device` in ONNX Runtime on one thread, which is what gets deployed.
 
     Beside it, for comparison: as `device-torch` in PyTorch with all its threads, as `device-torch-1thread` with one.
 
-    partitions: as in `profile_run`.
+    network, seed, partitions: as in `profile_network`.
     codecs: those to time beside fp32.
     """
-    network, dataset = run.network(), run.dataset
     objects = objects_of(network, _first_image(dataset))
     n = len(network.blocks)
-    wanted = sample(n, count(n, partitions), seed=run.setup.seed)
-    in_torch_ = in_torch(network, objects)
-    ways = (
+    measured = sample(n, count(n, partitions), seed=seed)
+    eager = in_torch(network, objects)
+    sessions = (
         (device, in_onnx_runtime(export(network, dataset.image_shape), objects), 1),
-        (f"{device}-torch", in_torch_, torch.get_num_threads()),
-        (f"{device}-torch-1thread", in_torch_, 1),
+        (f"{device}-torch", eager, torch.get_num_threads()),
+        (f"{device}-torch-1thread", eager, 1),
     )
     compute = {}
-    for name, way, threads in ways:
+    for name, parts, threads in sessions:
         with torch_threads(threads):
             compute[name] = compute_times(
-                way,
-                wanted,
+                parts,
+                measured,
                 repeats=repeats,
                 partition_repeats=partition_repeats,
-                report=lambda stage, done, name=name: report(f"{name}: {stage}", done),  # type: ignore[misc]
+                report=_labeled(report, name),
             )
     return MachineTimes(compute, encoding_times(objects, [Codec.FP32, *codecs], repeats=repeats, report=report))
 
 
-def describe(run: Run) -> Backbone:
-    """The core's view of a run's network: names of the blocks, and sizes taken from the tensors of a real sample."""
-    network, dataset = run.network(), run.dataset
+def describe(network: MultiExitNetwork, dataset: Dataset, *, backbone: str) -> Backbone:
+    """The core's view of a network: names of the blocks, and sizes taken from the tensors of a real sample.
+
+    network: with a branch after every block.
+    backbone: what it is called.
+    """
     x = _first_image(dataset)
     input_bits = _bits(x)
     blocks = []
     with torch.inference_mode():
-        for name, block, branch in zip(run.spec.names(dataset), network.blocks, network.branches, strict=True):
+        for name, block, branch in zip(network.names, network.blocks, network.branches, strict=True):
             x = block(x)
             weights = [*block.state_dict().values(), *branch.state_dict().values()]
             blocks.append(Block(name, _bits(x), sum(map(_bits, weights))))
         result_bits = _bits(network.branches[-1](x))
-    return Backbone(run.setup.backbone, dataset.name, input_bits, result_bits, tuple(blocks))
+    return Backbone(backbone, dataset.name, input_bits, result_bits, tuple(blocks))
 
 
 def exit_table(network: MultiExitNetwork, split: Split) -> ExitTable:
@@ -226,12 +239,12 @@ def exit_table(network: MultiExitNetwork, split: Split) -> ExitTable:
 
 def _encoded_exit_tables(network: MultiExitNetwork, split: Split) -> dict[Codec, ExitTable]:
     """By codec, except those that can't hold what the network puts out."""
-    found = {}
+    tables: dict[Codec, ExitTable] = {}
     for codec in Codec:
         if codec is not Codec.FP32:
             with contextlib.suppress(ValueError):
-                found[codec] = encoded_exit_table(network, split, codec)
-    return found
+                tables[codec] = encoded_exit_table(network, split, codec)
+    return tables
 
 
 def encoded_exit_table(network: MultiExitNetwork, split: Split, codec: Codec) -> ExitTable:
@@ -241,7 +254,7 @@ def encoded_exit_table(network: MultiExitNetwork, split: Split, codec: Codec) ->
     """
     logits = []
     with torch.inference_mode():
-        for image in torch.tensor(split.images).split(1):
+        for image in torch.split(torch.tensor(split.images), 1):
             x, said = image, []
             for block, branch in zip(network.blocks, network.branches, strict=True):
                 output = block(x)
@@ -263,13 +276,18 @@ def _table(logits: Tensor, split: Split) -> ExitTable:
 def first_exit_rates(entropy: FloatArray, thresholds: tuple[float, ...]) -> FloatArray:
     """[K, N] alpha_i(T): the share of samples whose first branch at or below T is i (EdgeSys'22, section 2.3).
 
-    entropy: [N, S] of every branch. The last branch takes all who are left.
+    entropy: [N, S] of every branch. The last branch takes all the samples that are left.
     """
-    leaves = np.stack([at_or_below(entropy, threshold) for threshold in thresholds])  # [K, N, S]
-    leaves[:, -1] = True
-    first = leaves.argmax(axis=1)[:, None, :] == np.arange(len(entropy))[:, None]  # [K, N, S]
+    exits = np.stack([at_or_below(entropy, threshold) for threshold in thresholds])  # [K, N, S]
+    exits[:, -1] = True
+    first = exits.argmax(axis=1)[:, None, :] == np.arange(len(entropy))[:, None]  # [K, N, S]
     rates: FloatArray = first.mean(axis=2)
     return rates
+
+
+def _labeled(report: Report, device: str) -> Report:
+    """The callback with the device named in what is being measured."""
+    return lambda stage, done: report(f"{device}: {stage}", done)
 
 
 def _first_image(dataset: Dataset) -> Tensor:

@@ -26,7 +26,7 @@ _WARM_UP = 10
 _AT_A_TIME = 200
 
 Report: TypeAlias = Callable[[str, float], None]
-"""Told what is being measured and the share of it that is done."""
+"""A progress callback: what is being measured, and the share of it that is done."""
 
 Call: TypeAlias = Callable[[], object]
 
@@ -77,7 +77,7 @@ def in_onnx_runtime(whole: ModelProto, objects: Sequence[Tensor]) -> Compute:
     objects: of `objects_of`.
     """
     n = len(objects) - 2
-    inputs = [each.numpy() for each in objects]
+    inputs = [tensor.numpy() for tensor in objects]
     return Compute(
         blocks=[_loaded(export.cut_block(whole, i), inputs[i - 1]) for i in range(1, n + 1)],
         branches=[_loaded(export.cut_branch(whole, i), inputs[i]) for i in range(1, n + 1)],
@@ -112,14 +112,14 @@ def objects_of(network: MultiExitNetwork, image: Tensor) -> list[Tensor]:
 
 
 def compute_times(
-    compute: Compute, wanted: Sequence[Ends], *, repeats: int, partition_repeats: int, report: Report
+    compute: Compute, partitions: Sequence[Ends], *, repeats: int, partition_repeats: int, report: Report
 ) -> ComputeTimes:
     """What the parts take, one sample at a time: percentile 99 over the repeats.
 
     Partitions are measured as wholes beside the blocks, since sums of blocks miss what lies between them (PORTEND,
     section IV: RMSE 0.11 ms by partition, 0.76 ms by block).
 
-    wanted: the partitions to measure, at least one, none twice; the others are fitted to them.
+    partitions: those to measure, at least one, none twice; the others are fitted to them.
     """
     n = len(compute.blocks)
     with torch.inference_mode():
@@ -127,29 +127,31 @@ def compute_times(
             [*compute.blocks, *compute.branches], repeats=repeats, report=functools.partial(report, "blocks")
         )
         wholes_s = statistic(
-            timed_partitions(compute, wanted, repeats=partition_repeats, report=functools.partial(report, "partitions"))
+            timed_partitions(
+                compute, partitions, repeats=partition_repeats, report=functools.partial(report, "partitions")
+            )
         )
     block_s, branch_s = np.split(statistic(parts_s), 2)
     block_spread_s, branch_spread_s = np.split(parts_s.std(axis=1), 2)
     return ComputeTimes(
         block_s,
         branch_s,
-        filled(block_s, branch_s, wanted, wholes_s),
+        filled(block_s, branch_s, partitions, wholes_s),
         block_spread_s,
         branch_spread_s,
-        measured=len(wanted),
-        held_out=None if len(wanted) == len(pairs(n)) else held_out(block_s, branch_s, wanted, wholes_s),
+        measured=len(partitions),
+        held_out=None if len(partitions) == len(pairs(n)) else held_out(block_s, branch_s, partitions, wholes_s),
     )
 
 
 def timed_partitions(
-    compute: Compute, wanted: Sequence[Ends], *, repeats: int, report: Callable[[float], None]
+    compute: Compute, partitions: Sequence[Ends], *, repeats: int, report: Callable[[float], None]
 ) -> FloatArray:
-    """[wanted, repeats] seconds of each partition, as `timed`, but 200 at a time: more may not fit in memory.
+    """[partitions, repeats] seconds of each, as `timed`, but 200 at a time: more may not fit in memory.
 
-    `wanted` should come in no order, so that a slow moment does not fall on neighbors.
+    partitions: in no order, so that a slow moment does not fall on neighbors.
     """
-    groups = [wanted[begin : begin + _AT_A_TIME] for begin in range(0, len(wanted), _AT_A_TIME)]
+    groups = [partitions[begin : begin + _AT_A_TIME] for begin in range(0, len(partitions), _AT_A_TIME)]
 
     def times_of(group: Sequence[Ends], before: int) -> FloatArray:
         return timed(
@@ -169,19 +171,19 @@ def encoding_times(
     objects: of `objects_of`.
     codecs: of the blocks' outputs; the input and the result travel as they are.
     """
-    arrays = [each.numpy() for each in objects]
-    ways = [_raw(arrays[0])]
-    ways += [_encoded(array, codec) for codec in codecs for array in arrays[1:-1]]
-    ways += [_raw(arrays[-1])]
-    calls = [way for there_and_back in zip(*ways, strict=True) for way in there_and_back]
+    arrays = [tensor.numpy() for tensor in objects]
+    round_trips = [_raw(arrays[0])]
+    round_trips += [_encoded(array, codec) for codec in codecs for array in arrays[1:-1]]
+    round_trips += [_raw(arrays[-1])]
+    calls = [call for direction in zip(*round_trips, strict=True) for call in direction]
     seconds = statistic(timed(calls, repeats=repeats, report=functools.partial(report, "serialization")))
-    there, back = np.split(seconds, 2)
+    serialize_s, deserialize_s = np.split(seconds, 2)
 
     def of(times: FloatArray, k: int) -> FloatArray:
         n = len(objects) - 2
         return np.array([times[0], *times[1 + k * n : 1 + (k + 1) * n], times[-1]])
 
-    return {codec: EncodingTimes(of(there, k), of(back, k)) for k, codec in enumerate(codecs)}
+    return {codec: EncodingTimes(of(serialize_s, k), of(deserialize_s, k)) for k, codec in enumerate(codecs)}
 
 
 def timed(calls: Sequence[Call], *, repeats: int, report: Callable[[float], None]) -> FloatArray:
@@ -203,8 +205,8 @@ def timed(calls: Sequence[Call], *, repeats: int, report: Callable[[float], None
 
 def statistic(seconds: FloatArray) -> FloatArray:
     """[calls, repeats] -> [calls], the percentile that a profile keeps."""
-    found: FloatArray = np.percentile(seconds, PERCENTILE, axis=1)
-    return found
+    percentiles: FloatArray = np.percentile(seconds, PERCENTILE, axis=1)
+    return percentiles
 
 
 @contextmanager
@@ -232,7 +234,7 @@ def _raw(array: NDArray[np.generic]) -> tuple[Call, Call]:
     return array.tobytes, lambda: np.frombuffer(data, array.dtype).reshape(array.shape)
 
 
-def _encoded(array: FloatArray, codec: Codec) -> tuple[Call, Call]:
+def _encoded(array: NDArray[np.float32], codec: Codec) -> tuple[Call, Call]:
     data = encode(array, codec)
     return functools.partial(encode, array, codec), functools.partial(decode, data, array.shape, codec)
 

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,17 +54,31 @@ def read(path: Path) -> Checkpoint | None:
     """The checkpoint at `path`, on the CPU; None where there is no file. Raises `InputError` for another file."""
     if not path.exists():
         return None
-    try:
-        with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it has no __iter__
+    with _readable(path), safe_open(path, "pt") as file:
+        header = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it has no __iter__
         return Checkpoint(
             epoch=json.loads(header["epoch"]),
             weights=_under(_WEIGHT, tensors),
             momentum=_under(_MOMENTUM, tensors),
             accuracy=tuple(json.loads(header["accuracy"])),
         )
-    except (SafetensorError, KeyError, ValueError) as error:
+
+
+def finished_accuracy(path: Path) -> tuple[float, ...] | None:
+    """The branches' accuracy that a finished checkpoint has, without its weights; None where none is finished."""
+    if not path.exists():
+        return None
+    with _readable(path), safe_open(path, "pt") as file:
+        return tuple(json.loads(file.metadata()["accuracy"])) or None
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raise `InputError` where what is done here with the file shows that it is another."""
+    try:
+        yield
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         fault = Fault("checkpoint", f"can't be read: {error}", "delete it and train again")
         raise InputError([fault], source=str(path)) from error
 

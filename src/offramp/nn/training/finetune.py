@@ -11,6 +11,7 @@ from offramp.nn.data import Split
 from offramp.nn.network import MultiExitNetwork, selected
 from offramp.nn.profiling.profiler import exit_table
 from offramp.nn.training import checkpoint, jobs
+from offramp.nn.training.jobs import NetworkToTrain
 from offramp.nn.training.run import Run
 
 # Against the rate that the full configuration was trained with: the weights are good already.
@@ -40,21 +41,21 @@ def tune(run: Run, plan: Plan, *, epochs: int) -> Iterator[jobs.Event]:
     """Train the plan's branches, by the sum of their losses, from the full configuration's weights.
 
     The network is kept in the run's folder: what was tuned before is not tuned again, and what was interrupted goes
-    on. Raises `InputError` while the full configuration isn't trained to the end.
+    on.
     """
-    return jobs.train([wanted(run, run.network(), plan.ends, name=_name(plan, epochs), epochs=epochs)], run.dataset)
+    return jobs.train([to_tune(run, plan.ends, name=_name(plan, epochs), epochs=epochs)], run.dataset)
 
 
-def wanted(run: Run, full: MultiExitNetwork, ends: Sequence[int], *, name: str, epochs: int) -> jobs.Wanted:
+def to_tune(run: Run, ends: Sequence[int], *, name: str, epochs: int) -> NetworkToTrain:
     """A network with the branches after blocks `ends` alone, to be trained from the full configuration's weights."""
     joint = run.setup.joint
     recipe = replace(joint, epochs=epochs, learning_rate=_GENTLER * joint.learning_rate)
-    return run.wanted(name, recipe, ends=tuple(ends), weights=selected(full, ends).state_dict())
+    return run.to_train(name, recipe, ends=tuple(ends), weights=run.network.part(ends).state_dict())
 
 
 def tuned(run: Run, plan: Plan, *, epochs: int) -> Tuned:
-    """What `tune`, taken to its end, came to."""
-    network = selected(run.network(), plan.ends)
+    """The better of the plan's two networks, once `tune` has been taken to its end."""
+    network = selected(run.network, plan.ends)
     split = run.dataset.validation
     before = plan_accuracy(network, plan, split)
     kept = checkpoint.read(run.checkpoint(_name(plan, epochs)))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from offramp.core import checks
 from offramp.errors import Fault, fail, refuse
 from offramp.nn.data import Augmentation, Split, batches
-from offramp.nn.network import MultiExitNetwork
+from offramp.nn.network import MultiExitNetwork, lay_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,8 @@ def fit(
     weights 1. Raises `InputError` when the loss is no number any more.
     """
     device = next(network.parameters()).device
-    network.to(memory_format=torch.channels_last).train()
+    lay_out(network, torch.channels_last)
+    network.train()
     images = torch.tensor(split.images, device=device)
     labels = torch.tensor(split.labels, device=device)
     augmentation = Augmentation(recipe.shift, recipe.flip)
@@ -125,30 +126,14 @@ def fit(
                 problem = f"makes the loss {loss.item()} in epoch {epoch}"
                 fail("learning rate", f"{recipe.learning_rate:g} {problem}", "give a lower one")
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             accuracy = (logits[-1].argmax(1) == y).float().mean().item()
             yield Step(epoch, len(y), loss.item(), accuracy)
         # Weights that are frozen, or that no branch depends on, have none.
         states = {name: optimizer.state.get(weight, {}) for name, weight in network.named_parameters()}
-        yield EpochEnd(
-            epoch, {n: state["momentum_buffer"] for n, state in states.items() if "momentum_buffer" in state}
-        )
-
-
-def predict(network: MultiExitNetwork, split: Split, *, batch_size: int = 256) -> Tensor:
-    """Logits [branches, S, C] of a deployed network in float32: evaluation mode, no autocast."""
-    device = next(network.parameters()).device
-    images = torch.tensor(split.images, device=device)
-    network.eval()
-    with torch.inference_mode():
-        return torch.cat([torch.stack(network(batch)) for batch in images.split(batch_size)], dim=1).cpu()
-
-
-def accuracy(network: MultiExitNetwork, split: Split) -> tuple[float, ...]:
-    """Share of the split that each branch has right, shallowest first."""
-    right = predict(network, split).argmax(dim=2).numpy() == split.labels
-    return tuple(right.mean(axis=1).tolist())
+        momentum = {name: state["momentum_buffer"] for name, state in states.items() if "momentum_buffer" in state}
+        yield EpochEnd(epoch, momentum)
 
 
 def place(network: nn.Module) -> None:

@@ -1,21 +1,21 @@
-"""Networks trained as jobs: each from where it was left off, on this machine or on others, and kept as it goes."""
+"""Networks trained as jobs: each from its last checkpoint, on this machine or on others."""
 
 import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from offramp.nn import catalog
+from offramp.errors import fail
 from offramp.nn.data import Dataset
-from offramp.nn.network import build
+from offramp.nn.inference import accuracy
+from offramp.nn.network import Spec, build
 from offramp.nn.training import checkpoint
 from offramp.nn.training.checkpoint import Checkpoint
-from offramp.nn.training.fit import EpochEnd, Recipe, Step, accuracy, fit, place
+from offramp.nn.training.fit import EpochEnd, Recipe, Step, fit, place
 from offramp.nn.training.runner import Job, Local, Runner, in_turn
 
 # Small networks learn hundreds of batches a second; nobody sees as many steps, and each would have to travel.
@@ -23,12 +23,12 @@ _TOLD_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Wanted:
+class NetworkToTrain:
     """A network to be trained.
 
     name: what it is called in events and messages.
     kept_at: its checkpoint, on this machine.
-    backbone: its name in the catalog.
+    spec: its backbone.
     ends: the blocks with a branch, 1-based; the network ends with the last of them. None for every block.
     seed: of the first weights and the order of the samples.
     bf16: whether to compute in bfloat16.
@@ -37,7 +37,7 @@ class Wanted:
 
     name: str
     kept_at: Path
-    backbone: str
+    spec: Spec
     ends: tuple[int, ...] | None
     recipe: Recipe
     seed: int
@@ -102,7 +102,7 @@ class Finished:
 Event = Planned | Started | Learned | Finished
 
 
-def here(workers: int | None = None) -> Local:
+def local_runner(workers: int | None = None) -> Local:
     """The runner of jobs on this machine: a process for each GPU or, without any, for each core with one thread.
 
     workers: how many processes; None for as many as there are GPUs, or cores.
@@ -110,22 +110,31 @@ def here(workers: int | None = None) -> Local:
     return Local(workers or torch.cuda.device_count() or torch.get_num_threads(), _settle)
 
 
-def train(wanted: Sequence[Wanted], dataset: Dataset, runner: Runner = in_turn) -> Iterator[Event]:
+def train(networks: Sequence[NetworkToTrain], dataset: Dataset, runner: Runner = in_turn) -> Iterator[Event]:
     """Train networks, as the events are taken; what is already kept of them is not done again.
 
-    Networks with every branch are `wide` jobs. Raises what the runner raises where one can't be trained.
+    Networks with every branch are `wide` jobs. Raises `InputError` at once where the runner would need other
+    processes to make a network that is made from a module in this one; later what the runner raises where a network
+    can't be trained.
     """
-    images = {each.name: each.recipe.epochs * len(dataset.train) for each in wanted}
-    yield Planned(len(wanted), sum(images.values()))
+    if runner is not in_turn and not all(network.spec.portable for network in networks):
+        problem = "needs processes that can't make a network from a module in this one"
+        fail("runner", problem, "train in turn, or name a function that makes it: package.module:factory")
+    return _trained(networks, dataset, runner)
+
+
+def _trained(networks: Sequence[NetworkToTrain], dataset: Dataset, runner: Runner) -> Iterator[Event]:
+    images = {network.name: network.recipe.epochs * len(dataset.train) for network in networks}
+    yield Planned(len(networks), sum(images.values()))
     jobs = []
-    places = {each.name: each.kept_at for each in wanted}
-    for each in wanted:
-        kept = checkpoint.read(each.kept_at)
-        if kept is not None and kept.finished:
-            yield Started(each.name, images[each.name], images[each.name])
-            yield Finished(each.name, kept.accuracy, 0.0)
+    places = {network.name: network.kept_at for network in networks}
+    for network in networks:
+        finished = checkpoint.finished_accuracy(network.kept_at)
+        if finished is not None:
+            yield Started(network.name, images[network.name], images[network.name])
+            yield Finished(network.name, finished, 0.0)
         else:
-            jobs.append(Job(each.name, functools.partial(_task, each), wide=each.ends is None))
+            jobs.append(Job(network.name, functools.partial(_task, network), wide=network.ends is None))
     for name, event in runner(jobs, dataset) if jobs else ():
         if isinstance(event, Checkpoint):
             checkpoint.write(places[name], event)
@@ -133,24 +142,24 @@ def train(wanted: Sequence[Wanted], dataset: Dataset, runner: Runner = in_turn) 
             yield event
 
 
-def _task(wanted: Wanted) -> "functools.partial[Iterator[Event | Checkpoint]]":
+def _task(network: NetworkToTrain) -> "functools.partial[Iterator[Event | Checkpoint]]":
     """Training from the last epoch that is kept, of a data set that is yet to be given."""
-    return functools.partial(_learn, wanted, checkpoint.read(wanted.kept_at))
+    return functools.partial(_learn, network, checkpoint.read(network.kept_at))
 
 
-def _learn(wanted: Wanted, kept: Checkpoint | None, dataset: Dataset) -> Iterator[Event | Checkpoint]:
-    """Train one network, wherever this is; what is to be kept of it comes among the events."""
-    name, recipe = wanted.name, wanted.recipe
+def _learn(to_train: NetworkToTrain, kept: Checkpoint | None, dataset: Dataset) -> Iterator[Event | Checkpoint]:
+    """Train one network, in whatever process; what is to be kept of it comes among the events."""
+    name, recipe = to_train.name, to_train.recipe
     yield Started(name, recipe.epochs * len(dataset.train), (kept.epoch if kept else 0) * len(dataset.train))
-    network = build(catalog.backbone(wanted.backbone), dataset, ends=wanted.ends, seed=wanted.seed)
-    weights = kept.weights if kept else wanted.weights
+    network = build(to_train.spec, dataset, ends=to_train.ends, seed=to_train.seed)
+    weights = kept.weights if kept else to_train.weights
     if weights is not None:
         network.load_state_dict(dict(weights))
     place(network)
     start = EpochEnd(kept.epoch, kept.momentum) if kept else None
     began = told = time.perf_counter()
     images = 0
-    for event in fit(network, dataset.train, recipe, seed=wanted.seed, bf16=wanted.bf16, start=start):
+    for event in fit(network, dataset.train, recipe, seed=to_train.seed, bf16=to_train.bf16, start=start):
         if isinstance(event, Step):
             step = event
             images += event.images
@@ -158,18 +167,15 @@ def _learn(wanted: Wanted, kept: Checkpoint | None, dataset: Dataset) -> Iterato
             yield Learned(name, step.epoch, images, step.loss, step.accuracy)
             images, told = 0, time.perf_counter()
         if isinstance(event, EpochEnd):
-            yield _checkpoint(network, event.epoch, momentum=event.momentum)
-    found = accuracy(network, dataset.validation)
-    yield _checkpoint(network, recipe.epochs, accuracy=found)
-    yield Finished(name, found, time.perf_counter() - began)
+            yield Checkpoint(event.epoch, _on_cpu(network.state_dict()), _on_cpu(event.momentum))
+    achieved = accuracy(network, dataset.validation)
+    yield Checkpoint(recipe.epochs, _on_cpu(network.state_dict()), accuracy=achieved)
+    yield Finished(name, achieved, time.perf_counter() - began)
 
 
-def _checkpoint(
-    network: nn.Module, epoch: int, *, momentum: Mapping[str, Tensor] | None = None, **found: Any
-) -> Checkpoint:
-    """The network as it is now, on the CPU, from where it can go to another process."""
-    weights = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
-    return Checkpoint(epoch, weights, {name: tensor.cpu() for name, tensor in (momentum or {}).items()}, **found)
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """From where they can be sent to another process."""
+    return {name: tensor.cpu() for name, tensor in tensors.items()}
 
 
 def _settle(number: int) -> None:

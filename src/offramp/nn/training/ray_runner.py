@@ -1,5 +1,6 @@
 """Independent jobs on a Ray cluster."""
 
+import logging
 import socket
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -36,10 +37,14 @@ class OnRay:
         except ImportError as error:
             raise MissingExtraError("--ray needs Ray: pip install 'offramp[ray]'") from error
 
-        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
         try:
             _knock(self.address)
-            ray.init(self.address, runtime_env={"py_modules": [str(_PACKAGE)]}, **quiet)
+            ray.init(
+                self.address,
+                runtime_env={"py_modules": [str(_PACKAGE)]},
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
         except (OSError, RuntimeError, ValueError) as error:
             problem = f"there is no cluster at {self.address}: {next(iter(str(error).splitlines()), '')}"
             fail("--ray", problem, "start one with `ray start --head`, and give the address it prints")
@@ -53,24 +58,24 @@ class OnRay:
 def _knock(address: str) -> None:
     """Raise `OSError` or `ValueError` where nobody listens; Ray itself would wait for minutes, or for ever."""
     if address != "auto":
-        there = urlsplit(f"//{address}")
-        if not there.hostname or not there.port:
+        parts = urlsplit(f"//{address}")
+        if not parts.hostname or not parts.port:
             raise ValueError("that is not HOST:PORT")
-        socket.create_connection((there.hostname, there.port), timeout=_PATIENCE_S).close()
+        socket.create_connection((parts.hostname, parts.port), timeout=_PATIENCE_S).close()
 
 
 def _events(jobs: Sequence[Job], shared: Any) -> Iterator[tuple[str, Any]]:
     import ray
+    from ray import ObjectRefGenerator
     from ray.exceptions import RayError, RayTaskError
 
     # Wide jobs first: the others would leave no machine free for them.
     waiting = deque(sorted(jobs, key=lambda job: not job.wide))
     tries, failures = Counter[str](), []
-    running: dict[Any, Job] = {}
+    running: dict[ObjectRefGenerator, Job] = {}
     common = ray.put(shared)
-    with_gpu = ray.cluster_resources().get("GPU", 0) > 0
-    machine = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
-    # What a lost worker had done is known here, not there: Ray itself would begin the very same task again.
+    with_gpu, machine = _resources(ray)
+    # What a lost worker had done is known to this process alone: Ray itself would begin the very same task again.
     task = ray.remote(num_returns="streaming", max_retries=0)(_run)
     while waiting or running:
         while waiting:
@@ -79,6 +84,7 @@ def _events(jobs: Sequence[Job], shared: Any) -> Iterator[tuple[str, Any]]:
             needs = {"num_gpus": 1} if with_gpu else {"num_cpus": machine if job.wide else 1}
             running[task.options(name=job.name, **needs).remote(job.task(), common)] = job
         for stream in ray.wait(list(running), num_returns=1)[0]:
+            assert isinstance(stream, ObjectRefGenerator)
             job = running[stream]
             try:
                 event = ray.get(next(stream))
@@ -99,6 +105,12 @@ def _events(jobs: Sequence[Job], shared: Any) -> Iterator[tuple[str, Any]]:
     if failures:
         order = [job.name for job in jobs]
         raise JobsError(sorted(failures, key=lambda failure: order.index(failure.job)))
+
+
+def _resources(ray: Any) -> tuple[bool, float]:
+    """Whether the cluster has GPUs, and the CPUs of its largest machine."""
+    cpus = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
+    return ray.cluster_resources().get("GPU", 0) > 0, max(cpus)
 
 
 def _run(task: Task, shared: Any) -> Iterator[Any]:

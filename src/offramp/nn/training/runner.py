@@ -5,14 +5,17 @@ the job it happens to, as it is taken. `in_turn` and `Local` are runners, `ray_r
 and what is shared go to other processes by pickle, between processes of one user and one program.
 """
 
-import multiprocessing
+import atexit
 import pickle
 import signal
+import socket
+import subprocess
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Any, TypeAlias
 
 from offramp.errors import OfframpError
@@ -75,7 +78,8 @@ class Local:
     settle: called in each with its number, 0 and up, before its first job: to choose a device, or to limit threads.
 
     A job whose process is lost is tried again, twice. When all the others are done, `JobsError` names the jobs that
-    failed. Processes start afresh (`spawn`): a script that runs this needs `if __name__ == "__main__":`.
+    failed. Processes start afresh, on POSIX systems alone, and don't import the program's main module: a script needs
+    no `if __name__ == "__main__":`, and what it defines itself can't be pickled for them.
     """
 
     workers: int
@@ -153,57 +157,74 @@ class _Worker:
     """A process that does one job at a time."""
 
     number: int
-    process: BaseProcess = field(repr=False)
+    process: "subprocess.Popen[bytes]" = field(repr=False)
     pipe: Connection = field(repr=False)
 
     @classmethod
     def start(cls, number: int, payload: bytes) -> "_Worker":
-        """Start a process; it gets the payload when it has begun its first job."""
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(number, payload, theirs), daemon=True)
-        process.start()
-        # With this end open in two processes, nothing would tell that the worker's has gone.
-        theirs.close()
-        return cls(number, process, ours)
+        """Start a process, and give it the payload."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # Not by `multiprocessing`, whose processes import the main module once more: notebooks have none, and a
+            # script would begin anew.
+            command = [sys.executable, "-c", _PROGRAM.format(path=sys.path, number=number, pipe=theirs.fileno())]
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+        atexit.register(process.terminate)
+        pipe = Connection(ours.detach())
+        worker = cls(number, process, pipe)
+        worker._send(payload)
+        return worker
 
     def begin(self, job: Job) -> None:
-        task = pickle.dumps(job.task(), pickle.HIGHEST_PROTOCOL)
-        try:
-            self.pipe.send_bytes(task)
-        except OSError:
-            # It is gone; so `heard` will tell.
-            return
+        self._send(pickle.dumps(job.task(), pickle.HIGHEST_PROTOCOL))
 
     def heard(self) -> "_Event | _Ended | _Lost":
         """What the worker says next."""
         try:
             said: _Event | _Ended = pickle.loads(self.pipe.recv_bytes())
         except (EOFError, OSError):
-            self.process.join()
-            code = self.process.exitcode or 0
-            self.pipe.close()
+            self._end()
+            code = self.process.returncode
             return _Lost(f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}")
         return said
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.join()
+        self._end()
+
+    def _send(self, message: bytes) -> None:
+        # A process that was lost is noticed when its pipe is read: `heard`.
+        with suppress(OSError):
+            self.pipe.send_bytes(message)
+
+    def _end(self) -> None:
+        self.process.wait()
         self.pipe.close()
+        atexit.unregister(self.process.terminate)
 
 
-def _work(number: int, payload: bytes, pipe: Connection) -> None:
+# Ctrl-C is for the program that started this one.
+_PROGRAM = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.path[:] = {path!r}
+from offramp.nn.training.runner import work
+work({number}, {pipe})
+"""
+
+
+def work(number: int, pipe_descriptor: int) -> None:
     """What a worker's process does until it is stopped, or nobody listens any more."""
-    # Ctrl-C is for the program that started this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settle, shared = pickle.loads(payload)
-    settle(number)
-    while True:
-        try:
+    pipe = Connection(pipe_descriptor)
+    try:
+        settle, shared = pickle.loads(pipe.recv_bytes())
+        settle(number)
+        while True:
             task: Task = pickle.loads(pipe.recv_bytes())
             _say(pipe, _done(task, shared, pipe))
-        except (EOFError, BrokenPipeError):
-            return
+    except (EOFError, ConnectionError):
+        # The program that started this one has ended.
+        return
 
 
 def _done(task: Task, shared: Any, pipe: Connection) -> _Ended:

@@ -1,0 +1,111 @@
+"""Arrays of images and labels, in memory or from an archive: what is accepted, and how they become a data set."""
+
+from collections.abc import Container, Iterator, Mapping
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.errors import fail
+from offramp.nn.data import Dataset, split
+from offramp.nn.datasets.pictures import check_room, resized
+
+Array: TypeAlias = NDArray[np.generic]
+
+NAME, CLASS_NAMES = "name", "class_names"
+# Of the arrays of one pair, or of the splits that were published apart (as MedMNIST's archives have them).
+_WHOLE = ("",)
+_SPLITS = ("train_", "val_", "test_")
+REMEDY = (
+    "give `images`, uint8 [S, C, H, W], and `labels`, whole numbers [S], in memory or as numpy.savez writes them; or "
+    "`train_images`, `train_labels`, `test_images` and so on"
+)
+
+
+def names_in(held: Container[str]) -> Iterator[str]:
+    """Of the arrays that are called so, those that make up a data set; required ones whether they are held or not."""
+    for prefix in _prefixes(held):
+        yield f"{prefix}images"
+        yield f"{prefix}labels"
+    yield from (name for name in (NAME, CLASS_NAMES) if name in held)
+
+
+def dataset_of(arrays: Mapping[str, Array], *, name: str, place: str, seed: int, size: int | None) -> Dataset:
+    """The data set that arrays make up.
+
+    arrays: `images` and `labels`, or `train_images`, `train_labels`, `test_images`, `test_labels` and, it may be,
+        `val_images` and `val_labels`. Images are uint8 [S, H, W], [S, H, W, C] or [S, C, H, W] with C 1 or 3; gray
+        ones get three equal channels. Labels are whole numbers from 0, [S] or [S, 1]. Beside them there may be
+        `class_names` [classes] and `name`.
+    name: of the data set, where `arrays` has none.
+    place: of the arrays in messages.
+    size: the images are resized to size x size; None for as they are.
+    Raises `InputError` for anything else, and before the images would take more than 4 GB.
+    """
+    pairs = {prefix: _pair(arrays, prefix, place) for prefix in _prefixes(arrays)}
+    if len({images.shape[1:] for images, _ in pairs.values()}) > 1:
+        fail(place, "has parts with images of different shapes", "give all images one shape")
+    counts = {prefix: len(labels) for prefix, (_, labels) in pairs.items()}
+    first, *_ = (images for images, _ in pairs.values())
+    height, width = (size, size) if size is not None else first.shape[2:]
+    # The parts are small by themselves, and gray ones are views until they are put together.
+    check_room(sum(counts.values()), width, height)
+    held_out = "test_" if "test_" in counts else "val_"
+    return split(
+        _name(arrays[NAME], place) if NAME in arrays else name,
+        np.concatenate([resized(images, size) for images, _ in pairs.values()]),
+        np.concatenate([labels for _, labels in pairs.values()]),
+        seed=seed,
+        validation=counts.get("val_", 0) if held_out == "test_" else 0,
+        test=counts.get(held_out, 0),
+        class_names=_class_names(arrays[CLASS_NAMES], place) if CLASS_NAMES in arrays else None,
+    )
+
+
+def arrays_of(dataset: Dataset) -> dict[str, Array]:
+    """The arrays that `dataset_of` makes the same splits, classes and names of."""
+    arrays: dict[str, Array] = {NAME: np.array(dataset.name), CLASS_NAMES: np.array(dataset.class_names)}
+    for prefix, part in zip(_SPLITS, (dataset.train, dataset.validation, dataset.test), strict=True):
+        arrays |= {f"{prefix}images": part.images, f"{prefix}labels": part.labels}
+    return arrays
+
+
+def _prefixes(held: Container[str]) -> tuple[str, ...]:
+    """Of the splits that are held; of the one pair where they are not split."""
+    if "train_images" not in held:
+        return _WHOLE
+    return tuple(prefix for prefix in _SPLITS if prefix == "train_" or f"{prefix}images" in held)
+
+
+def _pair(arrays: Mapping[str, Array], prefix: str, place: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """[S, 3, H, W] images and [S] labels."""
+    for name in (f"{prefix}images", f"{prefix}labels"):
+        if name not in arrays:
+            fail(f"{place}: {name}", "is missing", REMEDY)
+    images, labels = arrays[f"{prefix}images"], arrays[f"{prefix}labels"]
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or not images.size:
+        fail(f"{place}: {prefix}images", f"is {images.dtype} of shape {images.shape}", REMEDY)
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.shape[1] not in (1, 3):
+        images = images.transpose(0, 3, 1, 2)
+    if images.shape[1] not in (1, 3):
+        problem = f"has {images.shape[1]} channels"
+        fail(f"{place}: {prefix}images", problem, "give gray or red-green-blue images")
+    if labels.shape not in ((len(images),), (len(images), 1)) or not np.issubdtype(labels.dtype, np.integer):
+        problem = f"is {labels.dtype} of shape {labels.shape}"
+        fail(f"{place}: {prefix}labels", problem, f"give {len(images)} whole numbers")
+    colored = np.broadcast_to(images, (len(images), 3, *images.shape[2:])).astype(np.uint8, copy=False)
+    return colored, labels.reshape(-1).astype(np.int64)
+
+
+def _name(name: Array, place: str) -> str:
+    if name.dtype.kind != "U" or name.ndim:
+        fail(f"{place}: {NAME}", f"is {name.dtype} of shape {name.shape}", "give one text")
+    return str(name)
+
+
+def _class_names(names: Array, place: str) -> tuple[str, ...]:
+    if names.dtype.kind != "U" or names.ndim != 1:
+        fail(f"{place}: {CLASS_NAMES}", f"is {names.dtype} of shape {names.shape}", "give a name for each class")
+    return tuple(map(str, names))

@@ -1,0 +1,161 @@
+"""Data sets in memory: arrays, tensors, and whatever a `torch.utils.data.Dataset` yields."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils import data as torch_data
+
+from offramp.errors import fail
+from offramp.nn.data import Dataset, split
+from offramp.nn.datasets.arrays import Array, dataset_of, names_in
+from offramp.nn.datasets.pictures import MOST_BYTES, stacked
+
+Samples: TypeAlias = "torch_data.Dataset[Any]"
+"""Yields pairs of an image and a label."""
+ArrayOrTensor: TypeAlias = ArrayLike | Tensor
+
+_SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+# By so much a value may miss k/255, times 255: those who multiply by 1/255 miss it by a rounding error.
+_ROUNDING = 1e-3
+
+
+def arrays_in_memory(arrays: Mapping[str, ArrayOrTensor], *, name: str | None, seed: int, size: int | None) -> Dataset:
+    """The data set that arrays or tensors make up, called as in `arrays.dataset_of`."""
+    held = {key: _array(arrays[key]) for key in names_in(arrays) if key in arrays}
+    if name is not None:
+        held["name"] = np.array(name)
+    return dataset_of(held, name="data", place="data", seed=seed, size=size)
+
+
+def torch_datasets(parts: Mapping[str, Samples], *, name: str | None, seed: int, size: int | None) -> Dataset:
+    """The images and labels that PyTorch's data sets yield, each read once from its beginning to its end.
+
+    parts: `train`, and it may be `test` and `val`, which are held out; what is not there is drawn from `train`.
+    Images are uint8 tensors or arrays [H, W], [C, H, W] or [H, W, C] with C 1 or 3, PIL images, or float tensors as
+    torchvision's `ToTensor` makes them: eight bits divided by 255.
+    size: the images are resized to size x size; None where all have one size.
+    Raises `InputError` for anything else.
+    """
+    found = {role: parts[key] for role, keys in _SPLITS.items() for key in keys if key in parts}
+    if unknown := [*parts.keys() - chain.from_iterable(_SPLITS.values())]:
+        fail("data", f"has the part {unknown[0]!r}", f"call the parts {', '.join(_SPLITS)}")
+    if "train" not in found or len(found) < len(parts):
+        fail("data", f"has the parts {', '.join(parts)}", "give train, and one each of val and test at most")
+    labels: list[int] = []
+    counts: list[int] = []
+    pictures: list[tuple[str, Image.Image]] = []
+    for role, samples in found.items():
+        pictures += _pictures(role, samples, labels)
+        counts.append(len(labels) - sum(counts))
+    return split(
+        type(found["train"]).__name__ if name is None else name,
+        stacked(pictures, count=len(pictures), size=size),
+        np.array(labels, np.int64),
+        seed=seed,
+        validation=counts[1] if len(counts) == 3 else 0,
+        test=counts[-1] if len(counts) > 1 else 0,
+        class_names=_class_names(found["train"]),
+    )
+
+
+def _array(values: ArrayOrTensor) -> Array:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _pictures(role: str, samples: Samples, labels: list[int]) -> Iterator[tuple[str, Image.Image]]:
+    """The images with their names in messages; their labels are added to `labels`.
+
+    Raises `InputError` before they take more than 4 GB, as a data set may have no end.
+    """
+    taken = 0
+    for place, sample in enumerate(_in_order(samples)):
+        where = f"data: {role}[{place}]"
+        if not isinstance(sample, Sequence) or len(sample) != 2:
+            fail(where, f"is {_kind(sample)}", "give a data set of pairs (image, label)")
+        picture = _picture(where, sample[0])
+        taken += picture.width * picture.height * len(picture.getbands())
+        if taken > MOST_BYTES:
+            fail(where, f"makes more than {MOST_BYTES >> 30} GB of images", "give fewer, or smaller ones")
+        labels.append(_label(where, sample[1]))
+        yield where, picture
+
+
+def _in_order(samples: Samples) -> Iterator[Any]:
+    """All samples. One with a length is asked for each place: not all of them say where they end."""
+    if isinstance(samples, torch_data.IterableDataset):
+        return iter(samples)
+    count = getattr(samples, "__len__", None)
+    if count is None:
+        fail("data", f"{type(samples).__name__} has no length", "give a data set with __len__, or an IterableDataset")
+    return (samples[place] for place in range(count()))
+
+
+def _picture(where: str, image: Any) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image
+    if not isinstance(image, Tensor | np.ndarray):
+        fail(where, f"has an image that is {_kind(image)}", "give uint8 tensors, arrays, or PIL images")
+    values = _eight_bits(where, _array(image))
+    if values.ndim == 3 and values.shape[0] in (1, 3):
+        values = values.transpose(1, 2, 0)
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[:, :, 0]
+    if values.ndim not in (2, 3) or values.shape[2:] not in ((), (3,)) or not values.size:
+        fail(where, f"has an image of shape {np.shape(image)}", "give gray or red-green-blue images [C, H, W]")
+    return Image.fromarray(np.ascontiguousarray(values))
+
+
+def _eight_bits(where: str, values: Array) -> NDArray[np.uint8]:
+    """uint8 as they are; floating-point numbers only where they are eight bits divided by 255."""
+    remedy = "give uint8 images, without normalizing or augmenting them: training does both"
+    if values.dtype == np.uint8:
+        return values.astype(np.uint8, copy=False)
+    if not np.issubdtype(values.dtype, np.floating):
+        fail(where, f"has an image of {values.dtype}", remedy)
+    scaled = values.astype(np.float64) * 255
+    rounded = np.rint(scaled)
+    if not (np.abs(scaled - rounded) <= _ROUNDING).all() or rounded.min() < 0 or rounded.max() > 255:
+        problem = "has a floating-point image that is not eight bits divided by 255: those aren't supported yet"
+        fail(where, problem, remedy)
+    return rounded.astype(np.uint8)
+
+
+def _label(where: str, label: Any) -> int:
+    values = _array(label) if isinstance(label, Tensor | np.ndarray | np.generic | int) else np.empty(0)
+    if values.size != 1 or not np.issubdtype(values.dtype, np.integer):
+        fail(where, f"has a label that is {_kind(label)}", "give the number of its class, 0 and up")
+    return int(values.item())
+
+
+def _class_names(samples: Samples) -> tuple[str, ...] | None:
+    """What the classes are called where the data set says so, as torchvision's do."""
+    while isinstance(samples, torch_data.Subset):
+        samples = samples.dataset
+    names = getattr(samples, "classes", None)
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return None
+    return tuple(names)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, Tensor | np.ndarray):
+        return f"{type(value).__name__} of {value.dtype}, shape {tuple(value.shape)}"
+    return type(value).__name__
+
+
+def parts_of(source: object) -> Mapping[str, Samples] | None:
+    """PyTorch's data sets by their roles; None where they are none."""
+    match source:
+        case torch_data.Dataset():
+            return {"train": source}
+        case (torch_data.Dataset() as train, torch_data.Dataset() as test):
+            return {"train": train, "test": test}
+        case Mapping() if source and all(isinstance(part, torch_data.Dataset) for part in source.values()):
+            return source
+        case _:
+            return None

@@ -1,0 +1,148 @@
+"""What a run was asked for and what it is made of, as `run.json` in its folder keeps it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from offramp.errors import Fault, InputError, refuse
+from offramp.nn.data import Dataset, Source
+from offramp.nn.network import MultiExitNetwork, Spec
+from offramp.nn.profiling import machine
+from offramp.nn.training.fit import Recipe
+
+_FORMAT = "run/1"
+DATA = "data.npz"
+"""Where a run keeps data that were only in memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a run was asked for.
+
+    backbone: its name.
+    dataset: what `read_data` reads; `data.npz` for a file of that name in the run's folder.
+    seed: of the first weights and the order of the samples.
+    bf16: whether training computes in bfloat16.
+    joint: of the full configuration.
+    separate: of the networks with one branch; None without them.
+    image_size: what images are resized to, square; None for as they are.
+    data_seed: of the splits, where it is another than `seed`.
+    """
+
+    backbone: str
+    dataset: str
+    seed: int
+    bf16: bool
+    joint: Recipe
+    separate: Recipe | None
+    image_size: int | None = None
+    data_seed: int | None = None
+
+    @classmethod
+    def of(
+        cls, spec: Spec, dataset: Dataset, *, seed: int, bf16: bool, joint: Recipe, separate: Recipe | None
+    ) -> "Setup":
+        """The setup of a run that trains networks of that backbone on that data set."""
+        source = dataset.source or Source(DATA, seed, None)
+        return cls(
+            backbone=spec.name,
+            dataset=source.name,
+            seed=seed,
+            bf16=bf16,
+            joint=joint,
+            separate=separate,
+            image_size=source.size,
+            data_seed=None if source.seed == seed else source.seed,
+        )
+
+
+def read_setup(folder: Path) -> Setup:
+    """What the run in `folder` was asked for, whether or not it is trained. Raises `InputError` where there is none."""
+    return read_record(folder)[0]
+
+
+def read_record(folder: Path) -> tuple[Setup, dict[str, str]]:
+    """What run.json says: the setup, and what the run is made of. Raises `InputError` where there is none."""
+    try:
+        document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return _setup(document), dict(document["made_of"])
+    except FileNotFoundError as error:
+        fault = Fault("run.json", "there is none", "give the folder that `offramp train --out` wrote")
+        raise InputError([fault], source=str(folder)) from error
+    except (KeyError, TypeError, ValueError) as error:
+        fault = Fault("run.json", f"can't be read: {error!r}", "train again into another folder")
+        raise InputError([fault], source=str(folder)) from error
+
+
+def write_record(folder: Path, setup: Setup, made_of: Mapping[str, str]) -> None:
+    """Write run.json into `folder`, whole or not at all. Raises `OSError` where it can't be written."""
+    document = {"offramp": _FORMAT, **asdict(setup), "made_of": made_of, "versions": machine.versions()}
+    unfinished = folder / "run.json.tmp"
+    unfinished.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    os.replace(unfinished, folder / "run.json")
+
+
+def same_run(folder: Path, setup: Setup, made_of: Mapping[str, str]) -> Setup:
+    """The setup with which a run goes on. Raises `InputError` where the folder holds another run."""
+    before, made_of_before = read_record(folder)
+    # Separate networks may be added later, and are kept when they aren't asked for again; the precision of
+    # the machine that began is kept as well.
+    after = replace(setup, separate=setup.separate or before.separate, bf16=before.bf16)
+    kept, asked = _flat(replace(before, separate=before.separate or setup.separate)), _flat(after)
+    faults = [
+        Fault(name, f"was {kept[name]!r}, now {asked[name]!r}", "use the same options, or another folder")
+        for name in kept
+        if kept[name] != asked[name]
+    ]
+    refuse(faults or changes(made_of_before, made_of), source=str(folder))
+    return after
+
+
+def fingerprints(dataset: Dataset, network: MultiExitNetwork) -> dict[str, str]:
+    """What a run is made of, as `Run` keeps it."""
+    data = hashlib.sha256()
+    for split in (dataset.train, dataset.validation, dataset.test):
+        data.update(f"{split.images.shape}".encode())
+        data.update(np.ascontiguousarray(split.images).reshape(-1).data)
+        data.update(np.ascontiguousarray(split.labels).data)
+    shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
+    return {"data": data.hexdigest(), "network": hashlib.sha256(repr(shapes).encode()).hexdigest()}
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Fault]:
+    """A fault for each thing that a run is made of and that has another digest now."""
+    for name, digest in before.items():
+        if now[name] != digest:
+            yield Fault(name, "is not what it was when this run began", "train into another folder")
+
+
+def _flat(setup: Setup) -> dict[str, Any]:
+    """What was asked for by name, recipes entry by entry: `joint.epochs`."""
+    flat: dict[str, Any] = {}
+    for name, value in asdict(setup).items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{entry}": setting for entry, setting in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _setup(document: dict[str, Any]) -> Setup:
+    if document["offramp"] != _FORMAT:
+        raise ValueError(f"the format is {document['offramp']!r}, not {_FORMAT!r}")
+    return Setup(
+        backbone=document["backbone"],
+        dataset=document["dataset"],
+        seed=document["seed"],
+        bf16=document["bf16"],
+        joint=Recipe(**document["joint"]),
+        separate=None if document["separate"] is None else Recipe(**document["separate"]),
+        image_size=document.get("image_size"),
+        data_seed=document.get("data_seed"),
+    )
