@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -118,6 +119,10 @@ def test_who_stops_listening_leaves_no_process():
     assert all(map(gone, pids))
 
 
+ROOT = Path(__file__).parents[3]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+
+
 def test_processes_end_with_the_program(tmp_path):
     # Killed, so that it can't tell its workers.
     script = tmp_path / "program.py"
@@ -125,14 +130,11 @@ def test_processes_end_with_the_program(tmp_path):
         "from functools import partial\n"
         "from offramp.nn.training.runner import Job, Local\n"
         "from tests.nn.training import tasks\n"
-        "if __name__ == '__main__':\n"
-        "    jobs = [Job(str(n), partial(partial, tasks.chatter)) for n in range(2)]\n"
-        "    for _, pid in Local(2, tasks.settle)(jobs, None):\n"
-        "        print(pid, flush=True)\n"
+        "jobs = [Job(str(n), partial(partial, tasks.chatter)) for n in range(2)]\n"
+        "for _, pid in Local(2, tasks.settle)(jobs, None):\n"
+        "    print(pid, flush=True)\n"
     )
-    root = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment) as program:
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as program:
         pids: set[int] = set()
         while len(pids) < 2:
             pids.add(int(program.stdout.readline()))
@@ -141,6 +143,57 @@ def test_processes_end_with_the_program(tmp_path):
     while not all(map(gone, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert all(map(gone, pids))
+
+
+PROGRAM = """
+from functools import partial
+from offramp.nn.training.runner import Job, Local
+from tests.nn.training import tasks
+
+print("begun", flush=True)
+jobs = [Job(str(n), partial(partial, partial(TASK))) for n in range(2)]
+for name, event in Local(2, tasks.settle)(jobs, 100):
+    print(name, event, flush=True)
+"""
+
+
+def test_a_script_needs_no_guard(tmp_path):
+    """Processes that imported the program's main module would print that it has begun, and begin processes."""
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM.replace("TASK", "tasks.count, 1, 2"))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=ENVIRONMENT, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    begun, *events = done.stdout.splitlines()
+    assert begun == "begun"
+    assert sorted(events) == ["0 101", "0 102", "1 101", "1 102"]
+
+
+def test_a_program_read_from_standard_input_runs_jobs():
+    """As in a notebook, whose main module has no file."""
+    program = PROGRAM.replace("TASK", "tasks.count, 1, 1")
+    done = subprocess.run(
+        [sys.executable], input=program, capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=True
+    )
+    assert sorted(done.stdout.splitlines()) == ["0 101", "1 101", "begun"]
+
+
+def test_ctrl_c_ends_the_program_and_its_processes_quietly(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM.replace("TASK", "tasks.wait_for_ever"))
+    with subprocess.Popen(
+        [sys.executable, script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        start_new_session=True,
+    ) as program:
+        program.stdout.readline()
+        pids = [int(program.stdout.readline().split()[1]) for _ in range(2)]
+        os.killpg(program.pid, signal.SIGINT)  # as a terminal does: to the program and all its processes
+        _, errors = program.communicate(timeout=60)
+    assert all(map(gone, pids))
+    assert errors.count("KeyboardInterrupt") == errors.count("Traceback") == 1
 
 
 # Training, by each of the runners.
