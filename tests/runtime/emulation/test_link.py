@@ -4,7 +4,6 @@ import contextlib
 import random
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import threading
@@ -23,7 +22,6 @@ KBIT_500 = Link(bandwidth_bits_per_s=500e3, latency_s=0.006)
 MBIT_10 = Link(bandwidth_bits_per_s=10e6, latency_s=0.04)
 MBIT_500 = Link(bandwidth_bits_per_s=500e6, latency_s=0.05)
 QUICK = Link(bandwidth_bits_per_s=1e9, latency_s=0.001)
-TOLERANCE = 0.03
 
 
 def in_theory(link: Link, *sizes_bytes: int) -> float:
@@ -72,8 +70,8 @@ def received_all(end: socket.socket) -> bytes:
     return b"".join(iter(lambda: end.recv(65536), b""))
 
 
-def seconds(sender: socket.socket, receiver: socket.socket, *sizes_bytes: int) -> list[float]:
-    """When each of the messages, sent back to back, had arrived; the sender began at 0."""
+def sent(sender: socket.socket, receiver: socket.socket, *sizes_bytes: int) -> list[float]:
+    """Send messages back to back. Returns how many seconds after the start each had arrived."""
     arrived_s: list[float] = []
 
     def receive() -> None:
@@ -84,61 +82,32 @@ def seconds(sender: socket.socket, receiver: socket.socket, *sizes_bytes: int) -
     messages = [bytes(size_bytes) for size_bytes in sizes_bytes]
     thread = threading.Thread(target=receive)
     thread.start()
-    time.sleep(0.01)
     began_s = time.monotonic()
     for message in messages:
         sender.sendall(message)
     thread.join()
-    return [each - began_s for each in arrived_s]
+    return [moment_s - began_s for moment_s in arrived_s]
 
 
-def assert_as_in_theory(measure: Callable[[], list[float]], expected_s: list[float]) -> None:
-    """Medians of three tries are within 3 %; others at work on the machine are waited for, but nothing is too early."""
-    for _ in range(5):
-        medians_s = [statistics.median(tries) for tries in zip(*(measure() for _ in range(3)), strict=True)]
-        assert all(median_s >= theory_s for median_s, theory_s in zip(medians_s, expected_s, strict=True))
-        if medians_s == pytest.approx(expected_s, rel=TOLERANCE):
-            return
-        time.sleep(0.5)
-    pytest.fail(f"took {medians_s} s, in theory {expected_s} s")
+def assert_not_too_early(times_s: list[float], theory_s: list[float]) -> None:
+    """How late they are depends on the machine: `benchmarks/links.py` measures it."""
+    assert all(time_s >= least_s for time_s, least_s in zip(times_s, theory_s, strict=True)), (times_s, theory_s)
 
 
 @pytest.mark.parametrize(
     ("link", "size_bytes"),
-    [
-        # The others, up to 32 s, are in benchmarks/links.py.
-        (KBIT_500, 25_000),
-        (MBIT_10, 25_000),
-        (MBIT_10, 200_000),
-        (MBIT_10, 2_000_000),
-        (MBIT_500, 25_000),
-        (MBIT_500, 200_000),
-        (MBIT_500, 2_000_000),
-    ],
+    [(KBIT_500, 25_000), (MBIT_10, 25_000), (MBIT_10, 200_000), (MBIT_500, 25_000), (MBIT_500, 2_000_000)],
 )
-def test_a_message_takes_its_bits_over_the_bandwidth_and_the_latency(link: Link, size_bytes: int) -> None:
+def test_no_message_is_faster_than_its_bits_over_the_bandwidth_and_the_latency(link: Link, size_bytes: int) -> None:
     with joined(link) as (_, near, far):
-        assert_as_in_theory(lambda: seconds(near, far, size_bytes), [in_theory(link, size_bytes)])
+        assert_not_too_early(sent(near, far, size_bytes), [in_theory(link, size_bytes)])
+        assert_not_too_early(sent(far, near, size_bytes), [in_theory(link, size_bytes)])
 
 
-def test_messages_share_the_bandwidth_but_not_the_latency() -> None:
+def test_messages_share_the_bandwidth() -> None:
     with joined(MBIT_10) as (_, near, far):
-        expected_s = [in_theory(MBIT_10, *[25_000] * n) for n in (1, 2, 3)]
-        assert_as_in_theory(lambda: seconds(near, far, *[25_000] * 3), expected_s)
-
-
-def test_directions_do_not_disturb_each_other() -> None:
-    with joined(MBIT_10) as (_, near, far):
-
-        def both() -> list[float]:
-            backward_s: list[float] = []
-            thread = threading.Thread(target=lambda: backward_s.extend(seconds(far, near, 200_000)))
-            thread.start()
-            forward_s = seconds(near, far, 200_000)
-            thread.join()
-            return forward_s + backward_s
-
-        assert_as_in_theory(both, [in_theory(MBIT_10, 200_000)] * 2)
+        theory_s = [in_theory(MBIT_10, *[25_000] * count) for count in (1, 2, 3)]
+        assert_not_too_early(sent(near, far, *[25_000] * 3), theory_s)
 
 
 def test_connections_share_the_bandwidth() -> None:
@@ -151,9 +120,7 @@ def test_connections_share_the_bandwidth() -> None:
         server.accept()[0] as far_b,
     ):
         began_s = time.monotonic()
-        threads = [
-            threading.Thread(target=seconds, args=[*pair, 100_000]) for pair in ((near_a, far_a), (near_b, far_b))
-        ]
+        threads = [threading.Thread(target=sent, args=[*pair, 100_000]) for pair in ((near_a, far_a), (near_b, far_b))]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -200,7 +167,7 @@ def test_a_cut_link_ends_connections_and_refuses_others_until_it_is_restored() -
             assert received_all(near) == b""
         with pytest.raises(ConnectionResetError), connected(emulated) as refused:
             refused.recv(1)
-        _eventually(lambda: emulated.traffic().connections == 0)
+        eventually(lambda: emulated.traffic().connections == 0)
 
 
 def test_a_restored_link_carries_new_connections() -> None:
@@ -238,14 +205,14 @@ def test_a_stalled_link_can_be_cut() -> None:
 
 
 def test_a_link_can_become_slower_and_what_it_was() -> None:
-    with joined(MBIT_10) as (emulated, near, far):
+    with joined(MBIT_500) as (emulated, near, far):
         for change, theory_s in (
-            (lambda: emulated.slow(4), 4 * in_theory(MBIT_10, 25_000)),
+            (lambda: emulated.slow(40), 40 * in_theory(MBIT_500, 25_000)),
             (lambda: emulated.become(KBIT_500), in_theory(KBIT_500, 25_000)),
-            (emulated.restore, in_theory(MBIT_10, 25_000)),
+            (emulated.restore, in_theory(MBIT_500, 25_000)),
         ):
             change()
-            assert_as_in_theory(lambda: seconds(near, far, 25_000), [theory_s])
+            assert_not_too_early(sent(near, far, 25_000), [theory_s])
 
 
 def test_a_sender_is_held_back_by_the_link() -> None:
@@ -297,8 +264,8 @@ def test_a_peer_that_gives_up_before_the_target_is_there_is_forgotten() -> None:
         with EmulatedLink(QUICK, target=server.getsockname()) as emulated:
             with connected(emulated) as near:
                 near.sendall(b"early")
-                _eventually(lambda: emulated.traffic().connections == 1)
-            _eventually(lambda: emulated.traffic().connections == 0)
+                eventually(lambda: emulated.traffic().connections == 1)
+            eventually(lambda: emulated.traffic().connections == 0)
 
 
 def test_what_a_link_has_carried_is_counted() -> None:
@@ -308,7 +275,7 @@ def test_what_a_link_has_carried_is_counted() -> None:
             received(far, size_bytes)
         far.sendall(bytes(50))
         received(near, 50)
-        _eventually(lambda: emulated.traffic().backward.delivered_bytes == 50)
+        eventually(lambda: emulated.traffic().backward.delivered_bytes == 50)
         traffic = emulated.traffic()
         assert (traffic.forward.taken_bytes, traffic.forward.delivered_bytes, traffic.forward.bursts) == (123, 123, 3)
         assert (traffic.backward.taken_bytes, traffic.backward.bursts) == (50, 1)
@@ -338,7 +305,7 @@ def test_a_link_ends_with_the_process_that_started_it() -> None:
         socket.create_connection(("127.0.0.1", port), timeout=10).close()
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-        _eventually(lambda: _refuses(port))
+        eventually(lambda: _refuses(port))
 
 
 def _refuses(port: int) -> bool:
@@ -349,7 +316,7 @@ def _refuses(port: int) -> bool:
     return False
 
 
-def _eventually(holds: Callable[[], bool]) -> None:
+def eventually(holds: Callable[[], bool]) -> None:
     until_s = time.monotonic() + 10
     while not holds():
         assert time.monotonic() < until_s, "it never came to that"

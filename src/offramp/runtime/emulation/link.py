@@ -1,8 +1,7 @@
-"""A link of a topology, emulated on this machine: its bandwidth and its propagation, and its failures.
+"""A link of a topology, emulated on this machine: its bandwidth, its propagation delay, and its failures.
 
 Every link is a process of its own, `emulation.relay`, that needs neither root nor kernel modules. Linux's own
-`tc netem` is not used, not even where it is there: it delays packets, so that a message's time would hang on TCP's
-windows as well, and it could not be tested where this was written.
+`tc netem` is not used: it delays packets, so that the time of a message would depend on TCP's windows as well.
 """
 
 import contextlib
@@ -35,8 +34,8 @@ class Traffic:
 class LinkTraffic:
     """What a link has carried since it started.
 
-    forward: from those who connected to the link's port to its target; backward: the other way.
-    connections: that are open, or wait for the target to be there.
+    forward: from the link's port to its target; backward: the other way.
+    connections: that are open, or wait for the target to listen.
     """
 
     forward: Traffic
@@ -45,15 +44,15 @@ class LinkTraffic:
 
 
 class EmulatedLink:
-    """A link between whoever connects to `port` on loopback and `target`, running while a `with` block does.
+    """A link from `port` on loopback to `target`, running while a `with` block does.
 
-    Both directions take bits / bandwidth + latency, each for itself. The target may start later, end and come back.
-    Its process ends with this one, however this one ends.
+    A message takes bits / bandwidth + latency, in each direction independently. The target may start later, end and
+    start again. The link's process ends whenever this one does.
 
     link: what to emulate.
-    target: host and port to connect to whenever someone connects to `port`.
-    port: where the link listens; there once it has started.
-    Every method may be called by any thread, and raises `OfframpError` where the link's process has died.
+    target: host and port to connect to, once for every connection to `port`.
+    port: where the link listens, once it has started.
+    Any thread may call any method; each raises `OfframpError` where the link's process has died.
     """
 
     def __init__(self, link: Link, *, target: tuple[str, int]) -> None:
@@ -71,11 +70,11 @@ class EmulatedLink:
         self.stop()
 
     def start(self) -> None:
-        """Start the link's process; it listens at `port` when this returns."""
+        """Start the link's process; it listens on `port` when this returns."""
         host, port = self.target
         speed = [repr(self.link.bandwidth_bits_per_s), repr(self.link.latency_s)]
         with self._lock:
-            # A group of its own: an interrupt from the terminal is for the parent, which then stops the link in turn.
+            # A process group of its own: an interrupt from the terminal is for the parent, which then stops the link.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "offramp.runtime.emulation.relay", host, str(port), *speed],
                 stdin=subprocess.PIPE,
@@ -86,7 +85,7 @@ class EmulatedLink:
             self.port = int(self._answer(self._process))
 
     def stop(self) -> None:
-        """End every connection and the process; nothing where it has been stopped before."""
+        """End every connection and the process; does nothing if it has been stopped before."""
         with self._lock:
             process, self._process = self._process, None
             if process is None:
@@ -103,33 +102,33 @@ class EmulatedLink:
             process.stdout.close()
 
     def cut(self) -> None:
-        """End every connection, what is on its way lost, and refuse new ones until `restore`."""
+        """End every connection, losing what is in flight, and refuse new ones until `restore`."""
         self._tell("cut")
 
     def stall(self) -> None:
-        """Freeze every byte until `restore`, and close nothing: a dead radio, seen from TCP."""
+        """Deliver no byte until `restore`, and close nothing: what TCP sees of a lost radio signal."""
         self._tell("stall")
 
     def restore(self) -> None:
-        """Make the link what it was at its start: whole, flowing, at its first speed."""
+        """Make the link what it was at its start: neither cut nor stalled, with its first bandwidth and latency."""
         self.become(self.link)
         self._tell("restore")
 
     def slow(self, factor: float) -> None:
-        """Make every message take `factor` times what it took at first, by the bandwidth and by the latency."""
+        """Make every message take `factor` times as long as at first, by the bandwidth and by the latency."""
         bandwidth, latency = self.link.bandwidth_bits_per_s / factor, self.link.latency_s * factor
         self.become(replace(self.link, bandwidth_bits_per_s=bandwidth, latency_s=latency))
 
     def become(self, link: Link) -> None:
-        """Take another bandwidth and latency, for bytes that come from now on."""
+        """Take the bandwidth and latency of `link`, for bytes that come from now on."""
         self._tell(f"become {link.bandwidth_bits_per_s!r} {link.latency_s!r}")
 
     def traffic(self) -> LinkTraffic:
-        """What it has carried."""
+        """What the link has carried."""
         answer = json.loads(self._tell("count"))
         forward, backward = (
-            Traffic(taken_bytes=each["taken"], delivered_bytes=each["delivered"], bursts=each["bursts"])
-            for each in (answer["forward"], answer["backward"])
+            Traffic(taken_bytes=counts["taken"], delivered_bytes=counts["delivered"], bursts=counts["bursts"])
+            for counts in (answer["forward"], answer["backward"])
         )
         return LinkTraffic(forward=forward, backward=backward, connections=answer["connections"])
 
@@ -139,7 +138,7 @@ class EmulatedLink:
             if process is None:
                 raise OfframpError("the emulated link is not running: start it first")
             assert process.stdin is not None
-            # One that has died reads nothing, and answers nothing.
+            # A process that has died reads nothing; the missing answer tells.
             with contextlib.suppress(OSError):
                 process.stdin.write(f"{command}\n")
                 process.stdin.flush()
