@@ -193,10 +193,8 @@ def _field(schema: dict[str, Any], loc: Loc) -> dict[str, Any]:
     return _resolved(node, schema)
 
 
-def _resolved(node: Any, schema: dict[str, Any]) -> dict[str, Any]:
+def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """The node with its reference followed, and for an optional entry what it is when given."""
-    if not isinstance(node, dict):
-        return {}
     if "anyOf" in node:
         node = {**node["anyOf"][0], **node}
     reference = node.get("$ref")
