@@ -37,7 +37,7 @@ from .test_estimate import BACKBONE, LINE, NO_TRAVEL, TABLE
         (lambda: rates(thresholds=[0.5, 0.4]), r"thresholds\[1\]: 0.4 comes after 0.5"),
         (lambda: rates(thresholds=[0.5, 1.4]), r"thresholds\[1\]: 1.4 is outside \[0, 1\]|not a share"),
         (lambda: rates(rate=[[0.5, 0.4], [0.6, 0.4]]), r"exit_rate\[0\]: sums to 0.9"),
-        (lambda: rates(rate=[[0.5, 0.5], [0.4, 0.6]]), r"exit_rate\[1\]\[0\]: fewer samples have left"),
+        (lambda: rates(rate=[[0.5, 0.5], [0.4, 0.6]]), r"exit_rate\[1\]\[0\]: fewer samples have exited"),
         (lambda: rates(rate=[[-0.5, 1.5], [0.4, 0.6]]), r"exit_rate\[0\]\[0\]: -0.5 is not a share"),
         (lambda: dataclasses.replace(TABLE, entropy=TABLE.entropy * 2), "entries are outside"),
         (lambda: ExitTable(np.ones((1, 1)), np.ones((1, 1)), np.ones(1)), "1 branches and 1 samples"),

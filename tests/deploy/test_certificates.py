@@ -164,3 +164,9 @@ def test_what_can_not_be_is_refused(tmp_path: Path, tiers: list[str], hosts: lis
     with pytest.raises(InputError, match=said):
         run(folder, "--out", str(tmp_path / "certs"), *(text for host in hosts for text in ("--host", host)))
     assert not (tmp_path / "certs").exists()
+
+
+def test_a_folder_that_can_not_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="can't be written"):
+        run(written(bundle("watch", "cloud"), tmp_path / "bundle"), "--out", str(tmp_path / "file" / "certs"))

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from offramp.errors import InputError
-from offramp.files import plan_document, read_plan, read_profile, read_topology, write_plan
+from offramp.files import plan_document, read_plan, read_profile, read_topology, write_plan, write_profile
 from offramp.files.sources import shipped
 from tests.files.test_round_trips import SMALL_PROFILE
 
@@ -162,6 +162,7 @@ def test_every_fault_of_a_topology_at_once(tmp_path: Path) -> None:
         ("", "document", "null is not a mapping"),
         ("- phone", "document", "a list is not a mapping"),
         ("a: \x01", "document", "not YAML"),
+        ("? [name]\n: two\n" + yaml.safe_dump(TOPOLOGY), "line 1", "a key is a list or a mapping"),
     ],
 )
 def test_what_is_no_topology_at_all(tmp_path: Path, text: str, place: str, words: str) -> None:
@@ -219,6 +220,11 @@ PROFILE_FAULTS = [
         put("timings", "pi4", {"partition_s": [[2, 2, -0.2], *RUNS["partition_s"][:2]]}),
         "timings.pi4.partition_s[0][2]",
         "-0.2 is not zero or more",
+    ),
+    (
+        put("timings", "pi4", {"partition_s": [["x", 1, 0.1], *RUNS["partition_s"]]}),
+        "timings.pi4.partition_s[0][0]",
+        "'x' is not a number",
     ),
     (put("timings", "pi4", {"block_s": [1], "branch_s": [1]}), "timings.pi4", "has 1 entries; give 2"),
     (put("reference_device", "pi5"), "reference_device", "'pi5' has no timings; use one of pi4"),
@@ -333,6 +339,7 @@ def test_a_json_key_given_twice(tmp_path: Path) -> None:
         (put("plan", "thresholds", [1.5]), "plan.thresholds[0]", "outside [0, 1]"),
         (put("plan", "thresholds", []), "plan.thresholds", "has 0 entries"),
         (without("plan", "placement"), "plan.placement", "is missing"),
+        (put("plan", {"text": "1@a", "codec": "int8"}), "plan.codec", "is int8, the text says fp32"),
         (put("plan", {}), "plan", "says nothing"),
         (without("plan"), "plan", "is missing"),
         (put("frontir", []), "frontir", "did you mean frontier?"),
@@ -469,3 +476,20 @@ def test_half_a_character_is_told_and_can_be_printed(tmp_path: Path) -> None:
         read_plan(path)
     assert {fault.place for fault in caught.value.faults} >= {"plan.placement[0]", "plan.placement[1]"}
     assert str(caught.value).encode()
+
+
+def test_a_codec_with_other_devices_to_and_fro_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.npz").write_bytes(npz(**TABLE))
+    path = tmp_path / "p.json"
+    codecs = {"fp16": {"exit_table": "x.npz", "serialize_s": {"pi4": [1]}}, "int8": {"exit_table": "y.npz"}}
+    path.write_text(json.dumps(changed(json.loads(SMALL_PROFILE), put("codecs", codecs))))
+    assert list(faults(read_profile, path)) == ["codecs.int8.exit_table"]
+    del codecs["int8"]
+    path.write_text(json.dumps(changed(json.loads(SMALL_PROFILE), put("codecs", codecs))))
+    assert "other devices" in faults(read_profile, path)["codecs.fp16.serialize_s"]
+
+
+def test_a_profile_is_not_written_over_its_own_exit_table(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"end it with \.json"):
+        write_profile(read_profile("resnet20-digits"), tmp_path / "p.npz")
+    assert not any(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Bundles as folders: written whole or not at all, looked at before they are believed.
+"""Bundles as folders: written whole or not at all, validated before loading.
 
 ::
 
@@ -46,7 +46,7 @@ def write_bundle(
     *,
     extra: Mapping[str, str] | None = None,
 ) -> None:
-    """Make `path` a folder with the bundle; a bundle that is there is replaced, anything else is refused.
+    """Make `path` a folder with the bundle; an existing bundle is replaced, anything else is refused.
 
     models: the partitions' ONNX files by first and last block.
     extra: more text files, by their place in the folder.

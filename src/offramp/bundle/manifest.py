@@ -13,7 +13,7 @@ from offramp.errors import Fault, InputError, refuse
 LONGEST_PLAN = 2048
 """Characters of a plan in one line: it travels with every sample."""
 MOST_PARTITIONS = 64
-"""Of a plan: what each did travels with every sample, too."""
+"""Of a plan: what every partition did travels with the sample, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +23,10 @@ class PartitionFile:
     file: its name in the folders of the tiers that run it.
     sha256, size_bytes: of the file.
     input_shape: of one sample's input; uint8 for the first block, float32 for any other.
-    output_shape: of what it hands on, float32.
+    output_shape: of its output, float32.
     accuracy: of its branch over the validation split.
-    staying_accuracy: of its branch over the validation samples that go on past it under the first plan with that
-        partition: what is known of answers that are given here because the way on is broken. None where none go on.
+    staying_accuracy: of its branch over the validation samples that do not exit at it under the first plan with that
+        partition: how accurate its degraded answers are, for samples that can't be passed on. None where all exit.
     """
 
     first: int
@@ -85,7 +85,7 @@ class TierManifest:
     def __post_init__(self) -> None:
         faults = [*_common_faults(self.topology, self.plans, self.object_bits)]
         if not faults:
-            here = [
+            placed = [
                 blocks
                 for plan in self.plans
                 for blocks, tier in zip(plan.blocks, plan.placement, strict=True)
@@ -93,7 +93,7 @@ class TierManifest:
             ]
             if self.tier not in [tier.name for tier in self.topology.tiers]:
                 faults.append(Fault("tier", f"{self.tier!r} is not in the topology", "use the folder as it was built"))
-            faults += _partition_faults(self.partitions, here)
+            faults += _partition_faults(self.partitions, placed)
         refuse(faults)
 
 
@@ -101,12 +101,12 @@ class TierManifest:
 class Manifest:
     """What a bundle is.
 
-    deployment: its id, made of everything that matters to those who talk to each other.
+    deployment: its id, a digest of everything that tiers and clients must agree on.
     class_names: of the classes, in order.
     input_shape: (C, H, W) of a sample, uint8.
     plans: as in `TierManifest`.
     estimate: of the first plan as it was built; estimate_before: as it was planned, from the profile alone.
-    tolerance, deviation: the largest difference from PyTorch that the build allowed, and the one it found.
+    tolerance, deviation: the largest difference from PyTorch that the build allowed, and the one it measured.
     provenance: where all this comes from, for people; `data` says how to read the data set again.
     """
 
@@ -136,13 +136,13 @@ class Manifest:
         refuse(faults)
 
     def _size_faults(self) -> Iterator[Fault]:
-        """Clients take sizes from here, before anything has been sent."""
-        for name, bits, wanted in (
+        """Clients take these sizes from the manifest, before anything has been sent."""
+        for name, bits, stated in (
             ("input_shape", 8 * math.prod(self.input_shape), self.object_bits[0]),
             ("class_names", 32 * len(self.class_names), self.object_bits[-1]),
         ):
-            if bits != wanted:
-                yield Fault(name, f"means {bits} bits, object_bits says {wanted}", "build the bundle again")
+            if bits != stated:
+                yield Fault(name, f"means {bits} bits, object_bits says {stated}", "build the bundle again")
 
     def __repr__(self) -> str:
         return (
@@ -152,7 +152,7 @@ class Manifest:
 
     def tier(self, name: str) -> TierManifest:
         """What the tier of that name must know."""
-        here = {
+        placed = {
             blocks
             for plan in self.plans
             for blocks, tier in zip(plan.blocks, plan.placement, strict=True)
@@ -164,7 +164,7 @@ class Manifest:
             topology=self.topology,
             plans=self.plans,
             object_bits=self.object_bits,
-            partitions=tuple(each for each in self.partitions if each.blocks in here),
+            partitions=tuple(partition for partition in self.partitions if partition.blocks in placed),
         )
 
 
@@ -182,9 +182,9 @@ def _common_faults(topology: Topology, plans: tuple[Plan, ...], object_bits: tup
             yield from (fault.under(f"plans[{i}]") for fault in error.faults)
 
 
-def _partition_faults(partitions: tuple[PartitionFile, ...], wanted: list[tuple[int, int]]) -> Iterator[Fault]:
-    there = [each.blocks for each in partitions]
-    for blocks in sorted(set(wanted) - set(there)):
+def _partition_faults(partitions: tuple[PartitionFile, ...], needed: list[tuple[int, int]]) -> Iterator[Fault]:
+    given = [partition.blocks for partition in partitions]
+    for blocks in sorted(set(needed) - set(given)):
         yield Fault("partitions", f"blocks {blocks[0]}-{blocks[1]} are missing", "build the bundle again")
-    if len(set(there)) < len(there) or len({each.file for each in partitions}) < len(there):
+    if len(set(given)) < len(given) or len({partition.file for partition in partitions}) < len(given):
         yield Fault("partitions", "two are of the same blocks or file", "build the bundle again")

@@ -12,7 +12,7 @@ from offramp.errors import Fault, refuse
 class Block:
     """Layers that are never cut apart.
 
-    output_bits: size of the one tensor the block hands on.
+    output_bits: size of the one tensor that the next block takes.
     weight_bits: size of the weights of the block and its branch; None where it was not measured.
     """
 
@@ -55,7 +55,7 @@ class Backbone:
 
     def encoded(self, codec: Codec) -> "Backbone":
         """The same backbone with its outputs, which are float32, in that codec."""
-        blocks = (replace(each, output_bits=encoded_bits(each.output_bits // 32, codec)) for each in self.blocks)
+        blocks = (replace(block, output_bits=encoded_bits(block.output_bits // 32, codec)) for block in self.blocks)
         return replace(self, blocks=tuple(blocks))
 
     @property

@@ -54,7 +54,7 @@ class TierTimes:
     """What the tiers of a topology spend themselves, in seconds; M tiers and N blocks, counted as in `Costs`.
 
     compute_s: [M, N+1, N+1] as in `Costs`.
-    serialize_s, deserialize_s: [M, N+2] turning an object into bytes there, and back.
+    serialize_s, deserialize_s: [M, N+2] turning an object into bytes on that tier, and bytes into an object.
     """
 
     compute_s: FloatArray
@@ -100,8 +100,8 @@ class Work:
         """
         tiers = self.tier_times(topology)
         serialization = tiers.serialize_s[:, None] + tiers.deserialize_s[None]
-        here = np.arange(len(topology.tiers))
-        serialization[here, here] = 0.0
+        # Nothing is serialized that stays on its tier.
+        serialization[np.diag_indices(len(topology.tiers))] = 0.0
         return Costs(
             source=topology.index(topology.source),
             destination=topology.index(topology.destination),
@@ -141,7 +141,7 @@ class Work:
 
 def propagation_s(topology: Topology) -> FloatArray:
     """[M, M] propagation latency from tier to tier, in seconds: the sum of PL_j (EdgeSys'22, section 2.2)."""
-    return _along(np.array([link.latency_s for link in topology.links]))
+    return _between_tiers(np.array([link.latency_s for link in topology.links]))
 
 
 def transmission_s(topology: Topology, bits: FloatArray) -> FloatArray:
@@ -152,23 +152,23 @@ def transmission_s(topology: Topology, bits: FloatArray) -> FloatArray:
     """
     rates = np.array([link.bandwidth_bits_per_s for link in topology.links])
     if topology.mtu_bits is None:
-        return _along(bits / rates[:, None])
+        return _between_tiers(bits / rates[:, None])
     waiting = (np.ceil(bits / topology.mtu_bits) - 1) * topology.mtu_bits
-    slowest = _along(rates, np.minimum)
-    np.fill_diagonal(slowest, np.inf)  # there is nothing to wait for at home
-    return waiting / slowest[:, :, None] + _along(topology.mtu_bits / rates)[:, :, None]
+    slowest = _between_tiers(rates, np.minimum)
+    np.fill_diagonal(slowest, np.inf)  # from a tier to itself there is nothing to wait for
+    return waiting / slowest[:, :, None] + _between_tiers(topology.mtu_bits / rates)[:, :, None]
 
 
-def _along(each: FloatArray, fold: np.ufunc = np.add) -> FloatArray:
-    """[M-1, ...] of each link to [M, M, ...] from tier to tier: folded over the links between; zero at home.
+def _between_tiers(by_link: FloatArray, fold: np.ufunc = np.add) -> FloatArray:
+    """[M-1, ...] by link to [M, M, ...] from tier to tier: folded over the links between; zero from a tier to itself.
 
     The links crossed from tier a to b are min(a,b) .. max(a,b)-1. EdgeSys'22 prints its sums up to the tier itself
     (j = A_k .. A_{k+1}); a line of M tiers has M-1 links, and this is what the sum means.
     """
-    m = len(each) + 1
-    table = np.zeros((m, m, *each.shape[1:]))
+    m = len(by_link) + 1
+    table = np.zeros((m, m, *by_link.shape[1:]))
     for a in range(m - 1):
-        table[a, a + 1 :] = table[a + 1 :, a] = fold.accumulate(each[a:], axis=0)
+        table[a, a + 1 :] = table[a + 1 :, a] = fold.accumulate(by_link[a:], axis=0)
     return table
 
 

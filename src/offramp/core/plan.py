@@ -1,4 +1,4 @@
-"""What is decided: where the network is cut, where the pieces go, and when a sample may leave."""
+"""A plan: where the network is split, which tier runs which partition, and when a sample exits."""
 
 import itertools
 import re
@@ -20,9 +20,9 @@ class Plan:
 
     ends: [L] P, the last block of each partition, 1-based and strictly increasing.
     placement: [L] A, the name of the tier that runs each partition.
-    thresholds: [L-1] normalized entropy at or below which a sample leaves at that partition's branch; at the
-        last partition everyone who is left leaves.
-    codec: what activations travel as from tier to tier.
+    thresholds: [L-1] normalized entropy at or below which a sample exits at that partition's branch; at the
+        last partition all remaining samples exit.
+    codec: what activations are sent as from tier to tier.
 
     `str(plan)` is one line that `Plan.parse` reads back.
     """
@@ -54,7 +54,7 @@ class Plan:
         """The plan that `text` describes, e.g. `1-3@smartwatch 4-9@smartphone 10@cloud T=0.40`.
 
         `T=0.40,0.25` gives each exit but the last its own threshold; a plan of one partition needs no `T=`.
-        `codec=int8` at the end is for activations that don't travel as they are.
+        `codec=int8` at the end: activations are sent in int8.
         Raises `InputError` for anything else.
         """
         words = text.split()
@@ -73,9 +73,9 @@ class Plan:
             if match is None:
                 fail("plan", f"{word!r} is not a partition", _EXAMPLE)
             first, last = int(match["first"]), int(match["last"] or match["first"])
-            wanted = ends[-1] + 1 if ends else 1
-            if first != wanted or last < first:
-                fail("plan", f"{word!r} follows block {wanted - 1}", f"start it at block {wanted}")
+            next_block = ends[-1] + 1 if ends else 1
+            if first != next_block or last < first:
+                fail("plan", f"{word!r} follows block {next_block - 1}", f"start it at block {next_block}")
             ends.append(last)
             placement.append(match["tier"])
         exits = len(ends) - 1

@@ -23,7 +23,7 @@ class Meaning(Enum):
     FIRST_EXIT = "first-exit"
     """alpha_i(T) of EdgeSys'22: the share whose first branch at or below T, with every branch in place, is i."""
     MARGINAL = "marginal"
-    """ER_i(T) of PORTEND: the share that would leave at branch i if i were the only exit."""
+    """ER_i(T) of PORTEND: the share that would exit at branch i if i were the only exit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,20 +67,20 @@ class ExitRates:
         yield from self._law_faults()
 
     def _law_faults(self) -> Iterator[Fault]:
-        """Laws that hold for any data: the higher the threshold, the more samples leave early."""
+        """Laws that hold for any data: the higher the threshold, the more samples exit early."""
         if self.meaning is Meaning.FIRST_EXIT:
             for i, total in enumerate(self.exit_rate.sum(axis=1)):
                 if abs(total - 1) > checks.ROUNDING:
                     yield Fault(
                         f"exit_rate[{i}]", f"sums to {total:.6g}", "every sample has one first exit: rows sum to 1"
                     )
-            left = np.cumsum(self.exit_rate, axis=1)
+            exited = np.cumsum(self.exit_rate, axis=1)
         else:
-            left = self.exit_rate
-        for k, i in np.argwhere(np.diff(left, axis=0) < -checks.ROUNDING)[:3]:
+            exited = self.exit_rate
+        for k, i in np.argwhere(np.diff(exited, axis=0) < -checks.ROUNDING)[:3]:
             yield Fault(
                 f"exit_rate[{k + 1}][{i}]",
-                "fewer samples have left than at the threshold below",
+                "fewer samples have exited than at the threshold below",
                 "a higher threshold never keeps a sample longer",
             )
 
@@ -169,7 +169,10 @@ class Encoded:
     def __post_init__(self) -> None:
         for name in ("serialize_s", "deserialize_s"):
             given: Mapping[str, FloatArray] = getattr(self, name)
-            frozen = {key: checks.frozen_array(each, np.float64, 1, f"{name}.{key}") for key, each in given.items()}
+            frozen = {
+                device: checks.frozen_array(times_s, np.float64, 1, f"{name}.{device}")
+                for device, times_s in given.items()
+            }
             object.__setattr__(self, name, frozen)
         refuse(self._faults())
 
@@ -278,12 +281,12 @@ class Profile:
             the device has no times.
         """
         codecs = dict(self.codecs)
-        for codec, (there_s, back_s) in (encoded or {}).items():
+        for codec, (serialize_s, deserialize_s) in (encoded or {}).items():
             before = codecs[codec]
             codecs[codec] = replace(
                 before,
-                serialize_s={**before.serialize_s, device: there_s},
-                deserialize_s={**before.deserialize_s, device: back_s},
+                serialize_s={**before.serialize_s, device: serialize_s},
+                deserialize_s={**before.deserialize_s, device: deserialize_s},
             )
         return replace(self, timings={**self.timings, device: timing}, codecs=codecs)
 
@@ -292,21 +295,21 @@ class Profile:
         if codec is Codec.FP32:
             return self
         if codec not in self.codecs:
-            known = ", ".join(each.value for each in (Codec.FP32, *self.codecs))
+            known = ", ".join(measured.value for measured in (Codec.FP32, *self.codecs))
             fail("codec", f"{codec.value} was not measured", f"use {known}, or profile the run again")
-        found = self.codecs[codec]
+        encoded = self.codecs[codec]
         return replace(
             self,
             backbone=self.backbone.encoded(codec),
             timings={
                 device: replace(
-                    timing, serialize_s=found.serialize_s[device], deserialize_s=found.deserialize_s[device]
+                    timing, serialize_s=encoded.serialize_s[device], deserialize_s=encoded.deserialize_s[device]
                 )
                 for device, timing in self.timings.items()
-                if device in found.serialize_s
+                if device in encoded.serialize_s
             },
             # Rates and accuracies by branch were counted in fp32; those in this codec come from its table.
             exits=None,
-            exit_table=found.exit_table,
+            exit_table=encoded.exit_table,
             codecs={},
         )

@@ -19,13 +19,13 @@ from offramp.errors import Fault, refuse
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedRequest:
-    """How one sample fared.
+    """What became of one request.
 
     id: of the request.
-    exit: the partition at whose branch it left, counted from 0; None where it got no answer.
-    latency_s: from its start at the source to its answer at the destination; None where it got no answer.
-    correct: whether the answer was right; None where there was none, or where the truth is not known.
-    degraded: it should have gone on, but could not be passed on, and was answered where it was.
+    exit: the partition at whose branch its sample exited, counted from 0; None without an answer.
+    latency_s: from sending it at the source to its answer at the destination; None without an answer.
+    correct: whether the answer was right; None without an answer, or where the true class is not known.
+    degraded: whether it was answered by an earlier branch than planned, as the sample could not be passed on.
     """
 
     id: int
@@ -54,7 +54,7 @@ class Outcomes:
     """How many requests ended how; every request is one of the three.
 
     answered: as the plan says.
-    degraded: answered earlier than the plan says, because the way on was broken.
+    degraded: answered earlier than the plan says, as the sample could not be passed on.
     failed: not answered.
     """
 
@@ -67,11 +67,11 @@ class Outcomes:
 class Measured:
     """What a run of a plan achieved, over all samples that were answered. L is the number of partitions.
 
-    accuracy: share of them answered right; None where the truth is not known.
+    accuracy: share of them answered right; None where the true classes are not known.
     latency_s: mean.
-    p50_s, p95_s, p99_s: the least latency that so many of a hundred samples don't exceed.
-    exit_rates: [L] shares that left at partition k; they sum to one.
-    exit_latency_s: [L] mean latency of those; None where nobody left.
+    p50_s, p95_s, p99_s: as in `offramp.core.percentile`.
+    exit_rates: [L] shares that exited at partition k; they sum to one.
+    exit_latency_s: [L] mean latency of those; None where none exited.
     """
 
     accuracy: float | None
@@ -109,11 +109,11 @@ class RunResult:
     def _faults(self) -> Iterator[Fault]:
         partitions = len(self.plan.ends)
         for name in ("predicted", "replayed"):
-            found = getattr(self, name)
-            if found is not None:
+            estimate = getattr(self, name)
+            if estimate is not None:
                 for rates in ("exit_rates", "stay_rates", "exit_latency_s"):
                     meaning = "one per partition of the plan"
-                    yield from checks.length(f"{name}.{rates}", len(getattr(found, rates)), partitions, meaning)
+                    yield from checks.length(f"{name}.{rates}", len(getattr(estimate, rates)), partitions, meaning)
         if not self.requests:
             yield Fault("requests", "is empty", "give every request of the run")
         for i, request in enumerate(self.requests):
@@ -144,7 +144,7 @@ class RunResult:
         return html_table(["", "predicted", "replayed", "measured"], self._figures(), caption=repr(self))
 
     def _figures(self) -> Iterator[list[str | float | None]]:
-        """Each figure's name, and what it is as predicted, replayed and measured; None where that is not known."""
+        """[name, predicted, replayed, measured] of every figure; None where it is not known."""
         predicted, replayed, measured = self.predicted, self.replayed, self.measured
         for name in ("accuracy", "latency_s"):
             yield [name, *(getattr(figures, name, None) for figures in (predicted, replayed, measured))]
@@ -160,7 +160,7 @@ class RunResult:
         id, degraded: as in `ServedRequest`.
         exit: likewise; -1 without an answer.
         latency_s: likewise; NaN without an answer.
-        correct: 1.0 or 0.0; NaN without an answer, or where the truth is not known.
+        correct: 1.0 or 0.0; NaN without an answer, or where the true class is not known.
         """
         return {
             "id": np.array([request.id for request in self.requests], np.int64),
@@ -186,11 +186,11 @@ class RunResult:
     @property
     def measured(self) -> Measured | None:
         """What the run achieved; None where nothing was answered."""
-        left: list[list[float]] = [[] for _ in self.plan.ends]
+        exited: list[list[float]] = [[] for _ in self.plan.ends]
         for request in self.requests:
             if request.exit is not None and request.latency_s is not None:
-                left[request.exit].append(request.latency_s)
-        answered = sum(map(len, left))
+                exited[request.exit].append(request.latency_s)
+        answered = sum(map(len, exited))
         if not answered:
             return None
         times_s = self.latencies_s
@@ -202,6 +202,6 @@ class RunResult:
             p50_s=p50_s,
             p95_s=p95_s,
             p99_s=p99_s,
-            exit_rates=tuple(len(times) / answered for times in left),
-            exit_latency_s=tuple(math.fsum(times) / len(times) if times else None for times in left),
+            exit_rates=tuple(len(times) / answered for times in exited),
+            exit_latency_s=tuple(math.fsum(times) / len(times) if times else None for times in exited),
         )

@@ -12,11 +12,11 @@ def spread_s(estimated: EstimatedPlan, *, profile: Profile, topology: Topology) 
 
     Every block and branch takes one time per run, the same for all samples, drawn independently of the others with
     the standard deviation measured on its device; all else is fixed. The mean latency is a sum in which that time
-    counts with the share of samples that get to it, so with the slowdowns R
+    counts with the share of samples that reach it, so with the slowdowns R
 
         variance = sum_k ( (S_k + E_k) R_{A_k} )^2 ( var CB_{P_k} + sum_{i=P_{k-1}+1..P_k} var CK_i )
 
-    Where compute() is of whole partitions it is the spread of their blocks that is told.
+    Where compute() is of whole partitions it is the spread of their blocks that counts.
     Returns None where a device that the plan uses has no spread.
     """
     arrive = (1.0, *estimated.estimate.stay_rates[:-1])

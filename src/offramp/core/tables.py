@@ -9,7 +9,7 @@ MOST_ROWS = 100
 
 
 def html_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str) -> str:
-    """A table with everything escaped: numbers to the right, with four digits; None and NaN are empty cells.
+    """A table with everything escaped; None and NaN are empty cells, numbers that are not whole have four digits.
 
     header: the columns' names.
     rows: cells, one per column.

@@ -20,7 +20,8 @@ class Timing:
     branch_s: [N] CB_i, the branch after block i; given exactly where `block_s` is.
     partition_s: [N, N] entry [f-1, l-1] is the time of blocks f..l and branch l run as one; NaN below the
         diagonal; None where only blocks were measured.
-    serialize_s, deserialize_s: [N+2] turning an object into bytes and back: the input, the N outputs, the result.
+    serialize_s, deserialize_s: [N+2] turning an object into bytes, and bytes into an object; the objects are the
+        input, the N outputs, the result.
     block_spread_s, branch_spread_s: [N] standard deviation over the repeats behind block_s and branch_s; None
         where it was not kept.
     """

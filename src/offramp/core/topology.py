@@ -15,7 +15,7 @@ MOST_TIERS = 16
 class Tier:
     """A machine on the line.
 
-    slowdown: R_j, time here / time on the profile's reference device; None where `device` is given.
+    slowdown: R_j, time on this tier / time on the profile's reference device; None where `device` is given.
     device: the measured device of the profile this tier is; None where `slowdown` is given.
     """
 
@@ -33,7 +33,9 @@ class Tier:
             given = "neither slowdown nor device" if self.slowdown is None else "both slowdown and device"
             yield Fault("slowdown", f"tier {self.name} has {given}", "give one of the two")
         if self.slowdown is not None:
-            yield from checks.positive("slowdown", self.slowdown, "give time here / time on the reference device")
+            yield from checks.positive(
+                "slowdown", self.slowdown, "give time on this tier / time on the reference device"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ class Achieved:
 
     accuracy: share of samples answered right.
     latency_s: mean.
-    exit_rates: [L] shares that left at partition k.
+    exit_rates: [L] shares that exited at partition k.
     """
 
     accuracy: float
@@ -71,7 +71,7 @@ class LatencyAgreement:
 
     @classmethod
     def of(cls, predicted_s: Sequence[float], measured_s: Sequence[float]) -> "LatencyAgreement":
-        """The agreement of predicted and measured latencies, [n] each, n at least 1, measured above zero."""
+        """The agreement of [n] predicted and [n] measured latencies, n at least 1, measured above zero."""
         x, y = np.array(predicted_s), np.array(measured_s)
         error = np.abs(y - x) / y
         slope = r2 = None

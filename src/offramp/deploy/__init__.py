@@ -1,4 +1,4 @@
-"""What stands beside a bundle: files that bring its tiers onto machines, and certificates that keep others out."""
+"""What stands beside a bundle: files for Docker Compose and Kubernetes, and certificates."""
 
 from offramp.deploy.files import deployment_files
 

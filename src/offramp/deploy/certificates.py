@@ -1,8 +1,8 @@
 """Certificates for a deployment: one for each tier and one for clients, each trusted by its neighbors alone.
 
-There is no authority that vouches for all. Zenoh's access control would keep whom it vouches for from hearing what is
-not theirs, but not from linking two tiers: the shortest way then leads through that link, and nothing arrives. So TLS
-itself refuses whoever is no neighbor, by the neighbors' certificates that each tier has.
+There is no common certificate authority. With one, Zenoh's access control would keep a party from receiving what is
+not meant for it, but not from connecting to two tiers: Zenoh would then route through that party, and nothing would
+arrive. So every tier has its neighbors' certificates, and TLS itself refuses whoever is no neighbor.
 """
 
 import ipaddress
@@ -47,7 +47,7 @@ class Credentials:
 
 
 def default_hosts(tier: str) -> tuple[str, ...]:
-    """Where a tier may be found without being told: its service's name, in the local network, on this machine."""
+    """A tier's addresses where none are given: its service's name, in the local network, on this machine."""
     return label(tier), f"{label(tier)}.local", "localhost", "127.0.0.1", "::1"
 
 
@@ -64,22 +64,22 @@ def issue(
     refuse(_faults(tiers, hosts))
     now = datetime.now(UTC).replace(microsecond=0)
     valid = now - _EARLIER, now + timedelta(days=days)
-    found_at = {tier: tuple(dict.fromkeys((*default_hosts(tier), *hosts.get(tier, ())))) for tier in tiers}
-    met = {tier: [*tiers[max(j - 1, 0) : j], *tiers[j + 1 : j + 2]] for j, tier in enumerate(tiers)} | {CLIENT: []}
+    addresses = {tier: tuple(dict.fromkeys((*default_hosts(tier), *hosts.get(tier, ())))) for tier in tiers}
+    peers = {tier: [*tiers[max(j - 1, 0) : j], *tiers[j + 1 : j + 2]] for j, tier in enumerate(tiers)} | {CLIENT: []}
     for tier in {topology.source, topology.destination}:
-        met[tier].append(CLIENT)
-        met[CLIENT].append(tier)
-    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in met}
+        peers[tier].append(CLIENT)
+        peers[CLIENT].append(tier)
+    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in peers}
     certificates = {
-        name: _certificate(name, key, deployment=deployment, hosts=found_at.get(name, ()), valid=valid)
+        name: _certificate(name, key, deployment=deployment, hosts=addresses.get(name, ()), valid=valid)
         for name, key in keys.items()
     }
     return {
         name: Credentials(
-            trusted=b"".join(certificates[other] for other in met[name]),
+            trusted=b"".join(certificates[peer] for peer in peers[name]),
             certificate=certificates[name],
             key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-            hosts=found_at.get(name, ()),
+            hosts=addresses.get(name, ()),
             until=valid[1],
         )
         for name, key in keys.items()
@@ -96,9 +96,9 @@ def write_credentials(credentials: Mapping[str, Credentials], folder: Path) -> N
     part = folder.parent / f".{secrets.token_hex(8)}.part"
     try:
         part.mkdir(mode=0o700, parents=True)
-        for name, each in credentials.items():
+        for name, party in credentials.items():
             (part / name).mkdir(mode=0o700)
-            for file, data in ((TRUSTED, each.trusted), (CERTIFICATE, each.certificate), (KEY, each.key)):
+            for file, data in ((TRUSTED, party.trusted), (CERTIFICATE, party.certificate), (KEY, party.key)):
                 path = part / name / file
                 path.touch(mode=0o600)
                 path.write_bytes(data)

@@ -18,18 +18,18 @@ _HEAD = """\
 def compose(bundle: Manifest) -> str:
     """The file for `docker compose`."""
     line = stations(bundle)
-    doors = {each.label: PORT + i for i, each in enumerate(each for each in line if each.open)}
+    ports = {station.label: PORT + i for i, station in enumerate(station for station in line if station.open)}
     document: dict[str, Any] = {
         "name": deployment_name(bundle),
         "services": {
-            each.label: _service(bundle, each, _links(j, len(line)), doors.get(each.label))
-            for j, each in enumerate(line)
+            station.label: _service(bundle, station, _links(j, len(line)), ports.get(station.label))
+            for j, station in enumerate(line)
         },
     }
     if len(line) > 1:
         document["networks"] = {_link(j): {} for j in range(1, len(line))}
-    found = ", ".join(f"{name} at localhost:{port}" for name, port in doors.items())
-    return f"{_HEAD}# Clients find {found}.\n" + yaml_text([document])
+    addresses = ", ".join(f"{name} at localhost:{port}" for name, port in ports.items())
+    return f"{_HEAD}# Clients find {addresses}.\n" + yaml_text([document])
 
 
 def _service(bundle: Manifest, station: Station, links: list[str], published: int | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ FROM {ARCHITECTURES[architecture]}:{_PYTHON}
 ARG OFFRAMP="offramp[run]=={version("offramp")}"
 RUN pip install --no-cache-dir --prefer-binary "$OFFRAMP"
 COPY . {TIER_FOLDER}
-# No home: what libraries want to keep there may be lost.
+# Libraries keep caches in HOME; they may be lost.
 ENV HOME={SCRATCH_FOLDER}
 USER {USER}:{USER}
 EXPOSE {PORT}

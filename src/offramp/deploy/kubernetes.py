@@ -30,11 +30,11 @@ def _head(name: str, line: tuple[Station, ...]) -> str:
         f"  kubectl create namespace {name}",
         "  offramp certs BUNDLE --out certs",
         *(
-            f"  kubectl --namespace {name} create secret generic {_secret(each)} --from-file="
-            + shlex.quote(f"certs/{each.tier}")
-            for each in line
+            f"  kubectl --namespace {name} create secret generic {_secret(station)} --from-file="
+            + shlex.quote(f"certs/{station.tier}")
+            for station in line
         ),
-        *(f"  kubectl label node NODE {TIER_LABEL}={each.label}" for each in line),
+        *(f"  kubectl label node NODE {TIER_LABEL}={station.label}" for station in line),
     ]
     return "".join(f"# {line}\n" for line in lines)
 
@@ -83,7 +83,7 @@ def _container(bundle: Manifest, station: Station) -> dict[str, Any]:
         "image": image_name(bundle, station),
         "args": station.arguments,
         "ports": [{"name": "tier", "containerPort": PORT}],
-        # It listens once its partitions are loaded. Whether the neighbors are there is not its own health.
+        # It listens once its partitions are loaded. Whether its neighbors are up says nothing of its own health.
         "startupProbe": {**listens, "periodSeconds": 2, "failureThreshold": 60},
         "readinessProbe": {**listens, "periodSeconds": 5},
         "livenessProbe": {**listens, "periodSeconds": 10, "failureThreshold": 3},

@@ -11,7 +11,7 @@ TIER_FOLDER, CERTS_FOLDER, SCRATCH_FOLDER = "/tier", "/certs", "/tmp"
 USER = 1000
 
 _MIB = 1 << 20
-# What a worker without a partition takes (110 MB were measured), and with room for the messages on the way.
+# What a worker without a partition takes (110 MB were measured), and with room for messages in transit.
 _LEAST_MIB, _MOST_MIB = 128, 512
 # A model in memory beside the file it came from, and what it computes.
 _MODELS = 4
@@ -23,7 +23,7 @@ class Station:
 
     tier: its name; label: the same as a DNS label, under which its neighbors find it.
     toward_cloud: the label of the next tier; None for the last.
-    open: whether clients come here, since samples arise here or answers are consumed here.
+    open: whether clients connect to it, as samples arise or answers are consumed on it.
     model_bytes: of its partitions' files.
     """
 

@@ -7,7 +7,7 @@ import yaml
 
 
 class _Plain(yaml.SafeDumper):
-    """Says twice what is there twice, without anchors."""
+    """Writes a value that occurs twice out twice, without anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -45,8 +45,8 @@ class Document(BaseModel):
 class ValueDocument(Document):
     """A document that stands for one value of the core, and is valid only where that value can be built.
 
-    The core's faults are thereby found wherever in a file such a document can be read, and at its place, even where
-    the rest of the file can't be.
+    So the core's faults are reported for every part of a file that can be read, at its place, whatever is wrong with
+    the rest of the file.
     """
 
     @abstractmethod
@@ -97,7 +97,7 @@ def checked(model: type[M], document: Any, faults: list[Fault], *, strict: bool)
     Raises `InputError` with these and with every fault that `check` finds.
     """
     valid, more = check(model, document, strict=strict)
-    faults = untold(faults, more)
+    faults = merged(faults, more)
     if valid is None or faults:
         raise InputError(faults)
     return valid
@@ -110,7 +110,7 @@ def check(model: type[M], document: Any, *, strict: bool) -> tuple[M | None, lis
 
     Where an entry has no place or no meaning, the whole mapping it is in can't be built and what the core has to
     say of its other entries would be lost. So a faulty document is checked twice, the second time with stand-ins
-    for those entries; what is then said of a place already spoken of is dropped.
+    for those entries; faults of the second time at places that had one the first time are dropped.
     """
     try:
         return model.model_validate(document, strict=strict), []
@@ -121,7 +121,7 @@ def check(model: type[M], document: Any, *, strict: bool) -> tuple[M | None, lis
     try:
         model.model_validate(_mended(document, errors, schema), strict=strict)
     except ValidationError as error:
-        faults = untold(faults, [fault for again in _listed(error) for fault in _faults(again, schema)])
+        faults = merged(faults, [fault for second in _listed(error) for fault in _faults(second, schema)])
     return None, faults
 
 
@@ -129,10 +129,10 @@ def _listed(error: ValidationError) -> list[ErrorDetails]:
     return error.errors(include_url=False)[:MOST_ERRORS]
 
 
-def untold(faults: list[Fault], more: list[Fault]) -> list[Fault]:
-    """`faults`, and those of `more` at places that `faults` don't speak of."""
-    told = {fault.place for fault in faults}
-    return faults + [fault for fault in more if fault.place not in told]
+def merged(faults: list[Fault], more: list[Fault]) -> list[Fault]:
+    """`faults`, and those of `more` at other places."""
+    places = {fault.place for fault in faults}
+    return faults + [fault for fault in more if fault.place not in places]
 
 
 def _faults(error: ErrorDetails, schema: dict[str, Any]) -> list[Fault]:
@@ -193,10 +193,8 @@ def _field(schema: dict[str, Any], loc: Loc) -> dict[str, Any]:
     return _resolved(node, schema)
 
 
-def _resolved(node: Any, schema: dict[str, Any]) -> dict[str, Any]:
-    """The node with its reference followed, and for an optional entry what it is when it is there."""
-    if not isinstance(node, dict):
-        return {}
+def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """The node with its reference followed, and for an optional entry what it is when given."""
     if "anyOf" in node:
         node = {**node["anyOf"][0], **node}
     reference = node.get("$ref")
@@ -212,8 +210,8 @@ def _mended(document: Any, errors: list[ErrorDetails], schema: dict[str, Any]) -
     for error in errors:
         if not error["loc"]:
             continue
-        *way, key = error["loc"]
-        parent = functools.reduce(operator.getitem, way, copy)
+        *above, key = error["loc"]
+        parent = functools.reduce(operator.getitem, above, copy)
         field = _field(schema, error["loc"])
         if error["type"] == "extra_forbidden":
             del parent[key]

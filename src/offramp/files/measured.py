@@ -27,7 +27,7 @@ Seconds = Annotated[float, Field(description="a time in seconds", examples=[0.00
 Share = Annotated[
     float, Field(description="a number from 0 to 1", examples=[0.4], json_schema_extra={"minimum": 0, "maximum": 1})
 ]
-# Whole numbers above 2**53 don't survive the way through JSON.
+# Whole numbers above 2**53 don't survive a round trip through JSON.
 Whole = Annotated[int, Field(le=2**53, json_schema_extra={"minimum": 1})]
 Row = Annotated[
     list[Annotated[float, Field(description="a number", examples=[1], json_schema_extra={"minimum": 0})]],
@@ -235,7 +235,7 @@ def _padded(values: list[float], n: int) -> list[float]:
 def _matrix(rows: list[list[float]], n: int, faults: list[Fault]) -> FloatArray:
     """[N, N] seconds of blocks f..l at [f-1, l-1], NaN below the diagonal; what is wrong goes to `faults`.
 
-    An unreadable number is NaN here, and has been spoken of.
+    A number that could not be read is NaN in `rows`, and its fault has been reported.
     """
     matrix = np.full((n, n), np.nan)
     given: set[tuple[float, float]] = set()

@@ -57,7 +57,7 @@ def _json_faults(place: str, value: Any, depth: int) -> Iterator[Fault]:
             yield from _json_faults(below(place, key), item, depth - 1)
     elif isinstance(value, list):
         for i, item in enumerate(value):
-            # Long lists are lists of numbers: don't name the place of each.
+            # Long lists are lists of numbers: don't build a place for every entry.
             if type(item) is float and math.isfinite(item):
                 continue
             yield from _json_faults(below(place, i), item, depth - 1)

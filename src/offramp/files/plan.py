@@ -56,7 +56,7 @@ class PlanEntry(ValueDocument):
             ]
         ]
         | None
-    ) = Field(None, description="at or below it a sample leaves, one per partition but the last", examples=[[0.4, 0.4]])
+    ) = Field(None, description="at or below it a sample exits, one per partition but the last", examples=[[0.4, 0.4]])
     codec: Literal["fp32", "fp16", "int8"] | None = Field(
         None, description="what activations travel as; absent for fp32", examples=["int8"]
     )
@@ -64,7 +64,7 @@ class PlanEntry(ValueDocument):
     def core(self) -> Plan:
         """The core's plan; raises `InputError`."""
         faults: list[Fault] = []
-        spoken = None if self.text is None else attempt(faults, "text", plan_from, self.text)
+        parsed = None if self.text is None else attempt(faults, "text", plan_from, self.text)
         listed = None
         if self.ends is not None and self.placement is not None and self.thresholds is not None:
             listed = attempt(
@@ -80,17 +80,17 @@ class PlanEntry(ValueDocument):
             faults += [Fault(key, "is missing", "give ends, placement and thresholds together") for key in missing]
         elif self.text is None:
             fail("", "says nothing", f"give its text, e.g. {_EXAMPLE}")
-        if spoken and self.codec not in (None, spoken.codec.value):
-            faults.append(Fault("codec", f"is {self.codec}, the text says {spoken.codec.value}", "correct one of them"))
-        if spoken and listed and spoken != listed:
-            faults.append(Fault("text", f"says {spoken}, the lists say {listed}", "give one of the two, or correct it"))
-        plan = listed or spoken
+        if parsed and self.codec not in (None, parsed.codec.value):
+            faults.append(Fault("codec", f"is {self.codec}, the text says {parsed.codec.value}", "correct one of them"))
+        if parsed and listed and parsed != listed:
+            faults.append(Fault("text", f"says {parsed}, the lists say {listed}", "give one of the two, or correct it"))
+        plan = listed or parsed
         if plan is None or faults:
             raise InputError(faults)
         return plan
 
     def _missing_lists(self) -> list[str]:
-        """Which of a plan's lists there are not, where there are others."""
+        """Which of a plan's three lists are missing, where at least one is given."""
         lists = {"ends": self.ends, "placement": self.placement, "thresholds": self.thresholds}
         missing = [key for key, values in lists.items() if values is None]
         return missing if len(missing) < len(lists) else []

@@ -11,7 +11,7 @@ from offramp.core.codec import Codec
 from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile
 from offramp.core.timing import Timing
 from offramp.errors import Fault, InputError, fail, refuse
-from offramp.files.checking import attempt, check, untold
+from offramp.files.checking import attempt, check, merged
 from offramp.files.measured import BLANK_BLOCK, MOST_BLOCKS, ProfileDocument, blocks_timed
 from offramp.files.parsing import parse_json
 from offramp.files.sources import locate, naming, read_text
@@ -31,14 +31,14 @@ def read_profile(source: str | Path) -> Profile:
         path = locate(source, "profiles")
         raw, faults = parse_json(read_text(path, most=MOST_BYTES))
         document, more = check(ProfileDocument, raw, strict=True)
-        faults = untold(faults, more)
+        faults = merged(faults, more)
         table = attempt(faults, "exit_table", _table, raw, raw, path.parent)
         tables = {
             name: attempt(faults, f"codecs.{name}.exit_table", _table, entry, raw, path.parent)
             for name, entry in _codecs(raw).items()
         }
         if document is None or faults:
-            faults = untold(faults, _relation_faults(raw))
+            faults = merged(faults, _relation_faults(raw))
             raise InputError(faults)
         codecs: dict[Codec, Encoded] = {}
         for name, entry in document.codecs.items():
@@ -67,34 +67,34 @@ def _table(entry: Any, raw: Any, folder: Path) -> ExitTable | None:
 def _relation_faults(raw: Any) -> list[Fault]:
     """What is wrong between the pieces of a document, some of which can't be built.
 
-    The core knows what pieces owe each other; it is asked with blank pieces of the same sizes. A piece whose size
-    can't be read is taken to have the right one.
+    The core knows how the pieces must fit together; it is asked with blank pieces of the same sizes. A piece whose
+    size can't be read is taken to fit.
     """
     faults: list[Fault] = []
     if not isinstance(raw, dict):
         return faults
     n = _size(raw, "backbone", "blocks")
 
-    def right(size: int | None) -> int:
+    def fitting(size: int | None) -> int:
         return min(size if n and size is not None else n or 1, MOST_BLOCKS + 1)
 
     timings, reference = raw.get("timings"), raw.get("reference_device")
     named = reference if isinstance(reference, str) else None
     sizes = (
-        {d: right(_size_timed(timing)) for d, timing in timings.items()}
+        {device: fitting(_size_timed(timing)) for device, timing in timings.items()}
         if timings and isinstance(timings, dict)
-        else {named or "": right(n)}
+        else {named or "": fitting(n)}
     )
     blanks = {size: _blank_timing(size) for size in set(sizes.values())}
     attempt(
         faults,
         "",
         Profile,
-        backbone=Backbone("", "", 1, 1, (BLANK_BLOCK,) * right(n)),
+        backbone=Backbone("", "", 1, 1, (BLANK_BLOCK,) * fitting(n)),
         timings={device: blanks[size] for device, size in sizes.items()},
         reference_device=named,
-        exits=None if raw.get("exits") is None else _blank_exits(right(_size(raw, "exits", "accuracy"))),
-        exit_table=None if raw.get("exit_table") is None else _blank_table(right(n)),
+        exits=None if raw.get("exits") is None else _blank_exits(fitting(_size(raw, "exits", "accuracy"))),
+        exit_table=None if raw.get("exit_table") is None else _blank_table(fitting(n)),
     )
     return faults
 
@@ -202,7 +202,7 @@ def _timing_document(timing: Timing) -> dict[str, Any]:
 
 
 def _present(**entries: Any) -> dict[str, Any]:
-    """The entries that are there, arrays as lists."""
+    """The entries that are not None, arrays as lists."""
     return {
         key: value.tolist() if isinstance(value, np.ndarray) else value
         for key, value in entries.items()

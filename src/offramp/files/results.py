@@ -71,7 +71,7 @@ class TopologyName(Document):
 
 
 class MeasuredEntry(Document):
-    """What a run achieved; only what the requests don't tell is read back."""
+    """What a run achieved; only what does not follow from the requests is read back."""
 
     accuracy: float | None = Field(None, description="a share of samples; not read back")
     latency_s: float | None = Field(None, description="mean seconds; not read back")
@@ -85,15 +85,20 @@ class MeasuredEntry(Document):
 
 
 class RequestEntry(ValueDocument):
-    """How one sample fared."""
+    """What became of one request."""
 
     id: int = Field(le=2**63 - 1, description="the number of the request", examples=[0])
     exit: int | None = Field(
-        None, le=2**53, description="the partition where the sample left, from 0; null without an answer", examples=[0]
+        None,
+        le=2**53,
+        description="the partition at whose branch the sample exited, from 0; null without an answer",
+        examples=[0],
     )
     latency_s: float | None = Field(None, description="seconds; null without an answer", examples=[0.1])
     correct: bool | None = Field(None, description="whether the answer was right; null where that is not known")
-    degraded: bool = Field(False, description="whether it was answered early because the way on was broken")
+    degraded: bool = Field(
+        False, description="whether it was answered early because the next tier could not be reached"
+    )
 
     def core(self) -> ServedRequest:
         """The core's request; raises `InputError`."""

@@ -1,4 +1,4 @@
-"""Exit tables: npz archives that are looked at before they are believed."""
+"""Exit tables: npz archives, validated before their arrays are loaded."""
 
 import io
 import math
@@ -22,7 +22,7 @@ _TYPES = {"entropy": "float32", "correct": "bool", "label": "int"}
 def read_table(path: Path, *, blocks: int | None) -> ExitTable:
     """The exit table in an npz file.
 
-    blocks: N, how many branches the profile says there are; None where it can't say.
+    blocks: N, how many branches the profile has; None where that can't be read from it.
     Raises `InputError`, before anything is allocated where an array claims another N, another type or more bytes
     than the archive holds for it.
     """
@@ -60,12 +60,12 @@ def _header_faults(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str,
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
         held = member.file_size - file.tell()
-    wanted = f"give {_TYPES[name]} {_AXES[name]}"
-    right = np.issubdtype(dtype, np.integer) if name == "label" else dtype.newbyteorder("=") == np.dtype(_TYPES[name])
-    if not right:
-        return [Fault(name, f"is of type {dtype}", wanted)]
+    remedy = f"give {_TYPES[name]} {_AXES[name]}"
+    matches = np.issubdtype(dtype, np.integer) if name == "label" else dtype.newbyteorder("=") == np.dtype(_TYPES[name])
+    if not matches:
+        return [Fault(name, f"is of type {dtype}", remedy)]
     if len(shape) != _AXES[name].count(",") + 1:
-        return [Fault(name, f"has {len(shape)} axes", wanted)]
+        return [Fault(name, f"has {len(shape)} axes", remedy)]
     if name != "label" and blocks is not None and shape[0] != blocks:
         return [Fault(name, f"has {shape[0]} rows", f"give {blocks}: one per block of the backbone")]
     size = math.prod(shape) * dtype.itemsize

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from offramp.core import checks
 from offramp.core.topology import Link, Tier, Topology, relation_faults
 from offramp.errors import Fault, InputError, refuse
-from offramp.files.checking import Document, ValueDocument, check, refusing, untold
+from offramp.files.checking import Document, ValueDocument, check, merged, refusing
 from offramp.files.parsing import parse_yaml
 from offramp.files.quantities import RATE, SIZE, TIME, write_size
 from offramp.files.sources import locate, naming, read_text
@@ -57,7 +57,7 @@ class TierDocument(ValueDocument):
     name: str = Field(description="a name without spaces and without @", examples=["smartphone"])
     slowdown: float | None = Field(
         None,
-        description="time here / time on the profile's reference device",
+        description="time on this tier / time on the profile's reference device",
         examples=[10],
         json_schema_extra={"exclusiveMinimum": 0},
     )
@@ -106,7 +106,7 @@ def read_topology(source: str | Path) -> Topology:
     with naming(source):
         raw, faults = parse_yaml(read_text(locate(source, "topologies"), most=MOST_BYTES))
         document, more = check(TopologyDocument, raw, strict=False)
-        faults = untold(faults, [*more, *_relation_faults(raw)])
+        faults = merged(faults, [*more, *_relation_faults(raw)])
         if document is None or faults:
             raise InputError(faults)
         return document.core()
