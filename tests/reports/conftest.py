@@ -53,10 +53,9 @@ def run(planner: Planner) -> RunResult:
 def validation(planner: Planner) -> Validation:
     plans = []
     for seed, member in enumerate(planner.frontier(KEEPING_ONE)):
-        measured = a_run(planner, member.plan, seed=seed).measured
-        assert measured is not None
-        assert measured.accuracy is not None
-        estimate = member.estimate
+        estimate, run = member.estimate, a_run(planner, member.plan, seed=seed).measured
+        assert run is not None
+        assert run.accuracy is not None
         plans.append(
             ValidatedPlan(
                 topology="mobile",
