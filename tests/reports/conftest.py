@@ -64,9 +64,7 @@ def validation(planner: Planner) -> Validation:
                 predicted=Achieved(
                     accuracy=estimate.accuracy, latency_s=estimate.latency_s, exit_rates=estimate.exit_rates
                 ),
-                measured=Achieved(
-                    accuracy=measured.accuracy, latency_s=measured.latency_s, exit_rates=measured.exit_rates
-                ),
+                measured=Achieved(accuracy=run.accuracy, latency_s=run.latency_s, exit_rates=run.exit_rates),
             )
         )
     return Validation(tuple(plans))
