@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from offramp import Options, Planner, Profile, read_topology
+from offramp import Constraints, Planner, Profile, read_topology
 from offramp.core.checks import FloatArray
 from offramp.core.estimate import Latency
 from offramp.explore.cloud import Cloud
@@ -101,18 +101,18 @@ class PlansPicture:
         """The picture of a profile on one of the topologies that ship, with the cases that are asked there."""
         planner = Planner.of(profile, read_topology(topology), compiled=True)
         blocks = len(profile.backbone.blocks)
-        cloud = Cloud.drawn(planner.exits, planner.topology, Options(), blocks=blocks, plans=_CLOUD)
+        cloud = Cloud.drawn(planner.exits, planner.topology, Constraints(), blocks=blocks, plans=_CLOUD)
         latency_s = cloud.latency_s(planner.costs, Latency.MEAN)
-        frontier = [(1e3 * each.estimate.latency_s, 100 * each.estimate.accuracy) for each in planner.frontier()]
+        frontier = [(1e3 * plan.estimate.latency_s, 100 * plan.estimate.accuracy) for plan in planner.frontier()]
         return cls(
             title=f"{profile.backbone.name} on {profile.backbone.dataset}, {topology}: {planner.plan_count():,} plans",
             cloud=np.column_stack([1e3 * latency_s, 100 * cloud.accuracy]),
             frontier=np.array(frontier),
             answers=tuple(
-                (case.number, str(each.plan), 1e3 * each.estimate.latency_s, 100 * each.estimate.accuracy)
+                (case.number, str(plan.plan), 1e3 * plan.estimate.latency_s, 100 * plan.estimate.accuracy)
                 for case in cases
                 if case.topology == topology
-                for each in answered(case, profile) or ()
+                for plan in answered(case, profile) or ()
             ),
         )
 
@@ -145,7 +145,7 @@ def draw_plans(picture: PlansPicture, path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BranchesPicture:
-    """What each branch is worth: accuracies in percent by branch, and the share that first leaves there.
+    """What each branch is worth: accuracies in percent by branch, and the share that exits there first.
 
     thresholds: [K]; first_exits: [K, N] percent.
     """
@@ -172,7 +172,7 @@ class BranchesPicture:
 
 
 def draw_branches(pictures: Sequence[BranchesPicture], path: Path) -> None:
-    """Draw them, a row each: accuracy by branch, and who leaves where by threshold."""
+    """Draw them, a row each: accuracy by branch, and first exits by threshold."""
     figure = Figure(figsize=(11, 3.5 * len(pictures)), layout="constrained")
     for picture, (left, right) in zip(pictures, figure.subplots(len(pictures), 2, squeeze=False), strict=True):
         branches = range(1, len(picture.joint) + 1)
@@ -183,7 +183,7 @@ def draw_branches(pictures: Sequence[BranchesPicture], path: Path) -> None:
         left.legend(frameon=False)
         shades = [_shade(i / max(len(picture.joint) - 1, 1)) for i in range(len(picture.joint))]
         right.stackplot(picture.thresholds, np.array(picture.first_exits).T, colors=shades, labels=branches)
-        right.set(xlabel="threshold", ylabel="leave after block (%)", title="first exits, every branch in place")
+        right.set(xlabel="threshold", ylabel="exit after block (%)", title="first exits, every branch in place")
         right.set(xlim=(picture.thresholds[0], picture.thresholds[-1]), ylim=(0, 100))
         right.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=7, reverse=True)
     figure.savefig(path, dpi=110)

@@ -142,6 +142,8 @@ def wait_for_answer(tab: Any, label: str, bandwidth: float, plan: str) -> None:
           && document.querySelector('[data-plan]').innerText == plan""",
         arg=[label, RATE.write(bandwidth), plan],
     )
+    # The address comes last, when all of the answer is drawn.
+    tab.wait_for_url(lambda url: f"bandwidth={RATE.write(bandwidth).replace(' ', '+')}" in url)
 
 
 def test_the_page_shows_the_plan_and_loads_nothing_from_elsewhere(tab: Any, address: str) -> None:

@@ -3,15 +3,19 @@
 import numpy as np
 import pytest
 
+from offramp.core.constraints import Constraints
 from offramp.core.plan import Plan
-from offramp.core.planner import Planner, SearchLimits
+from offramp.core.planner import Planner
+from offramp.core.requirement import Requirement
 from offramp.core.result import RunResult, ServedRequest
 from offramp.core.validation import Achieved, ValidatedPlan, Validation
-from offramp.files import read_profile, read_requirements, read_topology
-from offramp.pipeline.solve import find
-from offramp.reports import Study
+from offramp.files import read_profile, read_topology
+from offramp.pipeline.solution import Solution
+from offramp.pipeline.solve import solve
+from offramp.reports.study import Study
 
 LIMIT = "400 ms"
+KEEPING_ONE = Requirement(constraints=Constraints(keep_blocks=1))
 PLAN = Plan.parse("1-6@smartwatch 7-8@smartphone T=0.30")
 
 
@@ -38,8 +42,7 @@ def a_run(planner: Planner, plan: Plan, *, seed: int) -> RunResult:
 
 @pytest.fixture(scope="session")
 def planner() -> Planner:
-    options = read_requirements(None, {"keep": 1}).options
-    return Planner.of(read_profile("resnet20-digits"), read_topology("mobile"), options=options)
+    return Planner.of(read_profile("resnet20-digits"), read_topology("mobile"))
 
 
 @pytest.fixture(scope="session")
@@ -50,11 +53,10 @@ def run(planner: Planner) -> RunResult:
 @pytest.fixture(scope="session")
 def validation(planner: Planner) -> Validation:
     plans = []
-    for seed, member in enumerate(planner.frontier()):
-        found = a_run(planner, member.plan, seed=seed).measured
-        assert found is not None
-        assert found.accuracy is not None
-        estimate = member.estimate
+    for seed, member in enumerate(planner.frontier(KEEPING_ONE)):
+        estimate, run = member.estimate, a_run(planner, member.plan, seed=seed).measured
+        assert run is not None
+        assert run.accuracy is not None
         plans.append(
             ValidatedPlan(
                 topology="mobile",
@@ -63,15 +65,17 @@ def validation(planner: Planner) -> Validation:
                 predicted=Achieved(
                     accuracy=estimate.accuracy, latency_s=estimate.latency_s, exit_rates=estimate.exit_rates
                 ),
-                measured=Achieved(accuracy=found.accuracy, latency_s=found.latency_s, exit_rates=found.exit_rates),
+                measured=Achieved(accuracy=run.accuracy, latency_s=run.latency_s, exit_rates=run.exit_rates),
             )
         )
     return Validation(tuple(plans))
 
 
 @pytest.fixture(scope="session")
-def study(planner: Planner, run: RunResult, validation: Validation) -> Study:
-    asked = read_requirements(None, {"max_latency": LIMIT})
-    found = find(planner, asked, SearchLimits(), frontier=True, seed=0)
-    results = [("run.json", run), ("validation.json", validation)]
-    return Study.of(read_profile("resnet20-digits"), planner, found, results=results)
+def solution() -> Solution:
+    return solve("resnet20-digits", "mobile", max_latency=LIMIT, keep=1, progress=False)
+
+
+@pytest.fixture(scope="session")
+def study(solution: Solution, run: RunResult, validation: Validation) -> Study:
+    return Study.of(solution, results=[("run.json", run), ("validation.json", validation)])

@@ -55,7 +55,6 @@ def test_the_format_is_the_endings_or_the_one_asked_for(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--out", "report.txt"], "'report.txt' is none of html, pdf, png, md"),
-        (["--out", "report.html", "--format", "doc"], "'doc' is none of"),
         (["--out", "report.html", "--plan", "1-3@moon"], "has no tier 'moon'"),
         (["--out", "report.html", "--run", "nothing.json"], "there is no file 'nothing.json'"),
         (["--out", "nowhere/report.html"], "give a file in a folder that exists"),

@@ -13,23 +13,23 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from offramp.core.backbone import Backbone, Block
-from offramp.core.planner import Options, Planner, SearchLimits
+from offramp.core.planner import Planner
 from offramp.core.profile import ExitTable, Profile
+from offramp.core.requirement import NO_REQUIREMENT
 from offramp.core.result import RunResult
 from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology
 from offramp.core.validation import Validation
 from offramp.errors import InputError, MissingExtraError
 from offramp.files.quantities import TIME
-from offramp.files.requirements import Requirements
-from offramp.pipeline.solve import find
-from offramp.reports import Study, write_report
+from offramp.pipeline.solve import solve_among
 from offramp.reports.blocks import Code, Content, Facts, Table, Text
 from offramp.reports.content import content
 from offramp.reports.markdown import markdown
 from offramp.reports.page import html
 from offramp.reports.paper import paper
-from offramp.reports.writing import Format
+from offramp.reports.report import Format, write_report
+from offramp.reports.study import Study
 from offramp.view.text import percent, seconds
 from tests.core.worlds import World, worlds
 from tests.reports.conftest import LIMIT
@@ -109,7 +109,7 @@ def test_the_page_loads_nothing_and_is_small(text: str) -> None:
 def test_its_numbers_are_the_librarys(study: Study, run: RunResult, validation: Validation, text: str) -> None:
     page = Page(text)
     rows = {tuple(row) for row in page.rows}
-    shown = study.found.shown
+    shown = study.solution.estimated
     assert len(shown.plan.ends) > 1
     assert ("accuracy", percent(shown.estimate.accuracy)) in rows
     assert ("mean latency", seconds(shown.estimate.latency_s)) in rows
@@ -117,8 +117,8 @@ def test_its_numbers_are_the_librarys(study: Study, run: RunResult, validation: 
         assert (f"p{q} latency", seconds(shown.estimate.percentile_s(q))) in rows
     for term in ("compute", "propagation", "transmission", "serialization"):
         assert (f"of it {term}", seconds(getattr(shown.estimate, f"{term}_s"))) in rows
-    for each in study.found.members:
-        assert (seconds(each.estimate.latency_s), percent(each.estimate.accuracy), str(each.plan)) in rows
+    for member in study.solution.frontier:
+        assert (seconds(member.estimate.latency_s), percent(member.estimate.accuracy), str(member.plan)) in rows
     for row in study.systems:
         assert any(cells[:3] == (row.system, seconds(row.latency_s), percent(row.estimate.accuracy)) for cells in rows)
     measured = run.measured
@@ -130,7 +130,7 @@ def test_its_numbers_are_the_librarys(study: Study, run: RunResult, validation: 
     off = f"{100 * (measured.p95_s / run.predicted.percentile_s(95) - 1):+.1f} %"
     assert any(cells[0] == "p95 latency" and cells[3:] == (seconds(measured.p95_s), off) for cells in rows)
     assert (
-        f"{percent(shown.estimate.exit_rates[0])} leave after {seconds(shown.estimate.exit_latency_s[0])}" in page.words
+        f"{percent(shown.estimate.exit_rates[0])} exit after {seconds(shown.estimate.exit_latency_s[0])}" in page.words
     )
     assert f"{validation.latency.slope:.3f}" in page.words
     assert f"{100 * validation.latency.median_relative_error:.1f} %" in page.words
@@ -138,15 +138,16 @@ def test_its_numbers_are_the_librarys(study: Study, run: RunResult, validation: 
 
 @pytest.mark.parametrize("member", [0, 5, -1])
 def test_a_plan_of_ones_own_is_held_against_what_was_asked(study: Study, member: int) -> None:
-    plan = study.found.members[member].plan
-    told = Study.of(study.profile, study.planner, study.found, plans=[plan, study.found.shown.plan])
-    estimated = study.planner.estimate(plan)
+    solution = study.solution
+    plan = solution.frontier[member].plan
+    told = Study.of(solution, plans=[plan, solution.plan])
+    estimated = solution.planner.estimate(plan)
     assert told.candidates[0].estimated == estimated
     assert told.candidates[0].meets == (estimated.estimate.latency_s <= TIME.parse(LIMIT))
     page = Page(html(content(told, command="", made="")))
     row = [percent(estimated.estimate.accuracy), seconds(estimated.estimate.latency_s)]
     assert [*row, "yes" if told.candidates[0].meets else "no", str(plan)] in [cells[1:] for cells in page.rows]
-    assert str(study.found.shown.plan) in "".join(page.words)
+    assert str(solution.plan) in "".join(page.words)
 
 
 NASTY = "<script>alert(1)</script>&\"'|`*_[x](y)#$a^$\\"
@@ -165,9 +166,8 @@ def nasty() -> Content:
         provenance={NASTY: NASTY, "rows\n| x |": "a\nb"},
     )
     topology = Topology(NASTY, tier, tier, (Tier(tier, 2.0), Tier("cloud", 1.0)), (Link(8.0, 1.0),))
-    planner = Planner.of(profile, topology)
-    found = find(planner, Requirements(None, Options(), None, False), SearchLimits(), frontier=True, seed=0)
-    return content(Study.of(profile, planner, found), command=f"offramp '{NASTY}'", made=NASTY)
+    solution = solve_among(profile, [Planner.of(profile, topology)], NO_REQUIREMENT)
+    return content(Study.of(solution), command=f"offramp '{NASTY}'", made=NASTY)
 
 
 def test_no_text_becomes_markup_in_html(nasty: Content) -> None:
@@ -199,7 +199,7 @@ def test_the_pdf_has_the_same_numbers_on_pages_of_a4(study: Study, told: Content
     data = paper(told, "pdf")
     assert data.startswith(b"%PDF")
     text = pdf_text(data)
-    estimate = study.found.shown.estimate
+    estimate = study.solution.estimate
     for number in (percent(estimate.accuracy), seconds(estimate.latency_s), seconds(estimate.percentile_s(99))):
         assert number in text
     with pypdfium2.PdfDocument(data) as document:
@@ -221,13 +221,13 @@ def test_the_png_is_one_long_page(told: Content, tmp_path: Path) -> None:
 def test_markdown_has_what_it_shows_beside_it(study: Study, tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "r.md"
     path.parent.mkdir()
-    write_report(study, path, form="md", command="", made="")
+    write_report(study, path, layout="md", command="", made="")
     text = path.read_text()
     beside = re.findall(r"\]\(([^)]+)\)", text)
     assert beside
     assert all((path.parent / name).is_file() for name in beside)
     lines = (path.parent / "r_files" / "frontier.csv").read_text().splitlines()
-    assert len(lines) == 1 + len(study.found.members)
+    assert len(lines) == 1 + len(study.solution.frontier)
     assert MarkdownIt("commonmark").enable("table").render(text).count("<table>") == len(
         [block for section in content(study, command="", made="").sections for block in section.blocks
          if isinstance(block, Table)]
@@ -237,9 +237,8 @@ def test_markdown_has_what_it_shows_beside_it(study: Study, tmp_path: Path) -> N
 @settings(max_examples=30, deadline=None)
 @given(worlds())
 def test_every_world_has_a_report(world: World) -> None:
-    planner = Planner.of(world.profile, world.topology)
-    found = find(planner, Requirements(None, Options(), None, False), SearchLimits(), frontier=True, seed=0)
-    told = content(Study.of(world.profile, planner, found), command="", made="")
+    solution = solve_among(world.profile, [Planner.of(world.profile, world.topology)], NO_REQUIREMENT)
+    told = content(Study.of(solution), command="", made="")
     for section in told.sections:
         assert section.blocks
         for block in section.blocks:
@@ -255,12 +254,12 @@ def test_every_world_has_a_report(world: World) -> None:
 def test_a_run_on_another_topology_is_refused(study: Study, run: RunResult) -> None:
     elsewhere = dataclasses.replace(run, topology="iot")
     with pytest.raises(InputError, match=r"elsewhere\.json ran on iot"):
-        Study.of(study.profile, study.planner, study.found, results=[("elsewhere.json", elsewhere)])
+        Study.of(study.solution, results=[("elsewhere.json", elsewhere)])
 
 
-@pytest.mark.parametrize(("form", "package"), [("html", "jinja2"), ("pdf", "typst"), ("png", "typst")])
+@pytest.mark.parametrize(("layout", "package"), [("html", "jinja2"), ("pdf", "typst"), ("png", "typst")])
 def test_a_missing_package_is_named(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Format, package: str
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: Format, package: str
 ) -> None:
     import sys
 
@@ -268,5 +267,5 @@ def test_a_missing_package_is_named(
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=rf"{package}: pip install 'offramp\[report\]'"):
-        write_report(study, tmp_path / "r", form=form, command="", made="")
+        write_report(study, tmp_path / "r", layout=layout, command="", made="")
     assert not list(tmp_path.iterdir())

@@ -1,5 +1,5 @@
 """The study that the reports' tests tell of."""
 
-from tests.reports.conftest import planner, run, study, validation
+from tests.reports.conftest import planner, run, solution, study, validation
 
-__all__ = ["planner", "run", "study", "validation"]
+__all__ = ["planner", "run", "solution", "study", "validation"]

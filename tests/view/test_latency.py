@@ -14,10 +14,12 @@ from offramp.core.plan import Plan
 from offramp.core.result import RunResult
 from offramp.core.topology import Link, Tier, Topology
 from offramp.core.validation import Achieved, ValidatedPlan, Validation
-from offramp.reports import Study
-from offramp.reports.blocks import Figure, Picture
+from offramp.reports.study import Study
+from offramp.view.drawing import NARROW, WIDE, Picture, svg
+from offramp.view.frontier import FrontierPicture
 from offramp.view.latency import AgreementPicture, Curve, DistributionPicture, SystemsPicture, TermsPicture
 from offramp.view.placement import Placement
+from offramp.view.points import PlanPoint, SystemPoint
 
 
 def reached(curve: Curve, percent: float) -> float:
@@ -26,14 +28,13 @@ def reached(curve: Curve, percent: float) -> float:
 
 
 def test_terms_add_up_to_the_latency(study: Study) -> None:
-    estimates = [(str(each.plan), each.estimate) for each in study.found.members]
+    estimates = [(str(member.plan), member.estimate) for member in study.solution.frontier]
     picture = TermsPicture.of(estimates)
-    totals = [sum(values) for values in zip(*(values for _, values in picture.terms), strict=True)]
-    assert totals == pytest.approx([1000 * estimate.latency_s for _, estimate in estimates])
+    assert picture.totals == pytest.approx([1000 * estimate.latency_s for _, estimate in estimates])
 
 
 def test_the_predicted_curve_has_the_estimates_percentiles(study: Study) -> None:
-    for member in study.found.members:
+    for member in study.solution.frontier:
         curve = DistributionPicture.predicted("", member.estimate)
         assert curve.shares[-1] == pytest.approx(100)
         for percent in (1, 50, 95, 99):
@@ -55,16 +56,17 @@ def test_the_scatter_holds_every_plan(validation: Validation) -> None:
     ((name, points),) = picture.points
     assert name == "mobile"
     predicted, measured = zip(*points, strict=True)
-    assert predicted == tuple(1000 * each.predicted.latency_s for each in validation.plans)
-    assert measured == tuple(1000 * each.measured.latency_s for each in validation.plans)
+    assert predicted == tuple(1000 * plan.predicted.latency_s for plan in validation.plans)
+    assert measured == tuple(1000 * plan.measured.latency_s for plan in validation.plans)
 
 
 def test_every_system_has_its_row(study: Study) -> None:
     picture = SystemsPicture.of(study.systems, latency="latency")
-    assert [row[0] for row in picture.rows] == [row.system for row in study.systems]
-    assert picture.rows[-1][1:] == (
-        1000 * study.found.shown.estimate.latency_s, 100 * study.found.shown.estimate.accuracy, True,
-    )  # fmt: skip
+    assert [system.system for system in picture.systems] == [row.system for row in study.systems]
+    estimate = study.solution.estimate
+    assert picture.systems[-1] == SystemPoint(
+        "Offramp", 1000 * estimate.latency_s, 100 * estimate.accuracy, True, str(study.solution.plan)
+    )
 
 
 times = st.sampled_from([0.0, 1e-6, 0.125, 4.0, 3000.0])
@@ -79,17 +81,28 @@ def pictures(draw: st.DrawFn) -> Picture:
         latencies = tuple(draw(times) for _ in range(n))
         return Estimate(0.5, sum(terms), (1 / n,) * n, (1.0,) * n, *terms, latencies)
 
-    kind = draw(st.integers(0, 3))
+    kind = draw(st.integers(0, 4))
     if kind == 0:
         return TermsPicture.of([(f"plan {i} <&>", estimate()) for i in range(n)])
     if kind == 1:
         return DistributionPicture(tuple(DistributionPicture.predicted(f"<{i}>", estimate()) for i in range(n)))
     if kind == 2:
         rows = [
-            ComparedSystem(name, "plan", each := estimate(), each.latency_s, i % 2 == 0, None)
+            ComparedSystem(name, "plan", predicted := estimate(), predicted.latency_s, i % 2 == 0, None)
             for i, name in enumerate(["<b>&", *"xyz"[:n], "Offramp"])
         ]
         return SystemsPicture.of(rows, latency="p95 latency")
+
+    if kind == 3:
+
+        def point(name: str) -> PlanPoint:
+            return PlanPoint(draw(times), draw(st.sampled_from([0.0, 50.0, 100.0])), draw(st.integers(1, 9)), name)
+
+        return FrontierPicture(
+            "<b>&", "mean latency", tuple(point("<m>") for _ in range(n)), point("<c>"), 50.0, 4.0,
+            tuple(point(f"<{i}>") for i in range(n - 1)),
+            tuple(SystemPoint(f"<s{i}>", draw(times), 50.0, True, "plan") for i in range(n - 1)),
+        )  # fmt: skip
 
     def figures(time: float) -> Achieved:
         return Achieved(accuracy=0.5, latency_s=time, exit_rates=(1.0,))
@@ -110,7 +123,7 @@ def pictures(draw: st.DrawFn) -> Picture:
 @settings(max_examples=15, deadline=None)
 @given(pictures())
 def test_any_numbers_and_names_can_be_drawn(picture: Picture) -> None:
-    drawn = svg(Figure("figure", "what it shows", picture), ink="currentColor")
+    drawn = svg(picture, name="figure", ink="currentColor")
     root = ET.fromstring(drawn)
     assert root.tag.endswith("svg")
     assert {element.tag.rpartition("}")[2] for element in root.iter()} <= {
@@ -128,13 +141,13 @@ def test_a_plan_over_sixteen_tiers_is_drawn_within_the_paper(width: float) -> No
     )
     order = [j for pair in zip(range(n // 2), reversed(range(n // 2, n)), strict=True) for j in pair]
     plan = Plan(tuple(range(1, n + 1)), tuple(names[j] for j in order), (0.5,) * (n - 1))
-    left = tuple(1 / n for _ in range(n))
+    exits = tuple(1 / n for _ in range(n))
     stay = tuple(1 - (k + 1) / n for k in range(n))
-    estimate = Estimate(0.5, 1.0, left, stay, 1.0, 0.0, 0.0, 0.0, (1.0,) * n)
-    figure = Figure("long", "", Placement.of(topology, EstimatedPlan(plan, estimate)))
-    root = ET.fromstring(svg(figure, ink="#000", width=width))
+    estimate = Estimate(0.5, 1.0, exits, stay, 1.0, 0.0, 0.0, 0.0, (1.0,) * n)
+    placement = Placement.of(topology, EstimatedPlan(plan, estimate))
+    root = ET.fromstring(svg(placement, name="long", ink="#000", width=width))
     texts = ["".join(element.itertext()).strip() for element in root.iter() if element.tag.endswith("text")]
-    assert sum("leave after" in text for text in texts) == n
+    assert sum("exit after" in text for text in texts) == n
     right = float(root.attrib["viewBox"].split()[2])
     ends = [float(x) for path in root.iter("{http://www.w3.org/2000/svg}path") if "clip-path" in path.attrib
             for x in re.findall(r"[ML] (-?[\d.]+) ", path.attrib["d"])]  # fmt: skip
@@ -143,12 +156,12 @@ def test_a_plan_over_sixteen_tiers_is_drawn_within_the_paper(width: float) -> No
 
 
 def test_the_same_figure_is_the_same_svg_and_another_shares_no_id(study: Study) -> None:
-    terms = TermsPicture.of([("a", study.found.shown.estimate)])
-    drawn = [svg(Figure(name, "", terms), ink="#000") for name in ("one", "one", "two")]
+    terms = TermsPicture.of([("a", study.solution.estimate)])
+    drawn = [svg(terms, name=name, ink="#000") for name in ("one", "one", "two")]
     assert drawn[0] == drawn[1]
     clips = [
-        {element.get("id") for element in ET.fromstring(each).iter() if element.tag.endswith("clipPath")}
-        for each in drawn[1:]
+        {element.get("id") for element in ET.fromstring(text).iter() if element.tag.endswith("clipPath")}
+        for text in drawn[1:]
     ]
     assert clips[0]
     assert not clips[0] & clips[1]

@@ -31,22 +31,22 @@ def regime_map(
     """
     known = parameters(state.topology)
     values = {path: _around(number(known[path], state.topology), steps) for path in state.axes if path in known}
-    settings = grid(state.topology, vary=values)
+    around = grid(state.topology, vary=values)
     planner = explorer.planner_for(state)
-    rows = []
-    for setting in settings:
+    planned = []
+    for varied in around:
         if stop[0]:
             return None
         try:
-            answer = planner.on(setting.topology).best(requirement, stop)
+            answer = planner.on(varied.topology).best(requirement, stop)
         except InputError as error:
-            rows.append(PlannedTopology(setting, None, meets=False, reason=str(error)))
+            planned.append(PlannedTopology(varied, None, meets=False, reason=str(error)))
             continue
         if answer.gap:
             return None
-        rows.append(PlannedTopology(setting, answer.best or answer.nearest, meets=answer.best is not None))
+        planned.append(PlannedTopology(varied, answer.best or answer.nearest, meets=answer.best is not None))
     title = f"Where which partitioning and placement wins: {requirement_words(requirement)}"
-    return RegimeMap.of(settings, rows, title=title)
+    return RegimeMap.of(around, planned, title=title)
 
 
 def _around(value: float, steps: int) -> tuple[float, ...]:

@@ -37,7 +37,7 @@ def _run(run: RunResult, name: str) -> Iterator[Block]:
     yield Facts(
         (
             ("answered", f"{ended.answered:,}", "as planned"),
-            ("degraded", f"{ended.degraded:,}", "answered early, the way on was broken"),
+            ("degraded", f"{ended.degraded:,}", "answered early, no way to the next tier"),
             ("failed", f"{ended.failed:,}", "not answered"),
         )
     )
@@ -59,7 +59,9 @@ def _run(run: RunResult, name: str) -> Iterator[Block]:
             f"{seconds(run.communication_s)}."
         )
     estimates = [("predicted", run.predicted), *([("replayed", run.replayed)] if run.replayed else [])]
-    curves = [DistributionPicture.predicted(label, each) for label, each in estimates if min(each.exit_rates) >= 0]
+    curves = [
+        DistributionPicture.predicted(label, estimate) for label, estimate in estimates if min(estimate.exit_rates) >= 0
+    ]
     curves.append(DistributionPicture.measured("measured", run))
     yield Figure(
         f"{name}-distribution",
@@ -73,21 +75,22 @@ def _compared(run: RunResult, measured: Measured) -> Iterator[tuple[str, ...]]:
     both = [run.predicted, *([run.replayed] if run.replayed else [])]
     if measured.accuracy is not None:
         points = f"{100 * (measured.accuracy - against.accuracy):+.2f} points"
-        yield ("accuracy", *(percent(each.accuracy) for each in both), percent(measured.accuracy), points)
+        yield ("accuracy", *(percent(estimate.accuracy) for estimate in both), percent(measured.accuracy), points)
     mean = _off(measured.latency_s, against.latency_s)
-    yield ("mean latency", *(seconds(each.latency_s) for each in both), seconds(measured.latency_s), mean)
-    for q, found in ((50, measured.p50_s), (95, measured.p95_s), (99, measured.p99_s)):
-        told = [_percentile(each, q) for each in both]
-        off = "-" if told[-1] is None else _off(found, told[-1])
-        yield (f"p{q} latency", *("-" if each is None else seconds(each) for each in told), seconds(found), off)
+    yield ("mean latency", *(seconds(estimate.latency_s) for estimate in both), seconds(measured.latency_s), mean)
+    for q, time in ((50, measured.p50_s), (95, measured.p95_s), (99, measured.p99_s)):
+        told = [_percentile(estimate, q) for estimate in both]
+        off = "-" if told[-1] is None else _off(time, told[-1])
+        yield (f"p{q} latency", *("-" if value is None else seconds(value) for value in told), seconds(time), off)
     for k, rate in enumerate(measured.exit_rates):
         points = f"{100 * (rate - against.exit_rates[k]):+.2f} points"
-        yield (f"leave at partition {k + 1}", *(percent(each.exit_rates[k]) for each in both), percent(rate), points)
-    for k, time in enumerate(measured.exit_latency_s):
-        if time is not None:
-            off = _off(time, against.exit_latency_s[k])
-            told_s = (seconds(each.exit_latency_s[k]) for each in both)
-            yield (f"mean latency of those at {k + 1}", *told_s, seconds(time), off)
+        rates = (percent(estimate.exit_rates[k]) for estimate in both)
+        yield (f"exit rate of partition {k + 1}", *rates, percent(rate), points)
+    for k, mean_s in enumerate(measured.exit_latency_s):
+        if mean_s is not None:
+            off = _off(mean_s, against.exit_latency_s[k])
+            told_s = (seconds(estimate.exit_latency_s[k]) for estimate in both)
+            yield (f"mean latency of exits at {k + 1}", *told_s, seconds(mean_s), off)
 
 
 def _percentile(estimate: Estimate, q: float) -> float | None:
@@ -100,7 +103,7 @@ def _off(measured_s: float, predicted_s: float) -> str:
 
 def _validation(validation: Validation, name: str) -> Iterator[Block]:
     agreement, plans = validation.latency, validation.plans
-    yield Text(f"{len(plans):,} plans ran, {sum(each.samples for each in plans):,} samples in all.")
+    yield Text(f"{len(plans):,} plans ran, {sum(plan.samples for plan in plans):,} samples in all.")
     yield Facts(
         (
             ("slope", "-" if agreement.slope is None else f"{agreement.slope:.3f}", "of measured over predicted"),
@@ -123,19 +126,19 @@ def _validation(validation: Validation, name: str) -> Iterator[Block]:
         ("topology", "predicted", "measured", "off by", "accuracy off by", "plan"),
         tuple(
             (
-                each.topology,
-                seconds(each.predicted.latency_s),
-                seconds(each.measured.latency_s),
-                _off(each.measured.latency_s, each.predicted.latency_s),
-                f"{100 * (each.measured.accuracy - each.predicted.accuracy):+.2f} points",
-                str(each.plan),
+                plan.topology,
+                seconds(plan.predicted.latency_s),
+                seconds(plan.measured.latency_s),
+                _off(plan.measured.latency_s, plan.predicted.latency_s),
+                f"{100 * (plan.measured.accuracy - plan.predicted.accuracy):+.2f} points",
+                str(plan.plan),
             )
-            for each in ordered
+            for plan in ordered
         ),
         numeric=frozenset({1, 2, 3, 4}),
         shown=None if len(ordered) <= _PLANS_SHOWN else tuple(range(_PLANS_SHOWN)),
     )
 
 
-def _error(each: ValidatedPlan) -> float:
-    return abs(each.measured.latency_s - each.predicted.latency_s) / each.measured.latency_s
+def _error(plan: ValidatedPlan) -> float:
+    return abs(plan.measured.latency_s - plan.predicted.latency_s) / plan.measured.latency_s

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from offramp.core import baselines
+from offramp.core.codec import Codec
 from offramp.core.estimate import EstimatedPlan
-from offramp.core.feasible import allowed
+from offramp.core.feasible import is_feasible
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
-from offramp.core.profile import Profile
 from offramp.core.result import RunResult
 from offramp.core.spread import spread_s
 from offramp.core.validation import Validation
 from offramp.errors import Fault, refuse
-from offramp.pipeline.solve import Found
+from offramp.pipeline.solution import Solution
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,62 +35,76 @@ class Candidate:
 class Study:
     """All that a report tells.
 
-    found: what planning came to, the whole frontier with it.
+    solution: what planning came to.
     candidates: the plans in question, at least one; the first is the one the report is about.
-    systems: what published systems would choose, and last what Offramp does.
-    runs, validations: what was measured, each with the name of where it was read.
+    systems: what published systems would choose, and last what Offramp does where it has a plan.
+    runs, validations: what was measured, each with a name.
     """
 
-    profile: Profile
-    planner: Planner
-    found: Found
+    solution: Solution
     candidates: tuple[Candidate, ...]
-    systems: tuple[baselines.Row, ...]
+    systems: tuple[baselines.ComparedSystem, ...]
     runs: tuple[tuple[str, RunResult], ...]
     validations: tuple[tuple[str, Validation], ...]
 
     @classmethod
     def of(
         cls,
-        profile: Profile,
-        planner: Planner,
-        found: Found,
+        solution: Solution,
         *,
         plans: Sequence[Plan] = (),
         results: Sequence[tuple[str, RunResult | Validation]] = (),
     ) -> Study:
-        """The study of `plans`; without any of those that ran, and without runs of the one that was found.
+        """The study of `plans`; without any, of those that ran, and without runs, of the solution's.
 
-        planner: of that profile.
-        results: what runs and validations measured, each with the name of where it was read.
+        results: what runs and validations measured, each with a name.
         Raises `InputError` where a plan does not fit the profile and the topology, or a run was on another topology.
         """
         runs = tuple((name, result) for name, result in results if isinstance(result, RunResult))
         refuse(
             Fault(
-                "--run",
-                f"{name} ran on {run.topology}, the report is about {planner.topology.name}",
-                f"give --topology {run.topology}, or leave the run out",
+                "results",
+                f"{name} ran on {run.topology}, the report is about {solution.topology.name}",
+                f"report on the topology {run.topology}, or leave the run out",
             )
             for name, run in runs
-            if run.topology != planner.topology.name
+            if run.topology != solution.topology.name
         )
-        told = tuple(dict.fromkeys(plans or [run.plan for _, run in runs])) or (found.shown.plan,)
+        told = tuple(dict.fromkeys(plans or [run.plan for _, run in runs])) or (solution.plan,)
+        planners = {codec: _planner(solution, codec) for codec in {plan.codec for plan in told}}
         return cls(
-            profile=profile,
-            planner=planner,
-            found=found,
-            candidates=tuple(_candidate(plan, profile, planner, found) for plan in told),
-            systems=baselines.compare(profile, planner, found.wanted),
+            solution=solution,
+            candidates=tuple(_candidate(plan, solution, planners[plan.codec]) for plan in told),
+            systems=baselines.compare(solution.profile, solution.planner, solution.requirement),
             runs=runs,
             validations=tuple((name, result) for name, result in results if isinstance(result, Validation)),
         )
 
 
-def _candidate(plan: Plan, profile: Profile, planner: Planner, found: Found) -> Candidate:
-    if plan == found.shown.plan:
-        estimated, meets = found.shown, found.met
+def _planner(solution: Solution, codec: Codec) -> Planner:
+    """The solution's planner, or one like it where activations travel in another codec."""
+    planner = solution.planner
+    if codec is planner.codec:
+        return planner
+    return Planner.of(
+        solution.profile,
+        solution.topology,
+        exits=planner.exits.name,
+        compute=planner.work.compute,
+        thresholds=planner.exits.thresholds.tolist(),
+        codec=codec,
+    )
+
+
+def _candidate(plan: Plan, solution: Solution, planner: Planner) -> Candidate:
+    requirement = solution.requirement
+    if plan == solution.plan:
+        estimated, meets = solution.estimated, solution.met
     else:
         estimated = planner.estimate(plan)
-        meets = found.wanted.met_by(estimated.estimate) and allowed(planner, estimated)
-    return Candidate(estimated, spread_s(estimated, profile=profile, topology=planner.topology), meets)
+        meets = (
+            requirement.met_by(estimated.estimate)
+            and plan.codec in requirement.codecs
+            and is_feasible(planner, estimated, requirement.constraints)
+        )
+    return Candidate(estimated, spread_s(estimated, profile=solution.profile, topology=solution.topology), meets)

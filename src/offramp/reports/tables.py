@@ -10,12 +10,12 @@ from offramp.view.text import percent, rate, seconds
 
 
 def partition_table(name: str, estimated: EstimatedPlan) -> Table:
-    """A row for each partition: where it runs and who leaves there."""
+    """A row for each partition: where it runs, and its exit."""
     plan, predicted = estimated.plan, estimated.estimate
     thresholds = (*(f"{threshold:g}" for threshold in plan.thresholds), "-")
     return Table(
         name,
-        ("blocks", "tier", "threshold", "leave here", "go on", "latency if left here"),
+        ("blocks", "tier", "threshold", "exit", "continue", "latency of exits"),
         tuple(
             (
                 f"{first}-{last}" if last > first else str(first),
@@ -47,7 +47,7 @@ def terms_table(name: str, candidate: Candidate) -> Table:
 
 
 def tier_table(topology: Topology) -> Table:
-    """A row for each tier, device first, with the link that leads on from it."""
+    """A row for each tier, device first, with the link to the next."""
     rows = []
     for j, tier in enumerate(topology.tiers):
         link = topology.links[j] if j < len(topology.links) else None

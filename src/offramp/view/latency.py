@@ -124,7 +124,7 @@ def draw_distribution(picture: DistributionPicture, ax: Axes) -> None:
 class SystemsPicture:
     """What each system's choice achieves.
 
-    systems: in the order of the comparison; Offramp is the last.
+    systems: in the order of the comparison; Offramp is the last where it has a plan.
     latency: which latency is meant, in words.
     """
 
@@ -154,7 +154,8 @@ def draw_systems(picture: SystemsPicture, ax: Axes) -> None:
         ax.set_xscale("log")
         _write_out(ax.xaxis)
     ax.set_yticks(range(len(times)), [system.system for system in picture.systems])
-    ax.axvline(times[-1], color=rcParams["text.color"], linestyle=":", linewidth=0.9)
+    if picture.systems[-1].system == "Offramp":
+        ax.axvline(times[-1], color=rcParams["text.color"], linestyle=":", linewidth=0.9)
     ax.set_xlim(0.7 * least, most * (3.2 if ax.get_xscale() == "log" else 1.25))
     ax.invert_yaxis()
     ax.set(xlabel=f"{picture.latency} (ms); beside each point its accuracy")
