@@ -6,7 +6,6 @@ import xml.etree.ElementTree as ET
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from offramp.reports.figures import NARROW, WIDE, svg
 
 from offramp.core.baselines import ComparedSystem
 from offramp.core.estimate import Estimate, EstimatedPlan
