@@ -100,8 +100,7 @@ class PlansPicture:
     def of(cls, profile: Profile, topology: str, cases: Sequence[Case]) -> "PlansPicture":
         """The picture of a profile on one of the topologies that ship, with the cases that are asked there."""
         planner = Planner.of(profile, read_topology(topology), compiled=True)
-        blocks = len(profile.backbone.blocks)
-        cloud = Cloud.drawn(planner.exits, planner.topology, Constraints(), blocks=blocks, plans=_CLOUD)
+        cloud = Cloud.drawn(planner, Constraints(), plans=_CLOUD)
         latency_s = cloud.latency_s(planner.costs, Latency.MEAN)
         frontier = [(1e3 * plan.estimate.latency_s, 100 * plan.estimate.accuracy) for plan in planner.frontier()]
         return cls(

@@ -134,7 +134,7 @@ def everything(state_entries: list[tuple[str, str]], exits: ExitModelName | None
     for key, text in state_entries:
         state = world.entered(state, key, text)
     answer = world.view(state)
-    cloud = Cloud.drawn(world.planner.exits, state.topology, state.requirement.constraints, blocks=10, plans=120)
+    cloud = Cloud.drawn(world.planner, state.requirement.constraints, plans=120)
     cloud_s = cloud.latency_s(answer.planner.costs, state.requirement.latency)
     around = Surroundings.of(answer).with_systems(answer)
     curves = [DistributionPicture.predicted("plan", plan.estimate)
@@ -172,7 +172,7 @@ def test_the_plot_shows_frontier_requirement_systems_plan_and_pins() -> None:
 
 def test_the_clouds_points_and_texts_go_together() -> None:
     planner = explorer().planner
-    cloud = Cloud.drawn(planner.exits, planner.topology, Constraints(), blocks=10, plans=120)
+    cloud = Cloud.drawn(planner, Constraints(), plans=120)
     picture = pictured(explorer().view(explorer().base), Surroundings())
     series = tradeoff(picture, cloud, cloud.latency_s(planner.costs, Latency.MEAN), LIGHT)["series"]
     for plans, points in zip(cloud_texts(cloud), series, strict=False):
@@ -201,7 +201,7 @@ def test_a_single_tier_needs_no_links() -> None:
     answer = world.view(world.base)
     assert answer.solution is not None
     assert world.base.axes == ("", "")
-    cloud = Cloud.drawn(world.planner.exits, topology, Constraints(), blocks=10, plans=120)
+    cloud = Cloud.drawn(world.planner, Constraints(), plans=120)
     picture = pictured(answer, Surroundings.of(answer).with_systems(answer))
     options = tradeoff(picture, cloud, cloud.latency_s(world.planner.costs, Latency.MEAN), LIGHT)
     json.dumps(options, allow_nan=False)

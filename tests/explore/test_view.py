@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offramp import Constraints, InputError, Latency, Plan, Planner, read_plan, read_topology
+from offramp import Constraints, InputError, Latency, Plan, Planner, Prices, read_plan, read_profile, read_topology
+from offramp.core.codec import Codec
 from offramp.core.exits import ExitModelName
 from offramp.core.requirement import Requirement
 from offramp.explore import command
 from offramp.explore.cloud import Cloud
 from offramp.explore.regions import regime_map
 from offramp.explore.state import State
-from offramp.explore.view import Surroundings, View, frontier_picture
+from offramp.explore.view import Explorer, Surroundings, View, frontier_picture
 from offramp.sweeps.regimes import UNMET, regime
 from offramp.view.exits import ExitsPicture
 from tests.explore.worlds import explorer, profile
@@ -75,10 +76,58 @@ def test_the_plan_is_the_best_of_the_librarys_frontier(entries: list[tuple[str, 
     assert solution.estimated == (meeting[-1] if only_a_limit else meeting[0])
 
 
-@pytest.mark.parametrize("entries", QUESTIONS.values(), ids=QUESTIONS)
-def test_the_command_line_gives_the_same_plan(entries: list[tuple[str, str]], tmp_path: Path) -> None:
-    state = asked(*entries)
-    solution = view(state).solution
+CONSTRAINED = Requirement(
+    0.9,
+    constraints=Constraints(
+        keep_blocks=1,
+        memory_bits={"smartwatch": 8e8},
+        forbidden=frozenset({"cloud"}),
+        required=frozenset({"base-station"}),
+        max_upload_bits=2e5,
+        prices=Prices(tier_s={"base-station": 0.5}, bit=1e-9),
+        budget=10.0,
+    ),
+    codecs=(Codec.FP16,),
+)
+
+
+def begun(requirement: Requirement) -> Explorer:
+    return Explorer.of(
+        read_profile("resnet20-digits"),
+        read_topology("mobile"),
+        requirement,
+        profile_source="resnet20-digits",
+        topology_source="mobile",
+        thresholds=[0.2, 0.4],
+    )
+
+
+def test_the_page_begins_with_what_is_asked() -> None:
+    world = begun(CONSTRAINED)
+    assert world.base.requirement == CONSTRAINED
+    solution = world.view(world.base).solution
+    assert solution is not None
+    planner = Planner.of(world.profile, world.base.topology, thresholds=[0.2, 0.4], codec=Codec.FP16)
+    assert solution.estimated == planner.best(CONSTRAINED).best
+    # What the page can't set stays as it was asked.
+    other = world.entered(world.base, "min-accuracy", "80 %")
+    assert other.requirement.constraints == CONSTRAINED.constraints
+    cloud = Cloud.drawn(world.planner, CONSTRAINED.constraints, plans=20)
+    assert all(text.endswith("codec=fp16") for text in cloud.texts)
+
+
+def test_the_page_shows_one_codec_and_certifies_nothing() -> None:
+    with pytest.raises(InputError, match="plans of one codec"):
+        begun(Requirement(codecs=tuple(Codec)))
+    with pytest.raises(InputError, match="certifies nothing"):
+        begun(Requirement(confidence=0.9))
+
+
+@pytest.mark.parametrize("entries", [*QUESTIONS.values(), None], ids=[*QUESTIONS, "constraints"])
+def test_the_command_line_gives_the_same_plan(entries: list[tuple[str, str]] | None, tmp_path: Path) -> None:
+    world = begun(CONSTRAINED) if entries is None else explorer()
+    state = world.base if entries is None else asked(*entries)
+    solution = world.view(state).solution
     assert solution is not None
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "offramp"
@@ -87,7 +136,7 @@ def test_the_command_line_gives_the_same_plan(entries: list[tuple[str, str]], tm
     shell = shutil.which("sh")
     assert shell
     environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
-    text = command.command(explorer(), state)
+    text = command.command(world, state)
     done = subprocess.run(
         [shell, "-c", text], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
     )
@@ -157,7 +206,7 @@ def test_the_surroundings_are_the_librarys_frontier_and_the_published_systems() 
 def test_every_plan_of_the_cloud_is_where_the_estimate_puts_it(latency: Latency, constraints: Constraints) -> None:
     state = asked(*CHANGED)
     planner = Planner.of(profile(), state.topology, compiled=True)
-    cloud = Cloud.drawn(planner.exits, state.topology, constraints, blocks=10, plans=200)
+    cloud = Cloud.drawn(planner, constraints, plans=200)
     estimated = [planner.estimate(Plan.parse(text)) for text in cloud.texts]
     assert len(cloud.texts) >= 150
     assert len(set(cloud.texts)) == len(cloud.texts)
@@ -174,7 +223,7 @@ def test_every_plan_of_the_cloud_is_where_the_estimate_puts_it(latency: Latency,
 
 def test_rates_that_are_no_shares_add_up_all_the_same() -> None:
     planner = Planner.of(profile(), explorer().base.topology, exits=ExitModelName.MARGINAL)
-    cloud = Cloud.drawn(planner.exits, planner.topology, Constraints(), blocks=10, plans=100)
+    cloud = Cloud.drawn(planner, Constraints(), plans=100)
     latencies = [planner.estimate(Plan.parse(text)).estimate.latency_s for text in cloud.texts]
     assert cloud.latency_s(planner.costs, Latency.MEAN) == pytest.approx(latencies, rel=1e-12)
 

@@ -19,5 +19,5 @@ def profile() -> Profile:
 @cache
 def explorer(topology: str = "mobile", exits: ExitModelName | None = None) -> Explorer:
     return Explorer.of(
-        profile(), read_topology(topology), profile_source=str(PROFILE), topology_source=topology, exits=exits
+        profile(), read_topology(topology), profile_source=str(PROFILE), topology_source=topology, exit_model=exits
     )

@@ -9,11 +9,10 @@ import numpy as np
 from offramp.core.checks import FloatArray, IntArray
 from offramp.core.constraints import Constraints
 from offramp.core.estimate import Latency, latencies_s
-from offramp.core.exits import ExitModel
 from offramp.core.latency import Costs
 from offramp.core.plan import Plan
+from offramp.core.planner import Planner
 from offramp.core.sampling import random_plan
-from offramp.core.topology import Topology
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,13 +36,14 @@ class Cloud:
     texts: tuple[str, ...]
 
     @classmethod
-    def drawn(cls, exits: ExitModel, topology: Topology, constraints: Constraints, *, blocks: int, plans: int) -> Cloud:
+    def drawn(cls, planner: Planner, constraints: Constraints, *, plans: int) -> Cloud:
         """A sample of about `plans` plans, as many of each number of partitions; always the same one.
 
-        constraints: of them, how many exits a tier may have and how many thresholds a plan.
+        constraints: how many exits a tier may have and how many thresholds a plan; the limits among them don't count.
         """
         rng = np.random.default_rng(0)
-        names = [tier.name for tier in topology.tiers]
+        exits, blocks = planner.exits, len(planner.backbone.blocks)
+        names = [tier.name for tier in planner.topology.tiers]
         most = min(blocks, len(names) * constraints.exits_per_tier)
         drawn: dict[Plan, None] = {}
         for partitions in range(1, most + 1):
@@ -56,6 +56,7 @@ class Cloud:
                     thresholds=exits.thresholds.tolist(),
                     exits_per_tier=constraints.exits_per_tier,
                     threshold_per_exit=constraints.threshold_per_exit,
+                    codecs=(planner.codec,),
                 )
                 drawn[plan] = None
         ends, tiers = np.zeros((len(drawn), most), np.int64), np.zeros((len(drawn), most), np.int64)

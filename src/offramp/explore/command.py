@@ -7,16 +7,18 @@ import io
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from offramp.core.codec import Codec
 from offramp.core.estimate import EstimatedPlan, Latency
+from offramp.core.requirement import Requirement
 from offramp.core.topology import Topology
 from offramp.explore.state import State
 from offramp.explore.view import Explorer
 from offramp.files import plan_document
-from offramp.files.quantities import TIME
+from offramp.files.quantities import TIME, write_size
 from offramp.files.results import estimate_document
 from offramp.files.topology import topology_text
 from offramp.view.drawing import save_figure
@@ -29,19 +31,39 @@ def command(explorer: Explorer, state: State) -> str:
     changed = state.topology != explorer.base.topology
     file = f"{safe_name(state.topology.name)}-explored.yaml"
     words += [file if changed else explorer.topology_source, *explorer.flags]
-    asked = state.asked
-    if asked.min_accuracy is not None:
-        words += ["--min-accuracy", repr(asked.min_accuracy)]
-    if asked.max_latency_s is not None:
-        words += ["--max-latency", TIME.write(asked.max_latency_s)]
-    if asked.latency is not Latency.MEAN:
-        words += ["--latency", asked.latency.name.lower()]
-    if asked.constraints.exits_per_tier > 1:
-        words += ["--exits-per-tier", str(asked.constraints.exits_per_tier)]
-    if asked.constraints.threshold_per_exit:
-        words += ["--threshold-per-exit"]
-    line = shlex.join(words)
+    line = shlex.join([*words, *_requirement_words(state.asked)])
     return f"cat > {file} <<'END' && {line}\n{topology_text(state.topology)}END" if changed else line
+
+
+def _requirement_words(asked: Requirement) -> Iterator[str]:
+    """The options that ask for it."""
+    constraints = asked.constraints
+    if asked.min_accuracy is not None:
+        yield from ("--min-accuracy", repr(asked.min_accuracy))
+    if asked.max_latency_s is not None:
+        yield from ("--max-latency", TIME.write(asked.max_latency_s))
+    if asked.latency is not Latency.MEAN:
+        yield from ("--latency", asked.latency.name.lower())
+    if asked.codecs != (Codec.FP32,):
+        yield from ("--codec", asked.codecs[0].value)
+    if constraints.exits_per_tier > 1:
+        yield from ("--exits-per-tier", str(constraints.exits_per_tier))
+    if constraints.threshold_per_exit:
+        yield "--threshold-per-exit"
+    if constraints.keep_blocks is not None:
+        yield from ("--keep", str(constraints.keep_blocks))
+    for tier, size in constraints.memory_bits.items():
+        yield from ("--memory", f"{tier}={write_size(size)}")
+    for tier in sorted(constraints.forbidden):
+        yield from ("--forbid", tier)
+    for tier in sorted(constraints.required):
+        yield from ("--require", tier)
+    if constraints.max_upload_bits is not None:
+        yield from ("--max-upload", write_size(constraints.max_upload_bits))
+    if constraints.prices is not None:
+        for tier, price in constraints.prices.tier_s.items():
+            yield from ("--price", f"{tier}={price!r}")
+        yield from ("--price-bit", repr(constraints.prices.bit), "--budget", repr(constraints.budget))
 
 
 def safe_name(name: str) -> str:

@@ -138,15 +138,8 @@ class Page:
         constraints = state.requirement.constraints
         key = constraints.exits_per_tier, constraints.threshold_per_exit
         if key not in self._clouds:
-            explorer = self._explorer
-            self._clouds[key] = await asyncio.to_thread(
-                Cloud.drawn,
-                explorer.planner.exits,
-                explorer.base.topology,
-                constraints,
-                blocks=explorer.blocks,
-                plans=_CLOUD,
-            )
+            planner = self._explorer.planner
+            self._clouds[key] = await asyncio.to_thread(Cloud.drawn, planner, constraints, plans=_CLOUD)
         if self._cloud_sent != key:
             self._cloud_sent = key
             texts = json.dumps(tradeoff.cloud_texts(self._clouds[key]))
@@ -193,8 +186,9 @@ class Page:
             draw(self._on.plot, tradeoff.tradeoff(picture, cloud, cloud_s, self._scheme))
         else:
             draw(self._on.plot, _NOTHING)
-        plan_count = view.planner.plan_count(view.state.requirement.constraints)
-        told = f"{len(cloud.texts):,} of {plan_count:,} plans as points."
+        constraints = view.state.requirement.constraints
+        told = f"{len(cloud.texts):,} of {view.planner.plan_count(constraints):,} plans as points"
+        told += ", those that the constraints rule out among them." if constraints.stated else "."
         if around is None:
             told += " The frontier is being found."
         elif around.gap is not None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
 
-from offramp.core.codec import Codec
 from offramp.core.estimate import Latency, check_plan
 from offramp.core.plan import Plan
 from offramp.core.requirement import NO_REQUIREMENT, Requirement
@@ -106,8 +105,8 @@ class State:
     def _pinning(self, text: str, *, blocks: int, replays: bool) -> State:
         plan = Plan.parse(text[:2000])
         check_plan(plan, blocks=blocks, topology=self.topology)
-        if plan.codec is not Codec.FP32:
-            fail("pin", f"travels as {plan.codec.value}", "pin plans whose activations travel as they are")
+        if plan.codec not in self.requirement.codecs:
+            fail("pin", f"travels as {plan.codec.value}", f"give it codec={self.requirement.codecs[0].value}")
         if not replays and len(set(plan.thresholds)) > 1:
             fail("pin", "has several thresholds", "give it one for all exits")
         return self if plan in self.pins else self.pinned(plan)

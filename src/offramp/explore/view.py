@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from offramp.core.baselines import ComparedSystem, compare
@@ -11,10 +12,11 @@ from offramp.core.exits import ExitModelName, Replay
 from offramp.core.latency import ComputeSource
 from offramp.core.planner import Gap, Planner
 from offramp.core.profile import Profile
-from offramp.core.requirement import NO_REQUIREMENT
+from offramp.core.requirement import NO_REQUIREMENT, Requirement
 from offramp.core.topology import Topology
-from offramp.errors import InputError
+from offramp.errors import InputError, fail
 from offramp.explore.state import State, default_axes
+from offramp.pipeline.arguments import member
 from offramp.pipeline.solution import Solution
 from offramp.pipeline.solve import default_requirement, solve_among
 from offramp.view.frontier import FrontierPicture
@@ -75,7 +77,7 @@ class Explorer:
     profile: what was measured.
     planner: of the profile on the first topology, with its search compiled.
     base: the state that the page begins with.
-    profile_source, topology_source: how a command line names the two. flags: what else it says.
+    profile_source, topology_source: how a command line names the two. flags: the model's options there.
     """
 
     profile: Profile
@@ -90,23 +92,44 @@ class Explorer:
         cls,
         profile: Profile,
         topology: Topology,
+        requirement: Requirement = NO_REQUIREMENT,
         *,
         profile_source: str,
         topology_source: str,
-        exits: ExitModelName | None = None,
-        compute: ComputeSource | None = None,
+        exit_model: ExitModelName | str | None = None,
+        compute: ComputeSource | str | None = None,
+        thresholds: Sequence[float] | None = None,
     ) -> Explorer:
-        """An explorer that begins with the floor that stands in where nothing is asked, to half a percent.
+        """An explorer that begins with what is asked.
 
-        Raises `InputError` where the profile lacks what the topology or the exit model needs.
+        requirement: without a floor and a limit, the floor that stands in where nothing is asked, to half a percent.
+        exit_model, compute, thresholds: as for `solve`.
+        Raises `InputError` where the profile lacks what the topology or the exit model needs, where no plan is allowed,
+        and where a bound on accuracy is asked for or more than one codec.
         """
-        planner = Planner.of(profile, topology, exits=exits, compute=compute, compiled=True)
-        floor = default_requirement(planner.frontier(), NO_REQUIREMENT).min_accuracy or 0.0
-        requirement = replace(NO_REQUIREMENT, min_accuracy=int(200 * floor) / 200)
+        if requirement.confidence is not None:
+            fail("confidence", "the explorer certifies nothing", "leave it out, and certify one plan with offramp plan")
+        if len(requirement.codecs) > 1:
+            fail("codec", "the explorer shows plans of one codec", "give one, e.g. fp32")
+        planner = Planner.of(
+            profile,
+            topology,
+            exits=member("exit_model", ExitModelName, exit_model),
+            compute=member("compute", ComputeSource, compute),
+            thresholds=thresholds,
+            compiled=True,
+            codec=requirement.codecs[0],
+        )
+        if not requirement.has_goal:
+            stand_in = default_requirement(planner.frontier(requirement), requirement)
+            requirement = replace(stand_in, min_accuracy=int(200 * (stand_in.min_accuracy or 0.0)) / 200)
+        flags = [] if exit_model is None else ["--exit-model", planner.exits.name.value]
+        if planner.work.compute is not None:
+            flags += ["--compute", planner.work.compute.value]
+        if thresholds is not None:
+            flags += ["--thresholds", ",".join(map(repr, planner.exits.thresholds.tolist()))]
         state = State(topology, requirement, axes=default_axes(topology))
-        flags: tuple[str, ...] = () if exits is None else ("--exit-model", exits.value)
-        flags += () if compute is None else ("--compute", compute.value)
-        return cls(profile, planner, state, profile_source, topology_source, flags)
+        return cls(profile, planner, state, profile_source, topology_source, tuple(flags))
 
     @property
     def replays(self) -> bool:
