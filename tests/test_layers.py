@@ -29,7 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "runtime/transport": {"core", "files"},
     "runtime/tier": {"core", "files", "bundle", "runtime/transport"},
     "runtime/emulation": {"core"},
-    "deploy": {"core", "bundle", "runtime"},
+    "deploy": {"core", "bundle", "view", "runtime"},
     "testing": {"core", "files", "bundle", "nn", "runtime"},
     "pipeline": {"core", "files", "bundle", "sweeps", "view", "nn", "runtime", "deploy"},
     "reports": {"core", "files", "view", "pipeline"},

@@ -1,6 +1,7 @@
 """From the names a user writes, and the modules they have in hand, to backbones."""
 
 import re
+from typing import TypeAlias
 
 from torch import nn
 
@@ -16,7 +17,11 @@ from offramp.nn.network import Spec
 BACKBONES = "resnet20 (or 32, 44, 56, 110), alexnet, inceptionv3, mobilenetv2, vit-tiny or package.module:factory"
 
 
-def backbone_spec(backbone: str | nn.Module) -> Spec:
+BackboneSource: TypeAlias = str | nn.Module
+"""What `backbone_spec` takes."""
+
+
+def backbone_spec(backbone: BackboneSource) -> Spec:
     """The backbone called so, e.g. `resnet20`; that a function makes, `package.module:factory`; or a module in hand.
 
     A module is cut into blocks as one that a function makes; see `backbones.custom`.

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from offramp.pipeline.arguments import require_training
 
 if TYPE_CHECKING:
-    from torch import nn
-
+    from offramp.nn.catalog import BackboneSource
     from offramp.nn.data import Dataset
     from offramp.nn.datasets import DataSource
     from offramp.nn.training.run import Run
@@ -32,7 +31,7 @@ def read_data(source: DataSource, *, seed: int = 0, size: int | None = None, nam
     return read(source, seed=seed, size=size, name=name)
 
 
-def read_run(folder: str | Path, *, dataset: Dataset | None = None, backbone: nn.Module | None = None) -> Run:
+def read_run(folder: str | Path, *, dataset: Dataset | None = None, backbone: BackboneSource | None = None) -> Run:
     """The run that `offramp.train` left in a folder.
 
     dataset: what it was trained on, where that is at hand already; None to read it.

@@ -13,8 +13,7 @@ from offramp.pipeline.progress import Progress, ProgressCallback, ShowProgress, 
 from offramp.view.text import percent
 
 if TYPE_CHECKING:
-    from torch import nn
-
+    from offramp.nn.catalog import BackboneSource
     from offramp.nn.datasets import DataSource
     from offramp.nn.training.jobs import Event
     from offramp.nn.training.run import Run
@@ -29,7 +28,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 
 def train(
-    backbone: str | nn.Module,
+    backbone: BackboneSource,
     data: DataSource,
     *,
     out: str | Path,

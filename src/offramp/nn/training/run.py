@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from offramp.errors import Fault, InputError, fail, refuse
-from offramp.nn.catalog import backbone_spec
+from offramp.nn.catalog import BackboneSource, backbone_spec
 from offramp.nn.data import Dataset, Source
 from offramp.nn.datasets import read_data
 from offramp.nn.datasets.archive import write_archive
@@ -139,7 +139,7 @@ def begin_run(folder: Path, setup: Setup, dataset: Dataset, spec: Spec) -> Train
     return Training(folder, setup, made_of, spec, dataset, network)
 
 
-def read_run(folder: Path, *, dataset: Dataset | None = None, backbone: nn.Module | None = None) -> Run:
+def read_run(folder: Path, *, dataset: Dataset | None = None, backbone: BackboneSource | None = None) -> Run:
     """The run in `folder`, trained to the end.
 
     dataset: what it was trained on, where that is at hand already; None to read it.
@@ -225,7 +225,7 @@ def _joint(folder: Path) -> Checkpoint:
     return kept
 
 
-def _spec(folder: Path, setup: Setup, backbone: nn.Module | None) -> Spec:
+def _spec(folder: Path, setup: Setup, backbone: BackboneSource | None) -> Spec:
     try:
         return backbone_spec(setup.backbone if backbone is None else backbone)
     except InputError as error:
