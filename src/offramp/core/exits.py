@@ -1,4 +1,4 @@
-"""Who leaves where: three models of exit rates and accuracy behind one interface.
+"""Three models of exit rates and accuracy behind one interface.
 
 A plan's accuracy and its exit rates depend on where the branches are and on the thresholds, never on the placement.
 """
@@ -36,10 +36,10 @@ class ExitModelName(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PlanRates:
-    """Where the samples of a plan leave. L is the number of partitions.
+    """Exit rates and accuracy of a plan. L is the number of partitions.
 
-    exit_rates: [L] E_k, the share of all samples that leave at partition k; they sum to one.
-    stay_rates: [L] S_k, the share of all samples that go on past partition k; zero for the last.
+    exit_rates: [L] E_k, the share of all samples that exit at partition k; they sum to one.
+    stay_rates: [L] S_k, the share of all samples that continue past partition k; zero for the last.
     accuracy: share of all samples answered right.
     """
 
@@ -49,7 +49,7 @@ class PlanRates:
 
 
 class ExitModel(Protocol):
-    """Where samples leave, for any partitioning and thresholds."""
+    """Exit rates and accuracy for any partitioning and thresholds."""
 
     @property
     def name(self) -> ExitModelName:
@@ -62,7 +62,7 @@ class ExitModel(Protocol):
         ...
 
     def rates(self, ends: Sequence[int], thresholds: Sequence[float]) -> PlanRates:
-        """Where samples leave when the branches after blocks `ends` [L] are used, at `thresholds` [L-1]."""
+        """What holds when the branches after blocks `ends` [L] are used, at `thresholds` [L-1]."""
         ...
 
 
@@ -84,7 +84,7 @@ class Additive:
     branch_accuracy: FloatArray
 
     def rates(self, ends: Sequence[int], thresholds: Sequence[float]) -> PlanRates:
-        """Where samples leave; the thresholds must be equal and among the model's own.
+        """Exit rates and accuracy; the thresholds must be equal and among the model's own.
 
         Marginal rates need not grow with the block, so a rate can come out negative: PORTEND publishes them so.
         """
@@ -119,7 +119,7 @@ BitSets = tuple[WordArray, WordArray, WordArray, WordArray, int]
 class Replay:
     """Run every sample of the exit table through the plan.
 
-    A sample leaves at the first used branch whose entropy is at or below that branch's threshold, and its answer is
+    A sample exits at the first used branch whose entropy is at or below that branch's threshold, and its answer is
     looked up. Exact for the profiled network, with one threshold or one per exit.
 
     thresholds: [K] the thresholds a search tries; any other may be asked for.
@@ -164,7 +164,7 @@ def replayed_rates(entropy: Float32Array, correct: BoolArray, thresholds: Sequen
 
 
 def at_or_below(entropy: FloatArray | NDArray[np.float32], threshold: float) -> BoolArray:
-    """The exit rule: a sample whose normalized entropy is at or below the threshold leaves.
+    """The exit rule: a sample whose normalized entropy is at or below the threshold exits.
 
     Entropies are float32 as the network computes them, and the comparison is in float32 too, so that an entropy
     of float32(0.4) is at the threshold 0.4.
@@ -219,11 +219,11 @@ def _grid(profile: Profile, thresholds: Sequence[float] | None) -> FloatArray:
 
 def _counted(name: ExitModelName, table: ExitTable, grid: FloatArray, accuracy: FloatArray) -> Additive:
     """Exit rates counted from the exit table."""
-    leaves = np.stack([at_or_below(table.entropy, t) for t in grid])  # [K, N, S]
-    leaves[:, -1] = True
+    exits_there = np.stack([at_or_below(table.entropy, t) for t in grid])  # [K, N, S]
+    exits_there[:, -1] = True
     if name is ExitModelName.PUBLISHED:
-        leaves = np.logical_or.accumulate(leaves, axis=1)
-    return _additive(name, grid, leaves.mean(axis=2), accuracy)
+        exits_there = np.logical_or.accumulate(exits_there, axis=1)
+    return _additive(name, grid, exits_there.mean(axis=2), accuracy)
 
 
 def _measured(name: ExitModelName, exits: ExitRates) -> Additive:
@@ -245,12 +245,12 @@ def _additive(name: ExitModelName, thresholds: FloatArray, exited: FloatArray, a
 
 def _bit_sets(table: ExitTable, thresholds: FloatArray) -> BitSets:
     """The first arguments of `search_replay`: sets of samples as bits, with a row for the input in front."""
-    leaves = np.stack([at_or_below(table.entropy, threshold) for threshold in thresholds])
+    exits_there = np.stack([at_or_below(table.entropy, threshold) for threshold in thresholds])
     right = np.concatenate([np.zeros((1, table.samples), np.bool_), table.correct])
     after = np.logical_or.accumulate(right[::-1], axis=0)[::-1]
     later = np.concatenate([after[1:], np.zeros((1, table.samples), np.bool_)])
     return (
-        _words(np.pad(leaves, ((0, 0), (1, 0), (0, 0)))),
+        _words(np.pad(exits_there, ((0, 0), (1, 0), (0, 0)))),
         _words(right),
         _words(later),
         _words(np.ones(table.samples, np.bool_)),

@@ -27,7 +27,7 @@ _COLUMNS = 8
 
 
 def bounds(
-    left: FloatArray,
+    exited: FloatArray,
     accuracy: FloatArray,
     compute: FloatArray,
     send: FloatArray,
@@ -37,7 +37,7 @@ def bounds(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """What is still to come, at best, with tiers used freely; for one threshold.
 
-    Arguments as in `search_additive`, `left` [N+1] for one threshold.
+    Arguments as in `search_additive`, `exited` [N+1] for one threshold.
 
     Returns
     -------
@@ -51,18 +51,18 @@ def bounds(
     departing = np.full((resources, n + 1, m), np.inf)
     gain = np.full(n + 1, -np.inf)
     for p in range(n - 1, -1, -1):
-        stay = 1.0 - left[p]
+        stay = 1.0 - exited[p]
         for q in range(p + 1, n + 1):
             gain[p] = max(gain[p], stay * accuracy[q])
             if q < n:
-                gain[p] = max(gain[p], (left[q] - left[p]) * accuracy[q] + gain[q])
+                gain[p] = max(gain[p], (exited[q] - exited[p]) * accuracy[q] + gain[q])
         for r in range(resources):
             for b in range(m):
                 for q in range(p + 1, n + 1):
                     if fits[b, p, q]:
                         onward = stay * result[r, b]
                         if q < n:
-                            onward = min(onward, (left[q] - left[p]) * result[r, b] + departing[r, q, b])
+                            onward = min(onward, (exited[q] - exited[p]) * result[r, b] + departing[r, q, b])
                         arrived[r, p, b] = min(arrived[r, p, b], stay * compute[r, b, p, q] + onward)
             for a in range(m):
                 for b in range(m):
@@ -127,7 +127,7 @@ def write_row(row: IntArray, links: IntArray, label: int, end: int, tier: int, l
 
 
 def search_additive(
-    left: FloatArray,
+    exited: FloatArray,
     accuracy: FloatArray,
     compute: FloatArray,
     send: FloatArray,
@@ -145,7 +145,7 @@ def search_additive(
 ) -> tuple[FloatArray, IntArray, float, float]:
     """Find the plans that `goal` asks for among those at least as accurate as `floor` and within `limits`.
 
-    left: [K, N+1] F_i(T).
+    exited: [K, N+1] F_i(T).
     accuracy: [N+1] acc_i.
     compute: [R, M, N+1, N+1] what blocks p+1..q take of each resource on tier j.
     send: [R, M, M, N+2] what object i takes from tier to tier.
@@ -162,16 +162,16 @@ def search_additive(
     latency and the most accuracy that a plan not looked at could have (else infinity and minus infinity).
     """
     resources, m, n = compute.shape[0], compute.shape[1], compute.shape[2] - 1
-    levels, most_parts = left.shape[0], min(n, m * exits_per_tier)
+    levels, most_parts = exited.shape[0], min(n, m * exits_per_tier)
     points, rows, count = np.empty((64, 2)), np.zeros((64, 3 * most_parts + 1), np.int64), 0
     row = np.zeros(3 * most_parts + 1, np.int64)
     costs, links = np.zeros((1024, resources + 1)), np.zeros((1024, _COLUMNS), np.int64)
-    there, run, total = np.zeros(resources), np.zeros(resources), np.zeros(resources)
+    reach, run, total = np.zeros(resources), np.zeros(resources), np.zeros(resources)
     links[0, _PARENT], links[0, _TIER] = -1, -1
     overflow = False
     for level in range(levels):
-        gone = left[level]
-        arrived, departing, gain = bounds(gone, accuracy, compute, send, result, fits, exits_per_tier)
+        exited_by = exited[level]
+        arrived, departing, gain = bounds(exited_by, accuracy, compute, send, result, fits, exits_per_tier)
         newest = np.full((n + 1, m), -1, np.int64)  # the first label of each state's list
         begin, labels = 0, 1
         while begin < labels:
@@ -180,7 +180,7 @@ def search_additive(
                 if links[i, _DEAD]:
                     continue
                 p, a, used = links[i, _END], links[i, _TIER], links[i, _USED]
-                stay = 1.0 - gone[p]
+                stay = 1.0 - exited_by[p]
                 most = costs[i, resources] + gain[p]
                 if most < floor:
                     continue
@@ -195,9 +195,9 @@ def search_additive(
                         held, first = 1, p
                     affordable = True
                     for r in range(resources):
-                        there[r] = costs[i, r] + (start[r, b] if i == 0 else stay * send[r, a, b, p])
-                        affordable = affordable and there[r] + arrived[r, p, b] <= limits[r]
-                    if not affordable or covered(points, count, there[0] + arrived[0, p, b], most, goal):
+                        reach[r] = costs[i, r] + (start[r, b] if i == 0 else stay * send[r, a, b, p])
+                        affordable = affordable and reach[r] + arrived[r, p, b] <= limits[r]
+                    if not affordable or covered(points, count, reach[0] + arrived[0, p, b], most, goal):
                         continue
                     now_used = used | (1 << b)
                     full = held == exits_per_tier and now_used == (1 << m) - 1
@@ -206,7 +206,7 @@ def search_additive(
                             continue
                         affordable = now_used & required == required
                         for r in range(resources):
-                            run[r] = there[r] + stay * compute[r, b, p, q]
+                            run[r] = reach[r] + stay * compute[r, b, p, q]
                             total[r] = run[r] + stay * result[r, b]
                             affordable = affordable and total[r] <= limits[r]
                         right = costs[i, resources] + stay * accuracy[q]
@@ -217,11 +217,11 @@ def search_additive(
                             count = insert(points, rows, count, total[0], right, row, goal)
                         if q == n or full:
                             continue
-                        leave = gone[q] - gone[p]
-                        right = costs[i, resources] + leave * accuracy[q]
+                        exit_rate = exited_by[q] - exited_by[p]
+                        right = costs[i, resources] + exit_rate * accuracy[q]
                         affordable = right + gain[q] >= floor
                         for r in range(resources):
-                            total[r] = run[r] + leave * result[r, b]
+                            total[r] = run[r] + exit_rate * result[r, b]
                             affordable = affordable and total[r] + departing[r, q, b] <= limits[r]
                         if not affordable or covered(
                             points, count, total[0] + departing[0, q, b], right + gain[q], goal
@@ -242,7 +242,7 @@ def search_additive(
                             labels += 1
                 if overflow or stop[0]:
                     travel = (compute, send, result, start, fits, exits_per_tier)
-                    fastest, surest = unexplored(costs, links, i, labels, level, left, accuracy, travel)
+                    fastest, surest = unexplored(costs, links, i, labels, level, exited, accuracy, travel)
                     return points[:count], rows[:count], fastest, surest
             begin = layer_end
     return points[:count], rows[:count], np.inf, -np.inf
@@ -267,15 +267,15 @@ def unexplored(
     begin: int,
     labels: int,
     level: int,
-    left: FloatArray,
+    exited: FloatArray,
     accuracy: FloatArray,
     travel: tuple[FloatArray, FloatArray, FloatArray, FloatArray, BoolArray, int],
 ) -> tuple[float, float]:
     """The least latency and the most accuracy of plans through labels from `begin` on, or at later thresholds."""
     compute, send, result, start, fits, exits_per_tier = travel
     fastest, surest = np.inf, -np.inf
-    for later in range(level, len(left)):
-        arrived, departing, gain = bounds(left[later], accuracy, compute, send, result, fits, exits_per_tier)
+    for later in range(level, len(exited)):
+        arrived, departing, gain = bounds(exited[later], accuracy, compute, send, result, fits, exits_per_tier)
         if later > level or begin == 0:
             fastest = min(fastest, np.min(start[0] + arrived[0, 0]))
             surest = max(surest, gain[0])

@@ -1,11 +1,11 @@
 """Exact search where samples are replayed from the exit table.
 
-Who is left after an exit depends on every exit before it, so costs don't add up over states. But accuracy and exit
+Which samples survive an exit depends on every exit before it, so costs don't add up over states. But accuracy and exit
 rates don't depend on the placement at all. So the search walks, depth first, over the exits alone (block and
-threshold of each), carrying the surviving samples as a bit set and, for each tier, the least latency of getting there
+threshold of each), carrying the surviving samples as a bit set and, for each tier, the least latency of reaching it
 with tiers used freely; only where that bound would make the frontier is the best placement found. A walk stops where
 
-- the survivors' cheapest way home, tiers used freely, is too slow (bound on latency), or
+- the survivors' cheapest way to their results, tiers used freely, is too slow (bound on latency), or
 - all survivors whom some later branch gets right would not make it accurate enough (bound on accuracy),
 
 to be past the plans already found.
@@ -28,10 +28,10 @@ def overlap(a: WordArray, b: WordArray) -> int:
     return int(np.bitwise_count(a & b).sum())
 
 
-def tally(here: WordArray, leaves: WordArray, right: WordArray, later: WordArray) -> tuple[int, int]:
-    """Count, among the samples `here` [W], those in `leaves` and `right`; and those not in `leaves`, but in `later`."""
-    right_going = np.bitwise_count(here & leaves & right).sum()
-    return int(right_going), int(np.bitwise_count(here & ~leaves & later).sum())
+def tally(remaining: WordArray, exiting: WordArray, right: WordArray, later: WordArray) -> tuple[int, int]:
+    """Count, among the samples `remaining` [W], those in `exiting` and `right`; and those in `later` alone."""
+    right_exits = np.bitwise_count(remaining & exiting & right).sum()
+    return int(right_exits), int(np.bitwise_count(remaining & ~exiting & later).sum())
 
 
 def population(word: Any) -> Any:
@@ -50,13 +50,13 @@ def overlap_compiled(a: WordArray, b: WordArray) -> Any:
     return np.int64(both)
 
 
-def tally_compiled(here: WordArray, leaves: WordArray, right: WordArray, later: WordArray) -> Any:
+def tally_compiled(remaining: WordArray, exiting: WordArray, right: WordArray, later: WordArray) -> Any:
     """`tally` in the same way."""
-    right_going, hopeful = np.uint64(0), np.uint64(0)
-    for w in range(len(here)):
-        right_going += population(here[w] & leaves[w] & right[w])
-        hopeful += population(here[w] & ~leaves[w] & later[w])
-    return np.int64(right_going), np.int64(hopeful)
+    right_exits, hopeful = np.uint64(0), np.uint64(0)
+    for w in range(len(remaining)):
+        right_exits += population(remaining[w] & exiting[w] & right[w])
+        hopeful += population(remaining[w] & ~exiting[w] & later[w])
+    return np.int64(right_exits), np.int64(hopeful)
 
 
 def quantile(shares: FloatArray, latencies: FloatArray, count: int, percent: float) -> float:
@@ -76,8 +76,8 @@ def quantile(shares: FloatArray, latencies: FloatArray, count: int, percent: flo
 
 def place(
     row: IntArray,
-    arrive: FloatArray,
-    leave: FloatArray,
+    arrive_share: FloatArray,
+    exit_share: FloatArray,
     compute: FloatArray,
     send: FloatArray,
     result: FloatArray,
@@ -91,7 +91,7 @@ def place(
 ) -> float:
     """Find the fastest placement for the ends in `row`, write it there, and return its latency.
 
-    arrive, leave: [>= L] share of samples that get to, and leave at, each partition.
+    arrive_share, exit_share: [>= L] share of samples that reach, and that exit at, each partition.
     percent: as in `search_replay`.
     ceiling: slower placements are of no use; infinity is returned where there are only those.
     Of equally fast placements the one nearest the device. Depth first over the orders of tiers.
@@ -102,7 +102,8 @@ def place(
     trial = np.full(parts + 1, -1, np.int64)
     used = np.zeros(parts + 1, np.int64)  # tiers used before partition k, as bits
     held, first = np.zeros(parts + 1, np.int64), np.zeros(parts + 1, np.int64)  # by the tier before, as in a label
-    shares, away = np.zeros(parts + 1), np.zeros(parts + 1)  # of those who leave at partition k, and last the rest
+    # Of the samples that exit at partition k, and last of the rest.
+    shares, latencies = np.zeros(parts + 1), np.zeros(parts + 1)
     best, k = np.inf, 0
     while k >= 0:
         trial[k] += 1
@@ -126,15 +127,15 @@ def place(
         affordable = True
         for r in range(resources):
             each_sample = r == 0 and percent > 0
-            weight = 1.0 if each_sample else arrive[k]
-            there = start[r, b] if k == 0 else weight * send[r, trial[k - 1], b, p]
-            spent[k + 1, r] = spent[k, r] + there + weight * compute[r, b, p, q]
+            weight = 1.0 if each_sample else arrive_share[k]
+            sent = start[r, b] if k == 0 else weight * send[r, trial[k - 1], b, p]
+            spent[k + 1, r] = spent[k, r] + sent + weight * compute[r, b, p, q]
             if each_sample:
-                shares[k], away[k] = leave[k], spent[k + 1, 0] + result[0, b]
-                shares[k + 1], away[k + 1] = arrive[k] - leave[k], spent[k + 1, 0]
-                total = quantile(shares, away, k + 2, percent)
+                shares[k], latencies[k] = exit_share[k], spent[k + 1, 0] + result[0, b]
+                shares[k + 1], latencies[k + 1] = arrive_share[k] - exit_share[k], spent[k + 1, 0]
+                total = quantile(shares, latencies, k + 2, percent)
             else:
-                spent[k + 1, r] += leave[k] * result[r, b]
+                spent[k + 1, r] += exit_share[k] * result[r, b]
                 affordable = affordable and spent[k + 1, r] <= limits[r]
         if percent == 0:
             total = spent[k + 1, 0]
@@ -153,27 +154,27 @@ def finish(
 ) -> FloatArray:
     """[N+1, M] least latency of one sample that has block p's output on tier b, about to run block p+1 there.
 
-    It may leave there or go on to other tiers, used freely: where results are large and activations small, the way
-    home over another tier can be the cheaper one.
+    It may exit there or continue on other tiers, used freely: where results are large and activations small, the way
+    to the destination by another tier can be the cheaper one.
     """
     m, n = compute.shape[1], compute.shape[2] - 1
     least = np.full((n + 1, m), np.inf)
-    home = np.full((n + 1, m), np.inf)  # from having run block q on tier b
+    after = np.full((n + 1, m), np.inf)  # from having run block q on tier b
     for p in range(n - 1, -1, -1):
         for b in range(m):
-            home[p + 1, b] = result[0, b]
+            after[p + 1, b] = result[0, b]
             for c in range(m):
                 if c != b or exits_per_tier > 1:
-                    home[p + 1, b] = min(home[p + 1, b], send[0, b, c, p + 1] + least[p + 1, c])
+                    after[p + 1, b] = min(after[p + 1, b], send[0, b, c, p + 1] + least[p + 1, c])
         for b in range(m):
             for q in range(p + 1, n + 1):
                 if fits[b, p, q]:
-                    least[p, b] = min(least[p, b], compute[0, b, p, q] + home[q, b])
+                    least[p, b] = min(least[p, b], compute[0, b, p, q] + after[q, b])
     return least
 
 
 def search_replay(
-    leaves: WordArray,
+    may_exit: WordArray,
     right: WordArray,
     later: WordArray,
     everyone: WordArray,
@@ -194,7 +195,7 @@ def search_replay(
 ) -> tuple[FloatArray, IntArray, float, float]:
     """Find the plans that `goal` asks for among those at least as accurate as `floor` and within `limits`.
 
-    leaves: [K, N+1, W] samples whose entropy at the branch after block q is at or below the threshold.
+    may_exit: [K, N+1, W] samples whose entropy at the branch after block q is at or below the threshold.
     right: [N+1, W] samples the branch after block q gets right.
     later: [N+1, W] samples that some branch after block q's own gets right.
     everyone: [W] all samples, of which there are `samples`.
@@ -203,26 +204,26 @@ def search_replay(
     The other arguments and what is returned are those of `search_additive`.
     """
     m, n = compute.shape[1], compute.shape[2] - 1
-    levels, most_parts = len(leaves), min(n, m * exits_per_tier)
+    levels, most_parts = len(may_exit), min(n, m * exits_per_tier)
     # Members differ in accuracy, and accuracy is a count of samples.
     points, rows, count = np.empty((samples + 2, 2)), np.zeros((samples + 2, 3 * most_parts + 1), np.int64), 0
     row = np.zeros(3 * most_parts + 1, np.int64)
     least = finish(compute, send, result, fits, exits_per_tier)
 
     # One entry per depth of the walk, that is, per exit chosen so far.
-    here = np.zeros((most_parts + 1, len(everyone)), np.uint64)  # the samples that got past those exits,
+    remaining = np.zeros((most_parts + 1, len(everyone)), np.uint64)  # the samples that got past those exits,
     survivors = np.zeros(most_parts + 1, np.int64)  # their number,
-    correct = np.zeros(most_parts + 1, np.int64)  # how many have left with the right answer,
+    correct = np.zeros(most_parts + 1, np.int64)  # how many have exited with the right answer,
     most = np.zeros(most_parts + 1)  # and the accuracy if all that can come right do
-    going_before = np.zeros(most_parts + 1, np.int64)  # how many left at the threshold tried before
-    there = np.zeros((most_parts + 1, m))  # least latency with the survivors' activations on tier b
+    exits_before = np.zeros(most_parts + 1, np.int64)  # how many exited at the threshold tried before
+    reach = np.zeros((most_parts + 1, m))  # least latency with the survivors' activations on tier b
     run = np.zeros((most_parts + 1, m))  # the same after running the block now tried as an end
-    arrive, leave = np.zeros(most_parts + 1), np.zeros(most_parts + 1)
-    home = np.zeros(most_parts + 1)  # for percentiles: least latency of a sample that leaves at that exit
+    arrive_share, exit_share = np.zeros(most_parts + 1), np.zeros(most_parts + 1)
+    exit_latency = np.zeros(most_parts + 1)  # for percentiles: least latency of a sample that exits there
     end = np.zeros(most_parts + 2, np.int64)  # the block being tried as an end,
     level, last = np.zeros(most_parts + 1, np.int64), np.zeros(most_parts + 1, np.int64)  # and the thresholds there
 
-    here[0], survivors[0], there[0] = everyone, samples, start[0]
+    remaining[0], survivors[0], reach[0] = everyone, samples, start[0]
     most[0] = overlap(everyone, later[0]) / samples
     # With a threshold per exit, first try one for all: a quick walk whose finds cut the long one short.
     for walk in range(1 if one_threshold else 2):
@@ -233,33 +234,33 @@ def search_replay(
             # Without a floor the very first end gives a plan to hand back.
             if stop[0] and (count > 0 or floor > -np.inf or end[1] > 1):
                 return points[:count], rows[:count], np.min(start[0] + least[0]), most[0]
-            if level[depth] == last[depth]:  # the next end; first let all survivors leave there
+            if level[depth] == last[depth]:  # the next end; first let all survivors exit there
                 end[depth + 1] += 1
                 p, q = end[depth], end[depth + 1]
                 if q > n:
                     depth -= 1
                     continue
-                going_before[depth] = -1
+                exits_before[depth] = -1
                 if q == n or depth + 1 == most_parts:
                     level[depth], last[depth] = 0, 0
                 elif shared and depth > 0:
                     level[depth], last[depth] = level[0] - 1, level[0]
                 else:
                     level[depth], last[depth] = 0, levels
-                arrive[depth] = leave[depth] = survivors[depth] / samples
-                weight = 1.0 if percent > 0 else arrive[depth]
+                arrive_share[depth] = exit_share[depth] = survivors[depth] / samples
+                weight = 1.0 if percent > 0 else arrive_share[depth]
                 total = np.inf
                 for b in range(m):
                     run[depth, b] = np.inf
                     if fits[b, p, q]:
-                        run[depth, b] = there[depth, b] + weight * compute[0, b, p, q]
+                        run[depth, b] = reach[depth, b] + weight * compute[0, b, p, q]
                         total = min(total, run[depth, b] + weight * result[0, b])
-                home[depth] = total
+                exit_latency[depth] = total
                 if percent > 0:
-                    total = quantile(leave, home, depth + 1, percent)
+                    total = quantile(exit_share, exit_latency, depth + 1, percent)
                 if total > limits[0] or covered(points, count, total, most[depth], goal):
                     continue
-                accuracy = (correct[depth] + overlap(here[depth], right[q])) / samples
+                accuracy = (correct[depth] + overlap(remaining[depth], right[q])) / samples
                 if accuracy >= floor and not covered(points, count, total, accuracy, goal):
                     row[:] = 0
                     row[0] = depth + 1
@@ -267,44 +268,44 @@ def search_replay(
                     row[1 + 2 * most_parts : 1 + 2 * most_parts + depth] = level[:depth] - 1
                     ceiling = latency_to_beat(points, count, accuracy, goal)
                     space = (compute, send, result, start, fits, required, exits_per_tier)
-                    total = place(row, arrive, leave, *space, percent, limits, ceiling)
+                    total = place(row, arrive_share, exit_share, *space, percent, limits, ceiling)
                     if total < np.inf and not covered(points, count, total, accuracy, goal):
                         count = insert(points, rows, count, total, accuracy, row, goal)
                 continue
 
             q = end[depth + 1]
-            gone = leaves[level[depth], q]
+            exiting = may_exit[level[depth], q]
             level[depth] += 1
-            going = overlap(here[depth], gone)
-            if going == survivors[depth] and required == 0:
-                continue  # nobody would be left: the plan that ends here is the same, with fewer partitions
-            if not shared and going == going_before[depth]:
-                continue  # nobody more leaves than at the threshold below: the same plans, at a higher threshold
-            going_before[depth] = going
+            exits = overlap(remaining[depth], exiting)
+            if exits == survivors[depth] and required == 0:
+                continue  # no sample would survive: the plan that ends here is the same, with fewer partitions
+            if not shared and exits == exits_before[depth]:
+                continue  # no more samples exit than at the threshold below: the same plans, at a higher threshold
+            exits_before[depth] = exits
             child = depth + 1
-            leave[depth] = going / samples
-            stay = (survivors[depth] - going) / samples
-            left, onward = (0.0, 1.0) if percent > 0 else (leave[depth], stay)
+            exit_share[depth] = exits / samples
+            stay = (survivors[depth] - exits) / samples
+            exited, onward = (0.0, 1.0) if percent > 0 else (exit_share[depth], stay)
             quickest = np.inf
             for b in range(m):
-                there[child, b] = np.inf
+                reach[child, b] = np.inf
                 for a in range(m):
                     if a != b or exits_per_tier > 1:
-                        total = run[depth, a] + left * result[0, a] + onward * send[0, a, b, q]
-                        there[child, b] = min(there[child, b], total)
+                        total = run[depth, a] + exited * result[0, a] + onward * send[0, a, b, q]
+                        reach[child, b] = min(reach[child, b], total)
                 if least[q, b] < np.inf:
-                    quickest = min(quickest, there[child, b] + onward * least[q, b])
+                    quickest = min(quickest, reach[child, b] + onward * least[q, b])
             if percent > 0 and quickest < np.inf:
-                leave[child], home[child] = stay, quickest
-                quickest = quantile(leave, home, child + 1, percent)
+                exit_share[child], exit_latency[child] = stay, quickest
+                quickest = quantile(exit_share, exit_latency, child + 1, percent)
             if quickest == np.inf or quickest > limits[0] or covered(points, count, quickest, most[depth], goal):
                 continue
-            right_now, hopeful = tally(here[depth], gone, right[q], later[q])
+            right_now, hopeful = tally(remaining[depth], exiting, right[q], later[q])
             most[child] = (correct[depth] + right_now + hopeful) / samples
             if most[child] < floor or covered(points, count, quickest, most[child], goal):
                 continue
-            here[child] = here[depth] & ~gone
-            survivors[child] = survivors[depth] - going
+            remaining[child] = remaining[depth] & ~exiting
+            survivors[child] = survivors[depth] - exits
             correct[child] = correct[depth] + right_now
             end[child + 1], level[child], last[child] = q, 0, 0
             depth = child

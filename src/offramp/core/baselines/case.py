@@ -26,7 +26,7 @@ class Choice:
 
     ends: [L] the last block of each partition.
     tiers: [L] where each runs, from 0; a tier that comes several times in a row has several exits.
-    threshold: of every exit but the last; None where nobody leaves before the last partition.
+    threshold: of every exit but the last; None where no sample exits before the last partition.
     """
 
     ends: tuple[int, ...]
@@ -35,7 +35,7 @@ class Choice:
 
     @property
     def has_exits(self) -> bool:
-        """Whether a sample may leave before the last partition."""
+        """Whether a sample may exit before the last partition."""
         return self.threshold is not None and len(self.ends) > 1
 
 
@@ -59,7 +59,7 @@ class Case:
         after the last block, whose branch is the network's own, and where branches were not timed on their own.
     branches_timed: [M] whether they were.
     branch_accuracy: [N+1] accuracy of each branch over all samples; entry 0 is not used.
-    stay, accuracy: [K, N+1, N+1] share of samples that go on past exits after blocks p <= q, and accuracy when they
+    stay, accuracy: [K, N+1, N+1] share of samples that continue past exits after blocks p <= q, and accuracy when they
         are answered there and after block N. Blocks 0 and N stand for no exit, so row 0 is one exit alone.
     """
 
@@ -137,7 +137,7 @@ class Case:
         )
 
     def rates(self, choice: Choice) -> PlanRates:
-        """Where samples leave, by the full model."""
+        """Exit rates and accuracy, by the full model."""
         exits, inner = self.planner.exits, len(choice.ends) - 1
         if choice.threshold is not None:
             return exits.rates(choice.ends, (choice.threshold,) * inner)
@@ -145,7 +145,7 @@ class Case:
         return PlanRates((0.0,) * inner + last.exit_rates, (1.0,) * inner + last.stay_rates, last.accuracy)
 
     def costs(self, choice: Choice) -> Costs:
-        """What things cost for that choice: where nobody leaves at a cut, its branch does not run."""
+        """What things cost for that choice: where no sample exits at a cut, its branch does not run."""
         costs = self.planner.costs
         if choice.threshold is not None:
             return costs
@@ -188,20 +188,20 @@ def one_cut_s(
 ) -> FloatArray:
     """Mean latency of blocks 1..p on `near` and p+1..last on `far`, for every cut p; in seconds.
 
-    stay: [..., N+1] share of samples that go on past the exit at p.
+    stay: [..., N+1] share of samples that continue past the exit at p.
     spared_s: [N+1] time by which blocks 1..p are faster because no branch runs at p.
     Returns [..., last+1]; p = 0 and p = last are one partition.
     """
     send = costs.send_s
-    start, home = send[costs.source, :, 0], send[:, costs.destination, -1]
+    start, answer = send[costs.source, :, 0], send[:, costs.destination, -1]
     p = np.arange(1, last)
     go = stay[..., p]
     first = np.maximum(costs.compute_s[near, 0, p] - np.broadcast_to(spared_s, stay.shape[-1:])[p], 0)
     latency = np.empty((*stay.shape[:-1], last + 1))
-    latency[..., 0] = start[far] + costs.compute_s[far, 0, last] + home[far]
-    latency[..., last] = start[near] + costs.compute_s[near, 0, last] + home[near]
-    onward = send[near, far, p] + costs.compute_s[far, p, last] + home[far]
-    latency[..., p] = start[near] + first + (1 - go) * home[near] + go * onward
+    latency[..., 0] = start[far] + costs.compute_s[far, 0, last] + answer[far]
+    latency[..., last] = start[near] + costs.compute_s[near, 0, last] + answer[near]
+    onward = send[near, far, p] + costs.compute_s[far, p, last] + answer[far]
+    latency[..., p] = start[near] + first + (1 - go) * answer[near] + go * onward
     return latency
 
 
@@ -213,11 +213,11 @@ def two_cuts_s(costs: Costs, tiers: tuple[int, int, int], stay: FloatArray, p: I
     """
     a, b, c = tiers
     send, compute = costs.send_s, costs.compute_s
-    start, home = send[costs.source, :, 0], send[:, costs.destination, -1]
+    start, answer = send[costs.source, :, 0], send[:, costs.destination, -1]
     past_p, past_q = stay[:, 0, p], stay[:, p, q]
-    at_a = start[a] + compute[a, 0, p] + (1 - past_p) * home[a]
-    at_b = past_p * (send[a, b, p] + compute[b, p, q]) + (past_p - past_q) * home[b]
-    at_c = past_q * (send[b, c, q] + compute[c, q, -1] + home[c])
+    at_a = start[a] + compute[a, 0, p] + (1 - past_p) * answer[a]
+    at_b = past_p * (send[a, b, p] + compute[b, p, q]) + (past_p - past_q) * answer[b]
+    at_c = past_q * (send[b, c, q] + compute[c, q, -1] + answer[c])
     latency: FloatArray = at_a + at_b + at_c
     return latency
 
@@ -225,11 +225,11 @@ def two_cuts_s(costs: Costs, tiers: tuple[int, int, int], stay: FloatArray, p: I
 def _two_exits(exits: ExitModel) -> tuple[FloatArray, FloatArray]:
     """`Case.stay` and `Case.accuracy`. O(K N^2 S / 64) for S samples."""
     if isinstance(exits, Additive):
-        left = exits.exited.copy()  # [K, N+1]
-        left[:, -1] = 0
-        n, right = left.shape[1] - 1, exits.branch_accuracy
-        first = left[:, :, None]  # by p
-        by_q = np.where(np.arange(n + 1) == n, first, left[:, None, :])  # [K, N+1, N+1]
+        exited = exits.exited.copy()  # [K, N+1]
+        exited[:, -1] = 0
+        n, right = exited.shape[1] - 1, exits.branch_accuracy
+        first = exited[:, :, None]  # by p
+        by_q = np.where(np.arange(n + 1) == n, first, exited[:, None, :])  # [K, N+1, N+1]
         return 1 - by_q, first * right[:, None] + (by_q - first) * right + (1 - by_q) * right[-1]
     assert isinstance(exits, Replay)
     correct = np.pad(exits.table.correct, ((1, 0), (0, 0)))
@@ -239,9 +239,9 @@ def _two_exits(exits: ExitModel) -> tuple[FloatArray, FloatArray]:
 
 def _replayed(exits: Replay, correct: BoolArray, threshold: float) -> tuple[FloatArray, FloatArray]:
     """`_two_exits` for one threshold; correct: [N+1, S]."""
-    leave = np.pad(at_or_below(exits.table.entropy, threshold), ((1, 0), (0, 0)))
-    leave[-1] = False
-    go, right = ~leave, leave & correct
+    exits_there = np.pad(at_or_below(exits.table.entropy, threshold), ((1, 0), (0, 0)))
+    exits_there[-1] = False
+    go, right = ~exits_there, exits_there & correct
     stay = _shared(go, go)
     accuracy = right.sum(axis=1)[:, None] + _shared(go, right | (go & correct[-1]))
     return stay / exits.table.samples, accuracy / exits.table.samples

@@ -65,7 +65,7 @@ def compare(profile: Profile, planner: Planner, requirement: Requirement) -> tup
 
 
 def judge(case: Case, choice: Choice) -> Estimate:
-    """What a choice achieves by the full model; where nobody leaves at a cut, the branch there takes no time."""
+    """What a choice achieves by the full model; where no sample exits at a cut, the branch there takes no time."""
     return terms(choice.ends, list(choice.tiers), case.rates(choice), case.costs(choice))
 
 
@@ -89,7 +89,7 @@ def _judged(
 
 
 def text(choice: Choice, topology: Topology) -> str:
-    """The choice in the text form of a plan, without a threshold where nobody leaves before the last partition."""
+    """The choice in the text form of a plan, without a threshold where no sample exits before the last partition."""
     names = tuple(topology.tiers[j].name for j in choice.tiers)
     plan = Plan(choice.ends, names, (choice.threshold or 0.0,) * (len(names) - 1))
     return str(plan) if choice.has_exits else str(plan).partition(" T=")[0]

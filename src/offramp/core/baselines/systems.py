@@ -125,7 +125,7 @@ def pacheco_couto(case: Case) -> Choice:
     """A cut between an edge device and the cloud, with an exit, for the least expected time.
 
     Pacheco and Couto, Inference Time Optimization Using BranchyNet Partitioning, ISCC 2020: a shortest path, over one
-    cut the least of N+1 sums. The paper takes the probability to leave as given, so the threshold is its operator's:
+    cut the least of N+1 sums. The paper takes the probability to exit as given, so the threshold is its operator's:
     for each threshold its cut, and of those the one that serves the requirement. Side branches before the cut are left
     out: of those on the edge device only the one at the cut is used. Its model has no propagation latency and no way
     back for the result.
