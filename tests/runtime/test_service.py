@@ -16,12 +16,12 @@ from tests.runtime.tiny import Case
 def test_every_answer_is_that_of_the_plan(tiny: Case, deployment: LocalDeployment, plan: str) -> None:
     with deployment.client() as client:
         for window, count in ((1, 200), (4, 300), (16, 500)):
-            found = list(client.ask_all(tiny.many(count), deadline_s=30, window=window, plan=Plan.parse(plan)))
-            assert [answer.number for answer in found] == list(range(count))
-            assert [tiny.wrong(answer, [plan]) for answer in found if tiny.wrong(answer, [plan])] == []
-            assert not [answer.error for answer in found if answer.error]
-            assert not any(answer.degraded for answer in found)
-    ends = Counter(answer.exit for answer in found)
+            answers = list(client.ask_all(tiny.many(count), deadline_s=30, window=window, plan=Plan.parse(plan)))
+            assert [answer.number for answer in answers] == list(range(count))
+            assert [tiny.wrong(answer, [plan]) for answer in answers if tiny.wrong(answer, [plan])] == []
+            assert not [answer.error for answer in answers if answer.error]
+            assert not any(answer.degraded for answer in answers)
+    ends = Counter(answer.exit for answer in answers)
     assert len(ends) == len(Plan.parse(plan).ends), "a plan whose exits are not all used proves little"
 
 
@@ -44,12 +44,12 @@ def test_the_trace_tells_who_did_what(tiny: Case, deployment: LocalDeployment) -
 
 
 def test_clients_do_not_get_in_each_others_way(tiny: Case, deployment: LocalDeployment) -> None:
-    found: dict[str, list[Answer]] = {}
+    answers: dict[str, list[Answer]] = {}
 
     def ask(plan: str) -> None:
         with deployment.client() as client:
             asked = client.ask_all(tiny.many(300), deadline_s=30, window=4, plan=Plan.parse(plan))
-            found[plan] = list(asked)
+            answers[plan] = list(asked)
 
     threads = [threading.Thread(target=ask, args=[plan]) for plan in PLANS[:4]]
     for thread in threads:
@@ -57,14 +57,14 @@ def test_clients_do_not_get_in_each_others_way(tiny: Case, deployment: LocalDepl
     for thread in threads:
         thread.join()
     for plan in PLANS[:4]:
-        assert [tiny.wrong(answer, [plan]) for answer in found[plan] if tiny.wrong(answer, [plan])] == []
-        assert all(answer.exit is not None and not answer.degraded for answer in found[plan])
+        assert [tiny.wrong(answer, [plan]) for answer in answers[plan] if tiny.wrong(answer, [plan])] == []
+        assert all(answer.exit is not None and not answer.degraded for answer in answers[plan])
 
 
 @pytest.mark.parametrize("plan", PLANS[:2])
 def test_full_queues_lose_nothing(tiny: Case, plan: str) -> None:
     """Queues of one, and more at once than all tiers together hold."""
     with LocalDeployment(tiny.folder, queue=1) as deployment, deployment.client() as client:
-        found = list(client.ask_all(tiny.many(150), deadline_s=60, window=32, plan=Plan.parse(plan)))
-    assert [tiny.wrong(answer, [plan]) for answer in found if tiny.wrong(answer, [plan])] == []
-    assert Counter((answer.error, answer.degraded) for answer in found) == {("", False): 150}
+        answers = list(client.ask_all(tiny.many(150), deadline_s=60, window=32, plan=Plan.parse(plan)))
+    assert [tiny.wrong(answer, [plan]) for answer in answers if tiny.wrong(answer, [plan])] == []
+    assert Counter((answer.error, answer.degraded) for answer in answers) == {("", False): 150}
