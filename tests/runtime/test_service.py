@@ -31,13 +31,13 @@ def test_the_trace_tells_who_did_what(tiny: Case, deployment: LocalDeployment) -
     with deployment.client() as client:
         for answer in client.ask_all(tiny.samples, deadline_s=30, plan=plan):
             assert answer.exit is not None
-            assert [(stage.tier, stage.partition) for stage in answer.trace] == [
+            assert [(entry.tier, entry.partition) for entry in answer.trace] == [
                 (tiers[k], k) for k in range(answer.exit + 1)
             ]
             times = [
                 moment
-                for stage in answer.trace
-                for moment in (stage.arrived_ns, stage.started_ns, stage.computed_ns, stage.done_ns)
+                for entry in answer.trace
+                for moment in (entry.arrived_ns, entry.started_ns, entry.computed_ns, entry.done_ns)
             ]
             assert times == sorted(times)
             assert (times[-1] - times[0]) / 1e9 <= answer.latency_s
