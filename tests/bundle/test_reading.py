@@ -225,9 +225,9 @@ def test_partitions_in_a_row_are_the_whole_network(tiny: Case) -> None:
     """The models by hand and numpy agree, so that one can be the other's judge."""
     for plan in tiny.manifest.plans:
         for sample in tiny.samples[:5]:
-            way, x = tiny.network.way(plan, sample)[0], sample[None]
+            expected, x = tiny.network.expected(plan, sample)[0], sample[None]
             for k, blocks in enumerate(plan.blocks):
                 x, probabilities, entropy = PartitionSession(tiny.network.model(*blocks)).run(x)
-                np.testing.assert_allclose(probabilities[0], way.probabilities[k], atol=0.02)
-                shares = way.probabilities[k]
+                np.testing.assert_allclose(probabilities[0], expected.probabilities[k], atol=0.02)
+                shares = expected.probabilities[k]
                 assert entropy[0] == pytest.approx(-(shares * np.log(shares)).sum() / np.log(len(shares)), abs=0.02)

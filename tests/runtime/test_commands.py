@@ -24,8 +24,8 @@ def offramp(*arguments: object) -> subprocess.CompletedProcess[str]:
 def samples(tiny: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All samples, and as labels what the first plan answers."""
     path = tmp_path_factory.mktemp("samples") / "samples.npz"
-    ways = [tiny.way(PLANS[0], number) for number in range(len(tiny.samples))]
-    labels = np.array([way.probabilities[way.exit].argmax() for way in ways])
+    every_expected = [tiny.expected(PLANS[0], number) for number in range(len(tiny.samples))]
+    labels = np.array([expected.probabilities[expected.exit].argmax() for expected in every_expected])
     np.savez(path, images=np.array(tiny.samples), labels=labels)
     return path
 
@@ -37,22 +37,26 @@ def test_infer_says_what_the_plan_answers(
     source = deployment.places()[0]
     done = offramp("infer", tiny.folder, samples, "--source", source, "--out", out, "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    found = json.loads(done.stdout)
-    assert {key: found[key] for key in ("answered", "degraded", "failed", "accuracy")} == {
+    document = json.loads(done.stdout)
+    assert {key: document[key] for key in ("answered", "degraded", "failed", "accuracy")} == {
         "answered": len(tiny.samples),
         "degraded": 0,
         "failed": 0,
         "accuracy": 1.0,
     }
-    assert 0 < found["p50_s"] <= found["p95_s"] <= found["p99_s"] < 10
+    assert 0 < document["p50_s"] <= document["p95_s"] <= document["p99_s"] < 10
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == len(found["answers"]) == len(tiny.samples)
+    assert len(rows) == len(document["answers"]) == len(tiny.samples)
     names = tiny.manifest.class_names
-    for number, (answer, row) in enumerate(zip(found["answers"], rows, strict=True)):
-        way = tiny.way(PLANS[0], number)
-        shares = way.probabilities[way.exit]
-        assert (answer["sample"], answer["exit"], answer["class"]) == (str(number), way.exit, names[shares.argmax()])
+    for number, (answer, row) in enumerate(zip(document["answers"], rows, strict=True)):
+        expected = tiny.expected(PLANS[0], number)
+        shares = expected.probabilities[expected.exit]
+        assert (answer["sample"], answer["exit"], answer["class"]) == (
+            str(number),
+            expected.exit,
+            names[shares.argmax()],
+        )
         assert answer["probability"] == pytest.approx(shares.max(), abs=1e-4)
         assert (answer["degraded"], answer["error"]) == (False, None)
         assert {key: "" if value is None else str(value) for key, value in answer.items()} == row
@@ -72,10 +76,10 @@ def test_infer_ends_with_1_where_samples_have_no_answer(tiny: Case, deployment: 
     try:
         done = offramp("infer", tiny.folder, samples, "--source", source, "--deadline", "3s", "--json")
         assert done.returncode == 1
-        found = json.loads(done.stdout)
-        assert (found["answered"], found["failed"]) == (0, len(tiny.samples))
-        assert all("the input can't be passed on to phone" in answer["error"] for answer in found["answers"])
-        assert all(answer["class"] is None for answer in found["answers"])
+        document = json.loads(done.stdout)
+        assert (document["answered"], document["failed"]) == (0, len(tiny.samples))
+        assert all("the input can't be passed on to phone" in answer["error"] for answer in document["answers"])
+        assert all(answer["class"] is None for answer in document["answers"])
     finally:
         link.restore()
         offramp("switch", tiny.folder, "--source", source, "--plan", PLANS[0])

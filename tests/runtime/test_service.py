@@ -16,12 +16,12 @@ from tests.runtime.tiny import Case
 def test_every_answer_is_that_of_the_plan(tiny: Case, deployment: LocalDeployment, plan: str) -> None:
     with deployment.client() as client:
         for window, count in ((1, 200), (4, 300), (16, 500)):
-            found = list(client.ask_all(tiny.many(count), deadline_s=30, window=window, plan=Plan.parse(plan)))
-            assert [answer.number for answer in found] == list(range(count))
-            assert [tiny.wrong(answer, [plan]) for answer in found if tiny.wrong(answer, [plan])] == []
-            assert not [answer.error for answer in found if answer.error]
-            assert not any(answer.degraded for answer in found)
-    ends = Counter(answer.exit for answer in found)
+            answers = list(client.ask_all(tiny.many(count), deadline_s=30, window=window, plan=Plan.parse(plan)))
+            assert [answer.number for answer in answers] == list(range(count))
+            assert [tiny.wrong(answer, [plan]) for answer in answers if tiny.wrong(answer, [plan])] == []
+            assert not [answer.error for answer in answers if answer.error]
+            assert not any(answer.degraded for answer in answers)
+    ends = Counter(answer.exit for answer in answers)
     assert len(ends) == len(Plan.parse(plan).ends), "a plan whose exits are not all used proves little"
 
 
@@ -31,25 +31,25 @@ def test_the_trace_tells_who_did_what(tiny: Case, deployment: LocalDeployment) -
     with deployment.client() as client:
         for answer in client.ask_all(tiny.samples, deadline_s=30, plan=plan):
             assert answer.exit is not None
-            assert [(stage.tier, stage.partition) for stage in answer.trace] == [
+            assert [(entry.tier, entry.partition) for entry in answer.trace] == [
                 (tiers[k], k) for k in range(answer.exit + 1)
             ]
             times = [
                 moment
-                for stage in answer.trace
-                for moment in (stage.arrived_ns, stage.started_ns, stage.computed_ns, stage.done_ns)
+                for entry in answer.trace
+                for moment in (entry.arrived_ns, entry.started_ns, entry.computed_ns, entry.done_ns)
             ]
             assert times == sorted(times)
             assert (times[-1] - times[0]) / 1e9 <= answer.latency_s
 
 
 def test_clients_do_not_get_in_each_others_way(tiny: Case, deployment: LocalDeployment) -> None:
-    found: dict[str, list[Answer]] = {}
+    answers: dict[str, list[Answer]] = {}
 
     def ask(plan: str) -> None:
         with deployment.client() as client:
             asked = client.ask_all(tiny.many(300), deadline_s=30, window=4, plan=Plan.parse(plan))
-            found[plan] = list(asked)
+            answers[plan] = list(asked)
 
     threads = [threading.Thread(target=ask, args=[plan]) for plan in PLANS[:4]]
     for thread in threads:
@@ -57,14 +57,14 @@ def test_clients_do_not_get_in_each_others_way(tiny: Case, deployment: LocalDepl
     for thread in threads:
         thread.join()
     for plan in PLANS[:4]:
-        assert [tiny.wrong(answer, [plan]) for answer in found[plan] if tiny.wrong(answer, [plan])] == []
-        assert all(answer.exit is not None and not answer.degraded for answer in found[plan])
+        assert [tiny.wrong(answer, [plan]) for answer in answers[plan] if tiny.wrong(answer, [plan])] == []
+        assert all(answer.exit is not None and not answer.degraded for answer in answers[plan])
 
 
 @pytest.mark.parametrize("plan", PLANS[:2])
 def test_full_queues_lose_nothing(tiny: Case, plan: str) -> None:
     """Queues of one, and more at once than all tiers together hold."""
     with LocalDeployment(tiny.folder, queue=1) as deployment, deployment.client() as client:
-        found = list(client.ask_all(tiny.many(150), deadline_s=60, window=32, plan=Plan.parse(plan)))
-    assert [tiny.wrong(answer, [plan]) for answer in found if tiny.wrong(answer, [plan])] == []
-    assert Counter((answer.error, answer.degraded) for answer in found) == {("", False): 150}
+        answers = list(client.ask_all(tiny.many(150), deadline_s=60, window=32, plan=Plan.parse(plan)))
+    assert [tiny.wrong(answer, [plan]) for answer in answers if tiny.wrong(answer, [plan])] == []
+    assert Counter((answer.error, answer.degraded) for answer in answers) == {("", False): 150}

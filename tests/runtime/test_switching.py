@@ -16,19 +16,19 @@ def test_plans_are_switched_under_load(tiny: Case, deployment: LocalDeployment) 
     count, every = 3000, 250
     coming = [PLANS[i % len(PLANS)] for i in range(1, count // every)] + [PLANS[0]]
     with deployment.client() as client, deployment.client() as other:
-        found = []
+        answers = []
         for answer in client.ask_all(tiny.many(count), deadline_s=20, window=16):
-            found.append(answer)
-            if len(found) % every == 0:
-                other.switch(Plan.parse(coming[len(found) // every - 1]))
+            answers.append(answer)
+            if len(answers) % every == 0:
+                other.switch(Plan.parse(coming[len(answers) // every - 1]))
         assert str(client.current_plan()) == PLANS[0]
-    assert [answer.number for answer in found] == list(range(count))
-    assert [tiny.wrong(answer, PLANS) for answer in found if tiny.wrong(answer, PLANS)] == []
-    assert not any(answer.error or answer.degraded for answer in found)
-    assert set(Counter(answer.plan for answer in found)) == set(PLANS)
+    assert [answer.number for answer in answers] == list(range(count))
+    assert [tiny.wrong(answer, PLANS) for answer in answers if tiny.wrong(answer, PLANS)] == []
+    assert not any(answer.error or answer.degraded for answer in answers)
+    assert set(Counter(answer.plan for answer in answers)) == set(PLANS)
     for i, plan in enumerate(coming[:-1]):
         # Those in flight end by the plan before, and all sent afterwards go by the new one.
-        assert {answer.plan for answer in found[every * (i + 1) + 16 : every * (i + 2)]} == {plan}
+        assert {answer.plan for answer in answers[every * (i + 1) + 16 : every * (i + 2)]} == {plan}
 
 
 def test_thresholds_are_free(tiny: Case, deployment: LocalDeployment) -> None:
@@ -60,6 +60,6 @@ def test_a_plan_that_the_bundle_was_not_built_for_is_refused(
         with pytest.raises(InputError, match="the bundle was not built for the plan"):
             client.switch(Plan.parse(plan))
         assert str(client.current_plan()) == PLANS[0]
-        found = list(client.ask_all(tiny.many(20), deadline_s=20, window=4, plan=Plan.parse(plan)))
-        assert all("the bundle was not built for the plan" in answer.error for answer in found)
+        answers = list(client.ask_all(tiny.many(20), deadline_s=20, window=4, plan=Plan.parse(plan)))
+        assert all("the bundle was not built for the plan" in answer.error for answer in answers)
         assert not any(tiny.wrong(answer) for answer in client.ask_all(tiny.samples, deadline_s=20))

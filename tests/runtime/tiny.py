@@ -30,11 +30,11 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Expected:
     """What should happen to a sample.
 
-    exit: the partition at whose branch it leaves, from 0.
-    probabilities: [L, K] what the branches say of it, where it comes by or not.
+    exit: the partition at whose branch it exits, from 0.
+    probabilities: [L, K] of every branch, also of those after the exit.
     """
 
     exit: int
@@ -95,7 +95,9 @@ class Network:
             helper.make_node("ReduceSum", ["terms", "axis"], ["sum"], keepdims=0),
             helper.make_node("Mul", ["sum", "unit"], ["entropy"]),
         ]
-        initializers = [numpy_helper.from_array(np.asarray(each, np.float32), name) for name, each in constants.items()]
+        initializers = [
+            numpy_helper.from_array(np.asarray(constant, np.float32), name) for name, constant in constants.items()
+        ]
         initializers.append(numpy_helper.from_array(np.array([1], np.int64), "axis"))
         graph = helper.make_graph(
             nodes,
@@ -113,8 +115,8 @@ class Network:
         data: bytes = made.SerializeToString()
         return data
 
-    def way(self, plan: Plan, sample: NDArray[np.uint8]) -> tuple[Way, float]:
-        """What should happen to a sample, and how near an entropy comes to a threshold on its way."""
+    def expected(self, plan: Plan, sample: NDArray[np.uint8]) -> tuple[Expected, float]:
+        """What should happen to a sample, and how near an entropy comes to a threshold of the plan."""
         x = sample.astype(float) * 4 / 255 - 2
         said, left, nearest = [], len(plan.ends) - 1, 1.0
         for k, (first, last) in enumerate(plan.blocks):
@@ -130,11 +132,11 @@ class Network:
                     left = min(left, k)
                 if plan.placement[k + 1] != plan.placement[k]:
                     x = traveled(x, plan.codec)
-        return Way(left, np.array(said)), nearest
+        return Expected(left, np.array(said)), nearest
 
 
 def traveled(x: Floats, codec: Codec) -> Floats:
-    """What an activation is after its way from tier to tier."""
+    """What an activation is after it was encoded and decoded."""
     if codec is Codec.FP16:
         return x.astype(np.float16).astype(float)
     if codec is Codec.INT8:
@@ -153,14 +155,14 @@ class Case:
     samples: list[NDArray[np.uint8]]
 
     @cached_property
-    def _known(self) -> dict[tuple[str, int], Way]:
+    def _known(self) -> dict[tuple[str, int], Expected]:
         return {}
 
-    def way(self, plan: str, number: int) -> Way:
+    def expected(self, plan: str, number: int) -> Expected:
         """What should happen to the sample of that number, where samples are sent over and over."""
         key = plan, number % len(self.samples)
         if key not in self._known:
-            self._known[key] = self.network.way(Plan.parse(plan), self.samples[key[1]])[0]
+            self._known[key] = self.network.expected(Plan.parse(plan), self.samples[key[1]])[0]
         return self._known[key]
 
     def many(self, count: int) -> list[NDArray[np.uint8]]:
@@ -168,7 +170,7 @@ class Case:
         return [self.samples[number % len(self.samples)] for number in range(count)]
 
     def wrong(self, answer: Answer, plans: Sequence[str] = ()) -> str:
-        """What is wrong with an answer; empty where it is that of the plan, or honestly less.
+        """What is wrong with an answer; empty where it is that of the plan, or degraded and marked so.
 
         plans: that may have been active; the first of the bundle where none is given.
         """
@@ -177,25 +179,25 @@ class Case:
             return "" if honest else f"{answer.number}: no answer, and no error"
         if answer.plan not in (plans or [str(self.manifest.plans[0])]):
             return f"{answer.number}: by the plan {answer.plan}"
-        plan, way = Plan.parse(answer.plan), self.way(answer.plan, answer.number)
-        file = next(each for each in self.manifest.partitions if each.blocks == plan.blocks[answer.exit])
+        plan, expected = Plan.parse(answer.plan), self.expected(answer.plan, answer.number)
+        file = next(partition for partition in self.manifest.partitions if partition.blocks == plan.blocks[answer.exit])
         known = file.staying_accuracy if answer.degraded else file.accuracy
         if answer.accuracy != known:
             return f"{answer.number}: accuracy {answer.accuracy}, not {known}"
-        if not np.allclose(answer.probabilities, way.probabilities[answer.exit], rtol=0, atol=CLOSE):
-            return f"{answer.number}: {answer.probabilities}, not {way.probabilities[answer.exit]}"
-        if answer.degraded and answer.exit >= way.exit:
-            return f"{answer.number}: degraded at {answer.exit}, though it leaves at {way.exit}"
-        if not answer.degraded and answer.exit != way.exit:
-            return f"{answer.number}: left at {answer.exit}, not at {way.exit}"
+        if not np.allclose(answer.probabilities, expected.probabilities[answer.exit], rtol=0, atol=CLOSE):
+            return f"{answer.number}: {answer.probabilities}, not {expected.probabilities[answer.exit]}"
+        if answer.degraded and answer.exit >= expected.exit:
+            return f"{answer.number}: degraded at {answer.exit}, though it exits at {expected.exit}"
+        if not answer.degraded and answer.exit != expected.exit:
+            return f"{answer.number}: exited at {answer.exit}, not at {expected.exit}"
         return ""
 
 
 def case(folder: Path, topology: Topology, plans: Sequence[str], *, width: int = 4) -> Case:
-    """A bundle of these plans, the first of them active, and samples whose ways are no matter of rounding."""
+    """A bundle of these plans, the first of them active, and samples whose exits do not depend on rounding."""
     network, parsed = Network.of(width), tuple(map(Plan.parse, plans))
-    wanted = sorted({blocks for plan in parsed for blocks in plan.blocks})
-    models = {blocks: network.model(*blocks) for blocks in wanted}
+    built = sorted({blocks for plan in parsed for blocks in plan.blocks})
+    models = {blocks: network.model(*blocks) for blocks in built}
     sample_bits, activation_bits = 8 * 4 * width, 32 * 4 * width
     exits = len(parsed[0].ends)
     estimate = replace(_ESTIMATE, exit_rates=(0.0,) * (exits - 1) + (1.0,), stay_rates=(1.0,) * (exits - 1) + (0.0,))
@@ -224,7 +226,7 @@ def case(folder: Path, topology: Topology, plans: Sequence[str], *, width: int =
                 accuracy=0.5 + last / 10 + first / 100,
                 staying_accuracy=0.2 + last / 10 + first / 100,
             )
-            for first, last in wanted
+            for first, last in built
         ),
         tolerance=1e-4,
         deviation=0.0,
@@ -233,7 +235,7 @@ def case(folder: Path, topology: Topology, plans: Sequence[str], *, width: int =
     random, samples = np.random.default_rng(1), []
     while len(samples) < SAMPLES:
         sample = random.integers(0, 256, network.shape, np.uint8)
-        if min(network.way(plan, sample)[1] for plan in parsed) > 5 * CLOSE:
+        if min(network.expected(plan, sample)[1] for plan in parsed) > 5 * CLOSE:
             samples.append(sample)
     return Case(folder, manifest, network, samples)
 

@@ -1,4 +1,4 @@
-"""The link emulator against what a link is in theory: bits / bandwidth + latency, in order, unchanged, both ways."""
+"""The link emulator in real time: bytes arrive in order, unchanged, in both directions, and never too early."""
 
 import contextlib
 import random

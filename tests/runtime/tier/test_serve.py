@@ -63,10 +63,10 @@ def test_a_port_that_is_taken_is_blamed_and_only_then(tiny: Case, host: str | No
 def test_a_profile_of_another_network_can_not_be_played(tiny: Case) -> None:
     profile = read_profile("resnet20-digits")
     place = Place(port=free_port(), host=HOST)
-    found = pytest.raises(
+    refused = pytest.raises(
         InputError, match=f"--emulate: is of resnet20 with {len(profile.backbone.blocks)} blocks; .* 4"
     )
-    with found, at_work(tiny.folder / "tiers" / "cloud", place, emulate=profile, limits=Limits()):
+    with refused, at_work(tiny.folder / "tiers" / "cloud", place, emulate=profile, limits=Limits()):
         pytest.fail("it starts")
 
 

@@ -43,8 +43,8 @@ def said(session: zenoh.Session, key: str, payload: bytes) -> str:
 
 def serves(case: Case, deployment: LocalDeployment) -> bool:
     with deployment.client() as client:
-        found = list(client.ask_all(case.samples, deadline_s=20, window=4))
-    return not any(answer.error or answer.degraded or case.wrong(answer) for answer in found)
+        answers = list(client.ask_all(case.samples, deadline_s=20, window=4))
+    return not any(answer.error or answer.degraded or case.wrong(answer) for answer in answers)
 
 
 def changed(message: Task | Outcome, **fields: object) -> bytes:
@@ -149,13 +149,13 @@ def test_a_request_that_is_sent_again_is_answered_once(tiny: Case, stranger: zen
             task = msgspec.structs.replace(TASK, client="cafe", request=1000 + number)
             assert said(stranger, WATCH, pack(task, sample.tobytes())) == ""
         time.sleep(0.5)
-    found = [unpack(each, most_tensor_bytes=16) for each in got]
-    assert sorted(message.request for message, _ in found) == [1000 + number for number in range(len(tiny.samples))]
-    for message, tensor in found:
+    answered = [unpack(payload, most_tensor_bytes=16) for payload in got]
+    assert sorted(message.request for message, _ in answered) == [1000 + number for number in range(len(tiny.samples))]
+    for message, tensor in answered:
         assert isinstance(message, Outcome)
-        way = tiny.way(str(plan), message.request - 1000)
-        assert message.partition == way.exit
-        np.testing.assert_allclose(np.frombuffer(tensor, "<f4"), way.probabilities[way.exit], atol=1e-4)
+        expected = tiny.expected(str(plan), message.request - 1000)
+        assert message.partition == expected.exit
+        np.testing.assert_allclose(np.frombuffer(tensor, "<f4"), expected.probabilities[expected.exit], atol=1e-4)
 
 
 class outcomes:  # noqa: N801

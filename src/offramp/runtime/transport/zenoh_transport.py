@@ -59,7 +59,9 @@ class ZenohTransport:
     def __init__(
         self, session: zenoh.Session, *, link_lock: Callable[[str], threading.Lock] = lambda _key: threading.Lock()
     ) -> None:
-        self._session, self._link_lock = session, link_lock
+        self._link_lock = link_lock
+        self._closing = ExitStack()
+        self._session = self._closing.enter_context(session)
         self._declared: set[ExitStack] = set()
         self._threads = ThreadPoolExecutor(_MOST_REQUESTS, thread_name_prefix="ask")
 
@@ -115,8 +117,7 @@ class ZenohTransport:
         """Close the session."""
         self._threads.shutdown(wait=False)
         try:
-            with self._session:
-                pass
+            self._closing.close()
         except RuntimeError as error:  # it is lent to a query that a stalled link holds up
             _LOG.warning("the session ends with the process: it can't be closed now (%s)", error)
 
