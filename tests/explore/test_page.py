@@ -99,8 +99,9 @@ def opened(tab: Any, address: str) -> Any:
     tab.goto(address)
     tab.wait_for_selector("[data-plan]")
     tab.wait_for_selector(".chart.tall canvas")
-    # The table of the frontier comes last, when all is drawn.
     tab.wait_for_selector(".main section:last-child tbody tr")
+    # The address comes last, when all is drawn and nothing moves any more.
+    tab.wait_for_url(lambda url: "?" in url)
     return tab
 
 
