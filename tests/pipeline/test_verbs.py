@@ -222,7 +222,10 @@ BAD = {
         lambda: offramp.build("x", "1-3@smartwatch", out="b", profile=SHIPPED),
         "offramp train --out",
     ),
-    "build: epochs": (lambda: offramp.build("x", "1-3@smartwatch", out="b", profile=SHIPPED, epochs=-1), "zero or more"),
+    "build: epochs": (
+        lambda: offramp.build("x", "1-3@smartwatch", out="b", profile=SHIPPED, epochs=-1),
+        "zero or more",
+    ),
     "run: bundle": (lambda: offramp.run("x"), "offramp build"),
     "run: deadline": (lambda: offramp.run("x", deadline="soon"), "deadline"),
     "run: window": (lambda: offramp.run("x", window=0), "give 1 to 256"),

@@ -15,8 +15,8 @@ from offramp.core.plan import Plan
 from offramp.core.profile import Profile
 from offramp.core.requirement import Requirement
 from offramp.core.result import RunResult
-from offramp.core.validation import Validation
 from offramp.core.topology import Topology
+from offramp.core.validation import Validation
 from offramp.errors import MissingExtraError, fail
 from offramp.files import RequirementWords, read_result
 from offramp.files.writing import replace_files

@@ -41,25 +41,25 @@ def torch_datasets(parts: Mapping[str, Samples], *, name: str | None, seed: int,
     size: the images are resized to size x size; None where all have one size.
     Raises `InputError` for anything else.
     """
-    found = {role: parts[key] for role, keys in _SPLITS.items() for key in keys if key in parts}
+    by_role = {role: parts[key] for role, keys in _SPLITS.items() for key in keys if key in parts}
     if unknown := [*parts.keys() - chain.from_iterable(_SPLITS.values())]:
         fail("data", f"has the part {unknown[0]!r}", f"call the parts {', '.join(_SPLITS)}")
-    if "train" not in found or len(found) < len(parts):
+    if "train" not in by_role or len(by_role) < len(parts):
         fail("data", f"has the parts {', '.join(parts)}", "give train, and one each of val and test at most")
     labels: list[int] = []
     counts: list[int] = []
     pictures: list[tuple[str, Image.Image]] = []
-    for role, samples in found.items():
+    for role, samples in by_role.items():
         pictures += _pictures(role, samples, labels)
         counts.append(len(labels) - sum(counts))
     return split(
-        type(found["train"]).__name__ if name is None else name,
+        type(by_role["train"]).__name__ if name is None else name,
         stacked(pictures, count=len(pictures), size=size),
         np.array(labels, np.int64),
         seed=seed,
         validation=counts[1] if len(counts) == 3 else 0,
         test=counts[-1] if len(counts) > 1 else 0,
-        class_names=_class_names(found["train"]),
+        class_names=_class_names(by_role["train"]),
     )
 
 

@@ -98,11 +98,11 @@ class _Logits(nn.Module):
 
 def logits_of(output: Any) -> Tensor:
     """The logits in what an image classifier returns: a tensor, or an object or a mapping that has `logits`."""
-    found = output if isinstance(output, Tensor) else getattr(output, "logits", None)
-    if not isinstance(found, Tensor) or found.ndim != 2:
-        kind = type(output).__name__ if not isinstance(found, Tensor) else f"a tensor {[*found.shape]}"
+    logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        kind = type(output).__name__ if not isinstance(logits, Tensor) else f"a tensor {[*logits.shape]}"
         fail("backbone", f"returns {kind}, not logits [B, classes]", "give a module that returns them, or has .logits")
-    return found
+    return logits
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def _quiet() -> Iterator[None]:
     logs = [logging.getLogger(name) for name in [*logging.root.manager.loggerDict] if f"{name}.".startswith("torch.")]
     before = [(log, log.handlers, log.propagate) for log in logs]
     for log in logs:  # torch gives some of them handlers of their own
-        log.handlers = [each for each in log.handlers if not isinstance(each, logging.StreamHandler)]
+        log.handlers = [handler for handler in log.handlers if not isinstance(handler, logging.StreamHandler)]
         log.propagate = log.propagate and log.name != "torch"
     # Without any handler, warnings are shown all the same.
     logging.getLogger("torch").addHandler(logging.NullHandler())
@@ -150,22 +150,26 @@ def _check_arguments(module: nn.Module) -> None:
     except (TypeError, ValueError):
         return  # compiled, so it can't be asked
     open_ended = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    wanted = [each.name for each in taken if each.default is each.empty and each.kind not in open_ended]
-    if len(wanted) > 1:
+    required = [
+        parameter.name
+        for parameter in taken
+        if parameter.default is parameter.empty and parameter.kind not in open_ended
+    ]
+    if len(required) > 1:
         code = getattr(inspect.unwrap(module.forward), "__code__", None)
         line = f" at {code.co_filename}:{code.co_firstlineno}" if code else ""
-        problem = f"{type(module).__name__} wants more than images: forward({', '.join(wanted)}){line}"
-        fail("backbone", problem, f"give {', '.join(wanted[1:])} a default, or wrap it in a module that takes images")
+        problem = f"{type(module).__name__} wants more than images: forward({', '.join(required)}){line}"
+        fail("backbone", problem, f"give {', '.join(required[1:])} a default, or wrap it in a module that takes images")
 
 
 def _specialized(module: nn.Module, images: Tensor) -> str:
     """Where the number of images became a constant: the tracer logs it at that moment, but raises only later."""
-    found: list[str] = []
+    places: list[str] = []
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if "set_replacement" in str(record.msg):
-                found.append(_blame(traceback.extract_stack()))
+                places.append(_blame(traceback.extract_stack()))
 
     log = logging.getLogger("torch.fx.experimental.symbolic_shapes")
     listener, level, passed_on = Listener(), log.level, log.propagate
@@ -175,7 +179,7 @@ def _specialized(module: nn.Module, images: Tensor) -> str:
     try:
         _program(module, images)
     except Exception:  # as it did before
-        return found[0] if found else ""
+        return places[0] if places else ""
     finally:
         log.removeHandler(listener)
         log.setLevel(level)

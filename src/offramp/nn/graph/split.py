@@ -208,13 +208,13 @@ def _branch(classifier: fx.GraphModule, shape: Shape, *, like: Shape, classes: i
     if len(shape) == len(like):
         widened = _Widened(own.eval())
         try:
-            found = widened.run(torch.zeros(2, *shape))
+            logits = widened.run(torch.zeros(2, *shape))
         except (RuntimeError, IndexError, TypeError, ValueError):
-            found = torch.empty(0)  # it reckons with the shape it was made for
+            logits = torch.empty(0)  # it reckons with the shape it was made for
         bound = 2 * sum(weight.numel() for weight in classifier.parameters())
         small = sum(weight.numel() for weight in own.parameters()) <= bound
         # One that takes any width for its own has mixed channels with positions.
-        if found.shape == (2, classes) and small and widened.linear == (width(shape) != width(like)):
+        if logits.shape == (2, classes) and small and widened.linear == (width(shape) != width(like)):
             own.recompile()
             return own.train()
     return pooled_head(shape, classes)
@@ -230,21 +230,29 @@ class _Widened(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         if n.op == "call_function" and operation(n) == "linear":
-            x, weight = self.env[n.args[0]], self.env[n.args[1]]
-            if x.shape[-1] != weight.shape[1]:
+            features, weight = self._value(n.args[0]).shape[-1], self._value(n.args[1])
+            if features != weight.shape[1]:
                 self.linear = True
-                self._renew(n.args[1], nn.Linear(x.shape[-1], weight.shape[0]).weight)
-        elif n.op == "call_function" and operation(n) == "layer_norm" and len(n.args[1]) == 1:
-            width = self.env[n.args[0]].shape[-1]
+                self._renew(n.args[1], nn.Linear(features, weight.shape[0]).weight)
+        elif n.op == "call_function" and operation(n) == "layer_norm" and _dimensions(n.args[1]) == 1:
+            width = self._value(n.args[0]).shape[-1]
             n.args = (n.args[0], [width], *n.args[2:])
             self._norm(n.args[2:4], width)
         elif n.op == "call_function" and operation(n) == "group_norm":
-            self._norm(n.args[2:4], self.env[n.args[0]].shape[1])
-        elif n.op == "call_module" and self.fetch_attr(n.target).place == BATCH_NORM:
-            x, weight, bias, mean, variance = n.args[:5]
-            self._norm((weight, bias), self.env[x].shape[1])
-            self._norm((variance, mean), self.env[x].shape[1])
+            self._norm(n.args[2:4], self._value(n.args[0]).shape[1])
+        elif n.op == "call_module" and isinstance(n.target, str) and self.fetch_attr(n.target).place == BATCH_NORM:
+            x, weight_node, bias, mean, variance = n.args[:5]
+            channels = self._value(x).shape[1]
+            self._norm((weight_node, bias), channels)
+            self._norm((variance, mean), channels)
         return super().run_node(n)
+
+    def _value(self, argument: fx.node.Argument) -> Tensor:
+        """The tensor that an operation takes. Raises `TypeError` for another argument."""
+        value = self.env[argument] if isinstance(argument, fx.Node) else argument
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{argument} is no tensor")
+        return value
 
     def _norm(self, nodes: Sequence[Any], width: int) -> None:
         """Ones for the first of the nodes, zeros for the second, where they have another width."""
@@ -252,9 +260,16 @@ class _Widened(fx.Interpreter):
             if isinstance(node, fx.Node) and len(self.env[node]) != width:
                 self._renew(node, torch.full((width,), fill))
 
-    def _renew(self, node: fx.Node, tensor: Tensor) -> None:
+    def _renew(self, node: fx.node.Argument, tensor: Tensor) -> None:
+        """Give the module another tensor under the name that `node` reads. Raises `TypeError` where it reads none."""
+        if not isinstance(node, fx.Node) or not isinstance(node.target, str):
+            raise TypeError(f"{node} is no weight of the module")
         path, _, name = node.target.rpartition(".")
         parent = self.module.get_submodule(path)
         new = nn.Parameter(tensor.detach()) if isinstance(self.env[node], nn.Parameter) else tensor
         setattr(parent, name, new)
         self.env[node] = new
+
+
+def _dimensions(shape: fx.node.Argument) -> int:
+    return len(shape) if isinstance(shape, Sequence) else 0

@@ -4,7 +4,7 @@ A cut is where one tensor alone leads from what is before to what is after. Cons
 images don't count: either side can have its own.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,10 @@ from offramp.nn.network import Shape
 _ATEN = torch.ops.aten
 BATCH_NORM = 5  # which of its arguments says whether batch normalization is in training
 _CALL = "call_function"
-_CONTIGUOUS = {"memory_format": torch.contiguous_format}
+_CONTIGUOUS: dict[str, fx.node.Argument] = {"memory_format": torch.contiguous_format}
+_attention_flops: Callable[[Any, Any, Any], int] = sdpa_flop_count
 # Attention as the CPU computes it, which the counter doesn't know.
-_ATTENTION = {_ATEN._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)}
+_ATTENTION = {_ATEN._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: _attention_flops(q, k, v)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,14 +86,15 @@ class Trace:
                 attributes[name] = Moded(node.target, place)
                 return graph.call_module(name, fx.map_arg(node.args, copy))
             if node.target is _ATEN.contiguous.default:
-                # The exporter to ONNX drops it where it did nothing here, though there it would.
-                return graph.call_function(_ATEN.clone.default, (copy(node.args[0]),), _CONTIGUOUS)
+                # The exporter to ONNX drops it where it did nothing when traced, though it would once exported.
+                (source,) = node.all_input_nodes
+                return graph.call_function(_ATEN.clone.default, (copy(source),), _CONTIGUOUS)
             copied = graph.node_copy(node, copy)
             if "device" in node.kwargs:  # of the machine it was traced on
                 images = copies[self.nodes[start]]
                 with graph.inserting_before(copied):
-                    here = graph.call_function(getattr, (images, "device"))
-                copied.kwargs = {**copied.kwargs, "device": here}
+                    device = graph.call_function(getattr, (images, "device"))
+                copied.kwargs = {**copied.kwargs, "device": device}
             if node.target is _ATEN.view.default:
                 copied.target = _ATEN.reshape.default  # in training, tensors are laid out channels-last
             return copied
@@ -148,12 +150,12 @@ def widest(trace: Trace) -> str:
 
 def _dependent(graph: fx.Graph, images: fx.Node, batch: Any) -> dict[fx.Node, None]:
     """What depends on what is in the images, in order. How many there are is no content of theirs."""
-    found = {images: None}
+    dependent = {images: None}
     for node in graph.nodes:
         counts = node.target is _ATEN.sym_size.int and _same(node.meta["val"], batch)
-        if node.op == _CALL and not counts and any(source in found for source in node.all_input_nodes):
-            found[node] = None
-    return found
+        if node.op == _CALL and not counts and any(source in dependent for source in node.all_input_nodes):
+            dependent[node] = None
+    return dependent
 
 
 def _constants(
@@ -199,15 +201,15 @@ def _run(graph: fx.Graph, known: Mapping[fx.Node, Any], batch: Any) -> tuple[dic
 
 
 def _uses(node: fx.Node, dependent: Container[fx.Node], names: Mapping[fx.Node, str]) -> frozenset[str]:
-    found: set[str] = set()
+    used: set[str] = set()
     ahead = [*node.all_input_nodes]
     while ahead:
         source = ahead.pop()
         if source in names:
-            found.add(names[source])
+            used.add(names[source])
         elif source not in dependent:
             ahead += source.all_input_nodes
-    return frozenset(found)
+    return frozenset(used)
 
 
 def _passed_alone(nodes: Sequence[fx.Node], trained: Sequence[Iterable[str]]) -> Iterator[int]:
@@ -218,7 +220,7 @@ def _passed_alone(nodes: Sequence[fx.Node], trained: Sequence[Iterable[str]]) ->
     last: dict[fx.Node | str, int] = {}
     for i, (node, weights) in enumerate(zip(nodes, trained, strict=True)):
         last |= dict.fromkeys((*node.all_input_nodes, *weights), i)
-    reach = 0  # the last use of anything that is there before, or beside, the tensor at i
+    reach = 0  # the last use of anything that was made before, or beside, the tensor at i
     for i, (node, weights) in enumerate(zip(nodes, trained, strict=True)):
         reach = max([reach, *(last[name] for name in weights)])
         if reach <= i and not _changed_later(node):
