@@ -173,6 +173,23 @@ def at_or_below(entropy: FloatArray | NDArray[np.float32], threshold: float) -> 
     return below
 
 
+def first_exit_rates(entropy: Float32Array, thresholds: Sequence[float]) -> FloatArray:
+    """[K, N] alpha_i(T): the share of samples whose first branch at or below T is i (EdgeSys'22, section 2.3).
+
+    entropy: [N, S] of every branch. The last branch takes all samples that reach it.
+    """
+    first = _exits_at(entropy, thresholds).argmax(axis=1)[:, None, :] == np.arange(len(entropy))[:, None]  # [K, N, S]
+    rates: FloatArray = first.mean(axis=2)
+    return rates
+
+
+def _exits_at(entropy: Float32Array, thresholds: Sequence[float]) -> BoolArray:
+    """[K, N, S] whether a sample that reaches the branch exits there; all do at the last."""
+    exits = np.stack([at_or_below(entropy, threshold) for threshold in thresholds])
+    exits[:, -1] = True
+    return exits
+
+
 def exit_model(
     profile: Profile, name: ExitModelName | None = None, *, thresholds: Sequence[float] | None = None
 ) -> ExitModel:
@@ -219,8 +236,7 @@ def _grid(profile: Profile, thresholds: Sequence[float] | None) -> FloatArray:
 
 def _counted(name: ExitModelName, table: ExitTable, grid: FloatArray, accuracy: FloatArray) -> Additive:
     """Exit rates counted from the exit table."""
-    exits_there = np.stack([at_or_below(table.entropy, t) for t in grid])  # [K, N, S]
-    exits_there[:, -1] = True
+    exits_there = _exits_at(table.entropy, grid.tolist())
     if name is ExitModelName.PUBLISHED:
         exits_there = np.logical_or.accumulate(exits_there, axis=1)
     return _additive(name, grid, exits_there.mean(axis=2), accuracy)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from offramp.bundle.codecs import decode, encode
 from offramp.cli import training
 from offramp.core.codec import Codec
-from offramp.core.exits import DEFAULT_THRESHOLDS, ExitModelName, exit_model
+from offramp.core.exits import DEFAULT_THRESHOLDS, ExitModelName, exit_model, first_exit_rates
 from offramp.core.profile import Meaning, Profile
 from offramp.errors import InputError
 from offramp.files import read_profile
@@ -218,7 +218,7 @@ entropies = st.integers(1, 5).flatmap(
 @given(entropies)
 def test_first_exits_agree_with_a_loop_over_the_samples(by_sample):
     entropy = np.array(by_sample, np.float32).T
-    rates = profiler.first_exit_rates(entropy, DEFAULT_THRESHOLDS)
+    rates = first_exit_rates(entropy, DEFAULT_THRESHOLDS)
     for threshold, row in zip(DEFAULT_THRESHOLDS, rates, strict=True):
         counts = [0] * len(entropy)
         for sample in by_sample:

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from offramp.bundle.codecs import decode, encode
 from offramp.core.backbone import Backbone, Block
-from offramp.core.checks import FloatArray
 from offramp.core.codec import Codec
-from offramp.core.exits import DEFAULT_THRESHOLDS, at_or_below, normalized_entropy
+from offramp.core.exits import DEFAULT_THRESHOLDS, first_exit_rates, normalized_entropy
 from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile
 from offramp.core.timing import Timing
 from offramp.nn.data import Dataset, Split
@@ -269,22 +268,10 @@ def encoded_exit_table(network: MultiExitNetwork, split: Split, codec: Codec) ->
 def _table(logits: Tensor, split: Split) -> ExitTable:
     """Of logits [branches, S, C]."""
     return ExitTable(
-        entropy=normalized_entropy(torch.softmax(logits.double(), dim=2).numpy()),
+        entropy=normalized_entropy(torch.softmax(logits.double(), dim=2).numpy()).astype(np.float32),
         correct=logits.argmax(dim=2).numpy() == split.labels,
         label=split.labels,
     )
-
-
-def first_exit_rates(entropy: FloatArray, thresholds: tuple[float, ...]) -> FloatArray:
-    """[K, N] alpha_i(T): the share of samples whose first branch at or below T is i (EdgeSys'22, section 2.3).
-
-    entropy: [N, S] of every branch. The last branch takes all the samples that are left.
-    """
-    exits = np.stack([at_or_below(entropy, threshold) for threshold in thresholds])  # [K, N, S]
-    exits[:, -1] = True
-    first = exits.argmax(axis=1)[:, None, :] == np.arange(len(entropy))[:, None]  # [K, N, S]
-    rates: FloatArray = first.mean(axis=2)
-    return rates
 
 
 def _labeled(report: Report, device: str) -> Report:

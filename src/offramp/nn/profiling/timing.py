@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from offramp.bundle.codecs import decode, encode
 from offramp.bundle.session import PartitionSession
-from offramp.core.checks import FloatArray
+from offramp.core.checks import Float32Array, FloatArray, Uint8Array
 from offramp.core.codec import Codec
 from offramp.core.percentile import percentile
 from offramp.nn import export
@@ -221,7 +221,7 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _loaded(model: bytes, x: NDArray[np.uint8] | FloatArray) -> Call:
+def _loaded(model: bytes, x: Uint8Array | Float32Array) -> Call:
     return functools.partial(PartitionSession(model).run, x)
 
 
