@@ -35,10 +35,18 @@ def test_both_worked_examples_are_there() -> None:
     assert [command.split()[0] for command, _ in TRANSCRIPTS] == ["plan", "compare"]
 
 
-def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_python_example_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(compile(code, "README.md", "exec"), {})
-    assert capsys.readouterr().out.startswith("1-")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    plan, result = capsys.readouterr().out.splitlines()
+    assert plan.startswith("1")
+    assert "100 samples: 100 answered, 0 degraded, 0 failed" in result
+    assert names["solution"].met
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "runs"]
 
 
 def test_links_and_pictures_are_there() -> None:

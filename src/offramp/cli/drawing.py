@@ -26,7 +26,7 @@ def lines(placement: Placement) -> list[str]:
     partitions = [row.partition for row in placement.rows if row.partition]
     blocks = max(len(partition.blocks) for partition in partitions)
     thresholds = max(len(_threshold(partition)) for partition in partitions)
-    exiting = max(len(partition.exiting) for partition in partitions)
+    shares = max(len(percent(partition.exit_rate)) for partition in partitions)
     names = [_name(row) for row in placement.rows]
     left = max(map(len, names)) + 2
     lanes = 1 + 2 * max((hop.lane for hop in placement.hops), default=0)
@@ -39,9 +39,9 @@ def lines(placement: Placement) -> list[str]:
         text = row.role
         if row.partition:
             text = f"{row.partition.blocks:<{blocks}}  {_threshold(row.partition):<{thresholds}}  "
-            text += f"{row.partition.exiting:>{exiting}}"
+            text += " " * (shares - len(percent(row.partition.exit_rate))) + row.partition.exiting
             text += f", {row.partition.continuing}" if row.partition.continuing else ""
-            text += f"  ({row.role})" if row.role else ""
+            text += f" ({row.role})" if row.role else ""
         if row.active:
             cells[0] = "■" if row.partition else "○"
         drawn.append(f"{name:{left}}{''.join(cells)}  {text}"[:MOST_COLUMNS].rstrip())
