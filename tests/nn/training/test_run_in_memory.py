@@ -119,6 +119,7 @@ def test_a_module_in_hand_is_trained_and_left_as_it_was(tiny, tmp_path):
     with pytest.raises(InputError, match=r"in hand, a Small; hand over a Small .*read_run\(folder, backbone=module\)"):
         read_run(tmp_path)
     again = read_run(tmp_path, backbone=module, dataset=tiny)
+    assert again.dataset.source == run.dataset.source
     assert same_weights(run.network, again.network)
     with pytest.raises(InputError, match="network: is not what it was"):
         read_run(tmp_path, backbone=Small(width=9))

@@ -32,7 +32,7 @@ class Run:
 
     made_of: digests of the images and labels, and of the names and shapes of the network's weights: names of files
         and functions stay the same when what they hold changes.
-    dataset: split as it was for training.
+    dataset: split as it was for training; it has a `source`.
     network: the trained full configuration, on the CPU, in evaluation mode. It is not to be changed; `selected`
         copies it.
     accuracy: [N] of its branches on the validation split.
@@ -123,6 +123,9 @@ def begin_run(folder: Path, setup: Setup, dataset: Dataset, spec: Spec) -> Train
     Raises `InputError` where `folder` holds a run of another setup, other data or another network; where it can't be
     written; and where the backbone can't be made for the data set.
     """
+    if setup.dataset == DATA and dataset.image_shape[0] != 3:
+        problem = f"has images of {dataset.image_shape[0]} channels"
+        fail("data", problem, "let offramp.read_data make the data set: it makes three of gray ones")
     dataset = _with_source(dataset, folder, setup)
     network = build(spec, dataset, seed=setup.seed)
     made_of = fingerprints(dataset, network)
@@ -151,9 +154,8 @@ def read_run(folder: Path, *, dataset: Dataset | None = None, backbone: Backbone
     kept = _joint(folder)
     spec = _spec(folder, setup, backbone)
     if dataset is None:
-        source = str(folder / DATA) if setup.dataset == DATA else setup.dataset
-        data_seed = setup.seed if setup.data_seed is None else setup.data_seed
-        dataset = read_data(source, seed=data_seed, size=setup.image_size)
+        source = _source(folder, setup)
+        dataset = read_data(source.name, seed=source.seed, size=source.size)
     dataset = _with_source(dataset, folder, setup)
     network = build(spec, dataset, seed=setup.seed)
     refuse(changes(made_of, fingerprints(dataset, network)), source=str(folder))
@@ -233,13 +235,10 @@ def _spec(folder: Path, setup: Setup, backbone: BackboneSource | None) -> Spec:
 
 
 def _with_source(dataset: Dataset, folder: Path, setup: Setup) -> Dataset:
-    """The data set as the run's folder keeps it, where it is kept there.
+    """The data set, which can be read again, be it from the run's folder."""
+    return dataset if dataset.source is not None else replace(dataset, source=_source(folder, setup))
 
-    Raises `InputError` where it would not be read back as it is.
-    """
-    if setup.dataset != DATA:
-        return dataset
-    if dataset.image_shape[0] != 3:
-        problem = f"has images of {dataset.image_shape[0]} channels"
-        fail("data", problem, "let offramp.read_data make the data set: it makes three of gray ones")
-    return replace(dataset, source=Source(str((folder / DATA).resolve()), setup.seed, None))
+
+def _source(folder: Path, setup: Setup) -> Source:
+    name = str((folder / DATA).resolve()) if setup.dataset == DATA else setup.dataset
+    return Source(name, setup.seed if setup.data_seed is None else setup.data_seed, setup.image_size)
