@@ -17,7 +17,7 @@ from offramp.runtime.tier.results import ResultRouter
 from offramp.runtime.tier.worker import Limits, Worker
 from offramp.runtime.transport.delivery import QueueFullError
 from offramp.runtime.transport.keys import client_key, work_key
-from offramp.runtime.transport.messages import Outcome
+from offramp.runtime.transport.messages import Outcome, Task, pack, unpack
 from tests.runtime.conftest import PLANS
 from tests.runtime.in_process import InProcessNetwork
 from tests.runtime.tiny import CLASSES, Case
@@ -89,6 +89,35 @@ def test_the_samples_of_a_tier_that_is_lost_are_answered_from_the_one_before(dep
         (answer,) = asking.result(60)
     assert (answer.degraded, answer.exit, answer.error) == (True, 1, "")
     assert answer.plan == PLANS[0]
+
+
+def test_a_task_whose_deadline_has_passed_is_dropped(deployment: Deployment) -> None:
+    """While it waited behind one that waits for the cloud."""
+    network, release, received = deployment.network, threading.Event(), threading.Semaphore(0)
+    requests: list[int] = []
+
+    def hold(payload: bytes) -> bytes:
+        requests.append(unpack(payload, most_tensor_bytes=16)[0].request)
+        received.release()
+        release.wait(60)
+        return b""
+
+    network.join().answer(work_key(2), hold)
+    deployment.start("watch", window=1)
+    source, sample = network.join(), deployment.case.samples[0].tobytes()
+
+    def send(request: int, left_s: float) -> None:
+        task = Task(deployment.case.manifest.deployment, request, "ab", "1-4@cloud", 0, left_s)
+        source.ask(work_key(0), pack(task, sample), timeout_s=60)
+
+    send(1, left_s=600)
+    assert received.acquire(timeout=60)
+    send(2, left_s=0.05)
+    time.sleep(0.1)
+    release.set()
+    send(3, left_s=600)
+    assert received.acquire(timeout=60)
+    assert requests == [1, 3]
 
 
 def test_results_wait_for_room_to_the_clients(tiny: Case) -> None:
