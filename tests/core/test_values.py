@@ -5,7 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
+from offramp.core.codec import Codec
+from offramp.core.latency import ComputeSource, Work
+from offramp.core.plan import Plan
+from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile
+from offramp.core.result import ServedRequest
 from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology
 from offramp.errors import InputError
@@ -46,6 +50,20 @@ from .test_estimate import BACKBONE, LINE, NO_TRAVEL, TABLE
         (lambda: Profile(BACKBONE, {"a": NO_TRAVEL}, "b", exit_table=TABLE), "reference_device: 'b' has no timings"),
         (lambda: Profile(BACKBONE, {"a": NO_TRAVEL}, "a"), "neither exits nor an exit_table"),
         (lambda: Profile(BACKBONE, {"a": NO_TRAVEL}, "a", rates()), "exits.accuracy: has 2 entries; give 3"),
+        (lambda: rates(thresholds=[], rate=np.zeros((0, 2))), "thresholds: is empty"),
+        (lambda: dataclasses.replace(NO_TRAVEL, block_s=[[1], [2, 3]]), "block_s: is not a rectangular array"),
+        (lambda: dataclasses.replace(NO_TRAVEL, block_s=1.0), "block_s: has 0 axes; give 1"),
+        (lambda: dataclasses.replace(PROFILE, codecs={Codec.FP32: ENCODED}), "codecs.fp32: is what the profile itself"),
+        (lambda: Encoded(TABLE, {"a": np.zeros(5)}, {}), "serialize_s: names other devices"),
+        (lambda: PROFILE.encoded(Codec.FP16), "codec: fp16 was not measured; use fp32, int8"),
+        (lambda: LINE.index("moon"), "topology line has no tier 'moon'"),
+        (lambda: Plan((), (), ()), "ends: is empty"),
+        (lambda: Plan((0,), ("a",), ()), r"ends\[0\]: 0 is not a block"),
+        (lambda: ServedRequest(id=0, exit=-1, latency_s=1.0, correct=None), "exit: -1 is not a partition"),
+        (lambda: Work.of(dataclasses.replace(PROFILE, reference_device=None)).on(LINE), "no reference_device"),
+        (lambda: Work.of(PROFILE).on(on_device("moon")), "the profile has no device 'moon'; use one of a"),
+        (lambda: Work.of(PROFILE, compute=ComputeSource.PARTITIONS).on(LINE), "its device has no partition_s"),
+        (lambda: Work.of(BY_PARTITION, compute=ComputeSource.BLOCKS).on(LINE), "its device has no block_s"),
     ],
 )
 def test_nonsense_is_refused(build, problem: str) -> None:
@@ -55,6 +73,27 @@ def test_nonsense_is_refused(build, problem: str) -> None:
 
 def rates(thresholds=(0.4, 0.5), rate=((0.5, 0.5), (0.6, 0.4))) -> ExitRates:
     return ExitRates(np.array(thresholds), Meaning.FIRST_EXIT, np.array(rate), np.ones(2), samples=4)
+
+
+ENCODED = Encoded(TABLE, {"a": np.zeros(5)}, {"a": np.zeros(5)})
+PROFILE = Profile(BACKBONE, {"a": NO_TRAVEL}, "a", exit_table=TABLE, codecs={Codec.INT8: ENCODED})
+WHOLE = dataclasses.replace(NO_TRAVEL, block_s=None, branch_s=None, partition_s=np.ones((3, 3)))
+BY_PARTITION = Profile(BACKBONE, {"a": WHOLE}, "a", exit_table=TABLE)
+
+
+def on_device(device: str) -> Topology:
+    return Topology("one", "t", "t", (Tier("t", device=device),), ())
+
+
+def test_a_device_is_added_with_its_times_in_every_codec() -> None:
+    more = PROFILE.with_timing("b", WHOLE, {Codec.INT8: (np.ones(5), np.full(5, 2.0))})
+    assert more.timings == {"a": NO_TRAVEL, "b": WHOLE}
+    assert PROFILE.timings == {"a": NO_TRAVEL}
+    in_int8 = more.encoded(Codec.INT8)
+    assert in_int8.timings["b"].serialize_s.tolist() == [1] * 5
+    assert in_int8.timings["b"].deserialize_s.tolist() == [2] * 5
+    assert more.encoded(Codec.FP32) is more
+    assert list(PROFILE.with_timing("b", WHOLE).encoded(Codec.INT8).timings) == ["a"], "b was not measured in int8"
 
 
 def forty_tiers() -> Topology:
