@@ -34,7 +34,7 @@ class Prices:
         refuse(faults)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Constraints:
     """Which plans are allowed, whatever their accuracy and latency. By default those of EdgeSys'22, all of them.
 
@@ -74,6 +74,16 @@ class Constraints:
             yield from checks.not_negative("budget", self.budget, "give the most a sample may cost")
         for name in sorted(self.forbidden & self.required):
             yield Fault("require", f"tier {name} is forbidden", "take it out of one of the two")
+
+    def __repr__(self) -> str:
+        """Only what differs from the defaults."""
+        default = Constraints()
+        stated = (
+            f"{limit.name}={value!r}"
+            for limit in fields(self)
+            if (value := getattr(self, limit.name)) != getattr(default, limit.name)
+        )
+        return f"Constraints({', '.join(stated)})"
 
     @property
     def stated(self) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ class SearchResult:
     gap: Gap | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Planner:
     """Exact search over all thresholds, partitionings and placements of a profile on a topology.
 
@@ -128,6 +128,10 @@ class Planner:
             )
             for codec in measured or codecs
         )
+
+    def __repr__(self) -> str:
+        backbone, model = self.backbone, self.exits.name.value
+        return f"Planner({backbone.name} on {self.topology.name}, {self.codec.value}, {model} exit model)"
 
     def on(self, topology: Topology) -> "Planner":
         """The planner of the same profile and options on another topology; only what depends on that is worked out.

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields
+from typing import Any
 
 from offramp.core import checks
 from offramp.core.codec import Codec
@@ -38,7 +39,7 @@ class SearchLimits:
         refuse(faults)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Requirement:
     """All that is asked of a plan. With a floor on accuracy the fastest plan is wanted, else the most accurate.
 
@@ -79,6 +80,13 @@ class Requirement:
         if self.certify and self.confidence is None:
             yield Fault("certify", "has no confidence", "give one, e.g. 0.95")
 
+    def __repr__(self) -> str:
+        """Only what differs from nothing asked."""
+        stated = (
+            f"{part.name}={value!r}" for part in fields(self) if (value := getattr(self, part.name)) != _default(part)
+        )
+        return f"Requirement({', '.join(stated)})"
+
     @property
     def has_goal(self) -> bool:
         """Whether there is a floor or a limit, so that one plan is the best."""
@@ -110,6 +118,10 @@ class Requirement:
         """Raise `InputError` where there is neither a floor nor a limit."""
         if not self.has_goal:
             fail("requirement", "is empty", "give a floor on accuracy or a limit on latency")
+
+
+def _default(part: Field[Any]) -> object:
+    return part.default if part.default_factory is MISSING else part.default_factory()
 
 
 NO_REQUIREMENT = Requirement()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from offramp.core.tables import html_table
 from offramp.errors import Fault, InputError, fail, refuse
 from offramp.nn.catalog import BackboneSource, backbone_spec
 from offramp.nn.data import Dataset, Source
@@ -26,7 +27,7 @@ from offramp.nn.training.setup import DATA, Setup, changes, fingerprints, read_r
 JOINT = "joint"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Run:
     """A folder with trained networks, and what was read of it, once.
 
@@ -53,6 +54,17 @@ class Run:
         """[N] name of the block, accuracy of its branch trained jointly, and trained alone where it was."""
         alone = self.separate_accuracy or [None] * len(self.accuracy)
         return list(zip(self.network.names, self.accuracy, alone, strict=True))
+
+    def __repr__(self) -> str:
+        best = f"{100 * self.accuracy[-1]:.2f} %"
+        return f"Run({self.folder}: {self.setup.backbone} on {self.dataset.name}, {len(self.accuracy)} exits, {best})"
+
+    def _repr_html_(self) -> str:
+        return html_table(
+            ("branch after", "accuracy, trained jointly", "trained alone"),
+            self.accuracies(),
+            caption=f"{self.setup.backbone} on {self.dataset.name}, on the validation split",
+        )
 
     def checkpoint(self, name: str) -> Path:
         """Where the network `name` (`joint`, `separate-3`) is kept."""
