@@ -113,7 +113,7 @@ def test_names_from_files_are_text_and_nothing_else() -> None:
 
 def test_a_drawing_that_is_a_file_brings_its_colors() -> None:
     topology = explorer().base.topology
-    estimated = explorer().planner.estimate(Plan.parse(PLANS[1]))
+    estimated = explorer().planners[0].estimate(Plan.parse(PLANS[1]))
     svg = ElementTree.fromstring(diagram(Placement.of(topology, estimated), blocks=10, upright=False, alone=True))
     style = "".join(element.text or "" for element in svg.iter(f"{SVG}style"))
     assert f"--samples: {LIGHT.samples};" in style
@@ -134,7 +134,7 @@ def everything(state_entries: list[tuple[str, str]], exits: ExitModelName | None
     for key, text in state_entries:
         state = world.entered(state, key, text)
     answer = world.view(state)
-    cloud = Cloud.drawn(world.planner, state.requirement.constraints, plans=120)
+    cloud = Cloud.drawn(world.planners[0], state.requirement.constraints, plans=120)
     cloud_s = cloud.latency_s(answer.planner.costs, state.requirement.latency)
     around = Surroundings.of(answer).with_systems(answer)
     curves = [DistributionPicture.predicted("plan", plan.estimate)
@@ -156,7 +156,7 @@ def test_options_are_plain_json_in_every_exit_model(exits: ExitModelName | None)
 def test_the_plot_shows_frontier_requirement_systems_plan_and_pins() -> None:
     entries = [("min-accuracy", "0.983"), ("max-latency", "200 ms"), ("pin", "1-10@cloud")]
     series = {one["name"]: one for one in everything(entries)["plot"]["series"]}
-    members = explorer().planner.frontier()
+    members = explorer().planners[0].frontier()
     line = series["frontier"]
     assert [point["value"][3] for point in line["data"]] == [str(member.plan) for member in members]
     first = members[0].estimate
@@ -171,7 +171,7 @@ def test_the_plot_shows_frontier_requirement_systems_plan_and_pins() -> None:
 
 
 def test_the_clouds_points_and_texts_go_together() -> None:
-    planner = explorer().planner
+    planner = explorer().planners[0]
     cloud = Cloud.drawn(planner, Constraints(), plans=120)
     picture = pictured(explorer().view(explorer().base), Surroundings())
     series = tradeoff(picture, cloud, cloud.latency_s(planner.costs, Latency.MEAN), LIGHT)["series"]
@@ -184,7 +184,7 @@ def test_the_clouds_points_and_texts_go_together() -> None:
 
 def test_bars_add_up_and_curves_end_at_everyone() -> None:
     made = everything([("min-accuracy", "0.983"), ("pin", "1-3@smartphone 4-10@cloud T=0.50")])
-    planner = explorer().planner
+    planner = explorer().planners[0]
     bars = [sum(term["data"][i]["value"] for term in made["terms"]["series"]) for i in range(2)]
     plans = ("1-7@smartphone 8-9@base-station T=0.35", "1-3@smartphone 4-10@cloud T=0.50")
     latencies = [1000 * planner.estimate(Plan.parse(text)).estimate.latency_s for text in plans]
@@ -201,15 +201,15 @@ def test_a_single_tier_needs_no_links() -> None:
     answer = world.view(world.base)
     assert answer.solution is not None
     assert world.base.axes == ("", "")
-    cloud = Cloud.drawn(world.planner, Constraints(), plans=120)
+    cloud = Cloud.drawn(world.planners[0], Constraints(), plans=120)
     picture = pictured(answer, Surroundings.of(answer).with_systems(answer))
-    options = tradeoff(picture, cloud, cloud.latency_s(world.planner.costs, Latency.MEAN), LIGHT)
+    options = tradeoff(picture, cloud, cloud.latency_s(world.planners[0].costs, Latency.MEAN), LIGHT)
     json.dumps(options, allow_nan=False)
     assert "box" in texts(drawn(str(answer.solution.plan), upright=False, topology=topology))
 
 
 def test_differences_are_told_in_points_and_percent() -> None:
-    planner = explorer().planner
+    planner = explorer().planners[0]
     one, other = (planner.estimate(Plan.parse(text)) for text in ("1-7@smartphone", "1-6@smartphone"))
     latency = Latency.MEAN
     # 98.00 % against 97.56 %, 111.2 ms against 105.9 ms: 0.44 points and 5.0 %.

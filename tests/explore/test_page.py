@@ -244,7 +244,9 @@ def test_a_point_of_the_cloud_is_pinned_as_the_plan_it_is(tab: Any, address: str
           return [box.x + x, box.y + y, window.offrampPlans[0][at], data[at][1]];
         }"""
     )
-    assert 100 * explorer().planner.estimate(Plan.parse(text)).estimate.accuracy == pytest.approx(accuracy, rel=1e-4)
+    assert 100 * explorer().planners[0].estimate(Plan.parse(text)).estimate.accuracy == pytest.approx(
+        accuracy, rel=1e-4
+    )
     tab.mouse.move(x - 25, y)
     tab.mouse.move(x, y)
     tab.mouse.click(x, y)

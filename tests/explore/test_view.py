@@ -112,13 +112,25 @@ def test_the_page_begins_with_what_is_asked() -> None:
     # What the page can't set stays as it was asked.
     other = world.entered(world.base, "min-accuracy", "80 %")
     assert other.requirement.constraints == CONSTRAINED.constraints
-    cloud = Cloud.drawn(world.planner, CONSTRAINED.constraints, plans=20)
+    cloud = Cloud.drawn(world.planners[0], CONSTRAINED.constraints, plans=20)
     assert all(text.endswith("codec=fp16") for text in cloud.texts)
 
 
-def test_the_page_shows_one_codec_and_certifies_nothing() -> None:
-    with pytest.raises(InputError, match="plans of one codec"):
-        begun(Requirement(codecs=tuple(Codec)))
+def test_the_page_finds_the_best_of_all_codecs() -> None:
+    asked_of_all = replace(CONSTRAINED, codecs=tuple(Codec))
+    world = begun(asked_of_all)
+    view = world.view(world.base)
+    assert view.solution is not None
+    alone = [begun(replace(CONSTRAINED, codecs=(codec,))) for codec in Codec]
+    found = [each.view(each.base).solution for each in alone]
+    best = min(asked_of_all.rank(each.estimate, met=each.met) for each in found if each is not None)
+    assert asked_of_all.rank(view.solution.estimate, met=view.solution.met) == best
+    members = Surroundings.of(view).members
+    assert view.solution.estimated in members
+    assert "--codec any" in command.command(world, world.base)
+
+
+def test_the_page_certifies_nothing() -> None:
     with pytest.raises(InputError, match="certifies nothing"):
         begun(Requirement(confidence=0.9))
 
@@ -249,7 +261,7 @@ def test_the_picture_of_the_frontier_has_the_plan_the_pins_and_the_systems() -> 
 def test_exits_count_samples() -> None:
     table = profile().exit_table
     assert table is not None
-    picture = ExitsPicture.of(explorer().planner, 0.45, (3, 10))
+    picture = ExitsPicture.of(explorer().planners[0], 0.45, (3, 10))
     exited = np.zeros(table.samples, bool)
     for bar in picture.exits:
         below = table.entropy[bar.block - 1] <= np.float32(0.45) if bar.block < 10 else np.ones(table.samples, bool)
@@ -264,7 +276,7 @@ def test_exits_count_samples() -> None:
 
 
 def test_exits_by_rates_take_the_nearest_threshold() -> None:
-    planner = explorer(exits=ExitModelName.PUBLISHED).planner
+    planner = explorer(exits=ExitModelName.PUBLISHED).planners[0]
     assert ExitsPicture.of(planner, 0.4321) == ExitsPicture.of(planner, 0.45)
 
 

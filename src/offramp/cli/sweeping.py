@@ -17,7 +17,7 @@ from offramp.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from offramp.sweeps.regimes import Axis, RegimeMap
+    from offramp.sweeps.regimes import RegimeMap
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -91,11 +91,11 @@ def print_map(picture: RegimeMap) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from offramp.sweeps.regimes import UNMET
+    from offramp.view.regimes import axis_text, legend
 
     console = Console()
     console.print(picture.title, highlight=False)
-    labels = [""] if picture.y is None else [_value(picture.y, value) for value in picture.y.values]
+    labels = [""] if picture.y is None else [axis_text(picture.y, value) for value in picture.y.values]
     margin = max(map(len, labels))
     across = max(1, min(2, (console.width - margin - 1) // len(picture.x.values)))
     if picture.y:
@@ -105,18 +105,13 @@ def print_map(picture: RegimeMap) -> None:
         for cell in cells:
             line.append(_letter(cell) * across, style=_style(cell))
         console.print(line, no_wrap=True, crop=True)
-    first, last = _value(picture.x, picture.x.values[0]), _value(picture.x, picture.x.values[-1])
+    first, last = (axis_text(picture.x, picture.x.values[at]) for at in (0, -1))
     width = across * len(picture.x.values)
     console.print(f"{'':{margin}} {first}{last:>{max(len(last) + 1, width - len(first))}}", highlight=False)
     console.print(f"{'':{margin}} {picture.x.label}\n", highlight=False, style="dim")
-    hidden = range(len(_LETTERS), len(picture.regimes))
-    entries = [(i, text, picture.count(i)) for i, text in enumerate(picture.regimes[: len(_LETTERS)])]
-    if hidden:
-        entries.append((hidden[0], f"{len(hidden)} others", sum(map(picture.count, hidden))))
-    if picture.count(UNMET):
-        entries.append((UNMET, "no plan meets the requirement", picture.count(UNMET)))
-    for cell, text, count in entries:
-        console.print(Text(f" {_letter(cell)} ", style=_style(cell)), f"{text}  [dim]{count}[/]", highlight=False)
+    for entry in legend(picture, most=len(_LETTERS)):
+        mark = Text(f" {_letter(entry.regime)} ", style=_style(entry.regime))
+        console.print(mark, f"{entry.text}  [dim]{entry.cells}[/]", highlight=False)
 
 
 def _letter(cell: int) -> str:
@@ -133,15 +128,3 @@ def _style(cell: int) -> str:
     color = REGIME_COLORS[cell] if cell < len(REGIME_COLORS) else OTHER_COLOR
     dark = color in ("#117733", "#332288", "#882255", "#AA4499")
     return f"{'white' if dark else 'black'} on {color}"
-
-
-def _value(axis: Axis, value: float) -> str:
-    from offramp.view.text import rate, seconds
-
-    match axis.unit:
-        case "b/s":
-            return rate(value)
-        case "s":
-            return seconds(value)
-        case _:
-            return f"{value:.4g}"

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields
-from typing import Any
+from dataclasses import KW_ONLY, dataclass, field, fields
 
 from offramp.core import checks
 from offramp.core.codec import Codec
@@ -83,7 +82,9 @@ class Requirement:
     def __repr__(self) -> str:
         """Only what differs from nothing asked."""
         stated = (
-            f"{part.name}={value!r}" for part in fields(self) if (value := getattr(self, part.name)) != _default(part)
+            f"{part.name}={value!r}"
+            for part in fields(self)
+            if (value := getattr(self, part.name)) != getattr(NO_REQUIREMENT, part.name)
         )
         return f"Requirement({', '.join(stated)})"
 
@@ -118,10 +119,6 @@ class Requirement:
         """Raise `InputError` where there is neither a floor nor a limit."""
         if not self.has_goal:
             fail("requirement", "is empty", "give a floor on accuracy or a limit on latency")
-
-
-def _default(part: Field[Any]) -> object:
-    return part.default if part.default_factory is MISSING else part.default_factory()
 
 
 NO_REQUIREMENT = Requirement()

@@ -45,7 +45,7 @@ def _requirement_words(asked: Requirement) -> Iterator[str]:
     if asked.latency is not Latency.MEAN:
         yield from ("--latency", asked.latency.name.lower())
     if asked.codecs != (Codec.FP32,):
-        yield from ("--codec", asked.codecs[0].value)
+        yield from ("--codec", asked.codecs[0].value if len(asked.codecs) == 1 else "any")
     if constraints.exits_per_tier > 1:
         yield from ("--exits-per-tier", str(constraints.exits_per_tier))
     if constraints.threshold_per_exit:

@@ -138,7 +138,7 @@ class Page:
         constraints = state.requirement.constraints
         key = constraints.exits_per_tier, constraints.threshold_per_exit
         if key not in self._clouds:
-            planner = self._explorer.planner
+            planner = self._explorer.planners[0]
             self._clouds[key] = await asyncio.to_thread(Cloud.drawn, planner, constraints, plans=_CLOUD)
         if self._cloud_sent != key:
             self._cloud_sent = key
@@ -182,12 +182,13 @@ class Page:
         around = self._around
         picture = frontier_picture(view, around or Surroundings())
         if view.solution and picture:
-            cloud_s = cloud.latency_s(view.planner.costs, view.solution.requirement.latency)
+            cloud_s = cloud.latency_s(view.planners[0].costs, view.solution.requirement.latency)
             draw(self._on.plot, tradeoff.tradeoff(picture, cloud, cloud_s, self._scheme))
         else:
             draw(self._on.plot, _NOTHING)
         constraints = view.state.requirement.constraints
-        told = f"{len(cloud.texts):,} of {view.planner.plan_count(constraints):,} plans as points"
+        count = sum(planner.plan_count(constraints) for planner in view.planners)
+        told = f"{len(cloud.texts):,} of {count:,} plans as points"
         told += ", those that the constraints rule out among them." if constraints.stated else "."
         if around is None:
             told += " The frontier is being found."

@@ -10,7 +10,7 @@ from offramp.explore.colors import Scheme
 from offramp.explore.state import State, number
 from offramp.explore.view import Explorer
 from offramp.sweeps.grid import grid, parameters
-from offramp.sweeps.many import PlannedTopology
+from offramp.sweeps.many import PlannedTopology, best_answer
 from offramp.sweeps.regimes import UNMET, Axis, RegimeMap
 from offramp.view.regimes import OTHER_COLOR, REGIME_COLORS, UNMET_TEXT, axis_text
 from offramp.view.text import requirement_words
@@ -32,19 +32,19 @@ def regime_map(
     known = parameters(state.topology)
     values = {path: _around(number(known[path], state.topology), steps) for path in state.axes if path in known}
     around = grid(state.topology, vary=values)
-    planner = explorer.planner_for(state)
+    planners = explorer.planners_for(state)
     planned = []
     for varied in around:
         if stop[0]:
             return None
         try:
-            answer = planner.on(varied.topology).best(requirement, stop)
+            answers = [planner.on(varied.topology).best(requirement, stop) for planner in planners]
         except InputError as error:
             planned.append(PlannedTopology(varied, None, meets=False, reason=str(error)))
             continue
-        if answer.gap:
+        if any(answer.gap for answer in answers):
             return None
-        planned.append(PlannedTopology(varied, answer.best or answer.nearest, meets=answer.best is not None))
+        planned.append(best_answer(varied, answers, requirement))
     title = f"Where which partitioning and placement wins: {requirement_words(requirement)}"
     return RegimeMap.of(around, planned, title=title)
 

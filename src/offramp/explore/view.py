@@ -14,11 +14,11 @@ from offramp.core.planner import Gap, Planner
 from offramp.core.profile import Profile
 from offramp.core.requirement import NO_REQUIREMENT, Requirement
 from offramp.core.topology import Topology
-from offramp.errors import InputError, fail
+from offramp.errors import InputError
 from offramp.explore.state import State, default_axes
-from offramp.pipeline.arguments import member
+from offramp.pipeline.arguments import member, uncertified
 from offramp.pipeline.solution import Solution
-from offramp.pipeline.solve import default_requirement, solve_among
+from offramp.pipeline.solve import default_requirement, merged_frontier, solve_among
 from offramp.view.frontier import FrontierPicture
 from offramp.view.text import percent, seconds
 
@@ -27,17 +27,22 @@ from offramp.view.text import percent, seconds
 class View:
     """The answer to a state.
 
-    planner: of the state's topology.
+    planners: of the state's topology, one for each codec.
     solution: the plan, or where nothing has what was asked the nearest; None where there is no plan at all.
     trouble: why there is none; empty where there is one.
     pins: the state's pinned plans, with their estimates.
     """
 
     state: State
-    planner: Planner
+    planners: tuple[Planner, ...]
     solution: Solution | None
     trouble: str
     pins: tuple[EstimatedPlan, ...]
+
+    @property
+    def planner(self) -> Planner:
+        """The planner of the plan's codec; the first where there is no plan."""
+        return self.solution.planner if self.solution else self.planners[0]
 
     @property
     def headline(self) -> str:
@@ -75,13 +80,13 @@ class Explorer:
     """What is explored.
 
     profile: what was measured.
-    planner: of the profile on the first topology, with its search compiled.
+    planners: of the profile on the first topology, one for each codec that is allowed, with their search compiled.
     base: the state that the page begins with.
     profile_source, topology_source: how a command line names the two. flags: the model's options there.
     """
 
     profile: Profile
-    planner: Planner
+    planners: tuple[Planner, ...]
     base: State
     profile_source: str
     topology_source: str
@@ -105,23 +110,22 @@ class Explorer:
         requirement: without a floor and a limit, the floor that stands in where nothing is asked, to half a percent.
         exit_model, compute, thresholds: as for `solve`.
         Raises `InputError` where the profile lacks what the topology or the exit model needs, where no plan is allowed,
-        and where a bound on accuracy is asked for or more than one codec.
+        and where a bound on accuracy is asked for.
         """
-        if requirement.confidence is not None:
-            fail("confidence", "the explorer certifies nothing", "leave it out, and certify one plan with offramp plan")
-        if len(requirement.codecs) > 1:
-            fail("codec", "the explorer shows plans of one codec", "give one, e.g. fp32")
-        planner = Planner.of(
+        uncertified(requirement, "the explorer")
+        planners = Planner.each(
             profile,
             topology,
+            requirement.codecs,
             exits=member("exit_model", ExitModelName, exit_model),
             compute=member("compute", ComputeSource, compute),
             thresholds=thresholds,
             compiled=True,
-            codec=requirement.codecs[0],
         )
+        planner = planners[0]
         if not requirement.has_goal:
-            stand_in = default_requirement(planner.frontier(requirement), requirement)
+            members = [plan for each in planners for plan in each.frontier(requirement)]
+            stand_in = default_requirement(merged_frontier(members, requirement), requirement)
             requirement = replace(stand_in, min_accuracy=int(200 * (stand_in.min_accuracy or 0.0)) / 200)
         flags = [] if exit_model is None else ["--exit-model", planner.exits.name.value]
         if planner.work.compute is not None:
@@ -129,12 +133,12 @@ class Explorer:
         if thresholds is not None:
             flags += ["--thresholds", ",".join(map(repr, planner.exits.thresholds.tolist()))]
         state = State(topology, requirement, axes=default_axes(topology))
-        return cls(profile, planner, state, profile_source, topology_source, tuple(flags))
+        return cls(profile, planners, state, profile_source, topology_source, tuple(flags))
 
     @property
     def replays(self) -> bool:
         """Whether the exits of each sample are known, and not their rates alone."""
-        return isinstance(self.planner.exits, Replay)
+        return isinstance(self.planners[0].exits, Replay)
 
     @property
     def blocks(self) -> int:
@@ -149,22 +153,24 @@ class Explorer:
         """The state that the query of a URL means, and a sentence for each entry of it that can't be used."""
         return self.base.with_query(query, blocks=self.blocks, replays=self.replays)
 
-    def planner_for(self, state: State) -> Planner:
-        """The planner of that state's topology. Raises `InputError` where the profile does not go with it."""
-        return self.planner.on(state.topology)
+    def planners_for(self, state: State) -> tuple[Planner, ...]:
+        """The planners of that state's topology. Raises `InputError` where the profile does not go with it."""
+        return tuple(planner.on(state.topology) for planner in self.planners)
 
     def view(self, state: State, stop: BoolArray | None = None) -> View:
         """The answer to a state; never raises, it says what is the trouble.
 
         stop: as for `Planner.best`.
         """
-        planner = self.planner
+        planners = self.planners
         try:
-            planner = self.planner_for(state)
-            solution = solve_among(self.profile, [planner], state.asked, stop=stop, frontier=False)
-            return View(state, planner, solution, "", tuple(planner.estimate(plan) for plan in state.pins))
+            planners = self.planners_for(state)
+            solution = solve_among(self.profile, planners, state.asked, stop=stop, frontier=False)
+            by_codec = {planner.codec: planner for planner in planners}
+            pins = tuple(by_codec[plan.codec].estimate(plan) for plan in state.pins)
+            return View(state, planners, solution, "", pins)
         except InputError as error:
-            return View(state, planner, None, str(error), ())
+            return View(state, planners, None, str(error), ())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,7 +193,11 @@ class Surroundings:
         """
         if view.solution is None:
             return cls()
-        return cls(*view.planner.frontier_within(view.solution.requirement, stop))
+        requirement = view.solution.requirement
+        searched = [planner.frontier_within(requirement, stop) for planner in view.planners]
+        gaps = [gap for _, gap in searched if gap is not None]
+        gap = Gap(min(gap.latency_s for gap in gaps), max(gap.accuracy for gap in gaps)) if gaps else None
+        return cls(merged_frontier([plan for members, _ in searched for plan in members], requirement), gap)
 
     def with_systems(self, view: View) -> Surroundings:
         """With what published systems would choose; without where there is no plan, or no whole frontier."""

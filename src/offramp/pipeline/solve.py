@@ -103,7 +103,7 @@ def solve_among(
     best = min(solutions, key=lambda solution: stated.rank(solution.estimate, met=solution.met))
     return replace(
         best,
-        frontier=_merged([plan for solution in solutions for plan in solution.frontier], stated),
+        frontier=merged_frontier([plan for solution in solutions for plan in solution.frontier], stated),
         search_s=sum(solution.search_s for solution in solutions),
         plan_count=sum(solution.plan_count for solution in solutions),
     )
@@ -175,7 +175,7 @@ def _solve_one(
     )
 
 
-def _merged(plans: Sequence[EstimatedPlan], requirement: Requirement) -> tuple[EstimatedPlan, ...]:
+def merged_frontier(plans: Sequence[EstimatedPlan], requirement: Requirement) -> tuple[EstimatedPlan, ...]:
     """Those of several frontiers' plans that no other beats, fastest first."""
     if not plans:
         return ()

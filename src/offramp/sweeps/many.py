@@ -14,7 +14,7 @@ from typing import Any
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName, exit_model
 from offramp.core.latency import ComputeSource
-from offramp.core.planner import Planner
+from offramp.core.planner import Planner, SearchResult
 from offramp.core.profile import Profile
 from offramp.core.requirement import Requirement
 from offramp.core.topology import Topology
@@ -123,6 +123,11 @@ def _planned(planners: Sequence[Planner], requirement: Requirement, varied: Vari
         answers = [planner.on(varied.topology).best(requirement) for planner in planners]
     except InputError as error:
         return PlannedTopology(varied, None, meets=False, reason=str(error))
+    return best_answer(varied, answers, requirement)
+
+
+def best_answer(varied: VariedTopology, answers: Sequence[SearchResult], requirement: Requirement) -> PlannedTopology:
+    """The best of what searches in several codecs found on one topology."""
     plans = [(plan, answer.best is not None) for answer in answers if (plan := answer.best or answer.nearest)]
     if not plans:
         return PlannedTopology(varied, None, meets=False, reason="the constraints allow no plan")
