@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check benchmark study clean
+.PHONY: demo test check coverage benchmark study clean
 
 # Python compiles what it imports when it first does; compiling all of PyTorch beforehand would take longer.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
@@ -29,10 +29,16 @@ test: .venv/development  ## Every test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/runtime --ignore tests/explore
 	$(BIN)/python -m pytest tests/runtime tests/explore
 
-check: .venv/development  ## Style and types
+check: .venv/development  ## Style, and types of the whole package
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Processes that tests start are counted as well; kernels run uncompiled, so that their branches count.
+coverage: .venv/development  ## Branch coverage of the package, file by file
+	rm -f .coverage .coverage.*
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest --cov --cov-report= --numprocesses 2 --dist loadfile --ignore tests/runtime --ignore tests/explore
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest --cov --cov-append --cov-report=term tests/runtime tests/explore
 
 benchmark: .venv/development  ## How long planning takes, and what the alternatives take
 	$(PIP) --group benchmark

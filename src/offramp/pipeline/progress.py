@@ -49,7 +49,11 @@ def reporting(progress: ShowProgress) -> Iterator[ProgressCallback]:
     elif progress is False:
         yield _ignore
     elif _in_notebook():
-        yield _NotebookBars().update
+        bars = _NotebookBars()
+        try:
+            yield bars.update
+        finally:
+            bars.close()
     elif progress or sys.stderr.isatty():
         with _terminal_bars() as update:
             yield update
@@ -116,6 +120,14 @@ class _NotebookBars:
         self._stages[progress.stage] = progress
         if progress.done != 1.0 and time.monotonic() - self._updated_s < 1 / _UPDATES_PER_S:
             return
+        self._draw()
+
+    def close(self) -> None:
+        """Leave what is done, and what is to be said of it."""
+        self._stages = {name: stage for name, stage in self._stages.items() if stage.done == 1.0}
+        self._draw()
+
+    def _draw(self) -> None:
         self._updated_s = time.monotonic()
         rows = (
             f"<tr><td>{escape(stage.stage)}</td><td>{_bar(stage.done)}</td><td>{escape(stage.note)}</td></tr>"
