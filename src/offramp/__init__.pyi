@@ -30,7 +30,7 @@ from .files import (
 from .pipeline.build import Bundle, build
 from .pipeline.compare import Comparison, compare
 from .pipeline.data import read_data, read_run
-from .pipeline.prediction import Prediction, estimate
+from .pipeline.estimate import Prediction, estimate
 from .pipeline.profile import profile
 from .pipeline.progress import Progress
 from .pipeline.run import BundleRun, run

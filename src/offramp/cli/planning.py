@@ -84,7 +84,7 @@ def estimate(
 
     Example: offramp estimate resnet20-digits --topology mobile --plan "1-3@smartwatch 4-10@smartphone T=0.40"
     """
-    from offramp.pipeline.prediction import estimate as predict
+    from offramp.pipeline.estimate import estimate as predict
 
     prediction = predict(profile, topology, plan, exit_model=model.exit_model, compute=model.compute)
     if json:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from offramp.core.estimate import EstimatedPlan
     from offramp.core.exits import ExitModelName
     from offramp.core.topology import Topology
-    from offramp.pipeline.prediction import Prediction
+    from offramp.pipeline.estimate import Prediction
     from offramp.pipeline.solution import Solution
     from offramp.view.frontier import FrontierPicture
 

@@ -34,7 +34,7 @@ def tradeoff(picture: FrontierPicture, cloud: Cloud, cloud_s: FloatArray, scheme
         **options,
         "legend": {
             **options["legend"],
-            "data": [{"name": one["name"], "itemStyle": {"opacity": 1}} for one in series[:-1]],
+            "data": [{"name": entry["name"], "itemStyle": {"opacity": 1}} for entry in series[:-1]],
             "type": "scroll",
         },
         "grid": {"left": 54, "right": 18, "top": 40, "bottom": 46},

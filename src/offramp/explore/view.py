@@ -124,7 +124,7 @@ class Explorer:
         )
         planner = planners[0]
         if not requirement.has_goal:
-            members = [plan for each in planners for plan in each.frontier(requirement)]
+            members = [plan for codec_planner in planners for plan in codec_planner.frontier(requirement)]
             stand_in = default_requirement(merged_frontier(members, requirement), requirement)
             requirement = replace(stand_in, min_accuracy=int(200 * (stand_in.min_accuracy or 0.0)) / 200)
         flags = [] if exit_model is None else ["--exit-model", planner.exits.name.value]

@@ -113,7 +113,7 @@ def member(place: str, kind: type[E], value: E | str | None) -> E | None:
     """The member of an enumeration that is given, itself or by its value; None where None is."""
     if value is None or isinstance(value, kind):
         return value
-    known = {str(each.value): each for each in kind}
+    known = {str(choice.value): choice for choice in kind}
     if value not in known:
         fail(place, f"{value!r} is unknown", f"use one of {', '.join(known)}")
     return known[str(value)]

@@ -122,7 +122,7 @@ def build(
         fail("epochs", f"{epochs} is below zero", "give zero or more")
     first, measured, tiers = _planned(plan, profile, topology)
     plans = [first, *map(plan_of, alternatives)]
-    before = [planner_of(measured, tiers, codec=each.codec).estimate(each).estimate for each in plans]
+    before = [planner_of(measured, tiers, codec=option.codec).estimate(option).estimate for option in plans]
     trained = run_of(run)
     same_backbone(
         describe(trained.network, trained.dataset, backbone=trained.setup.backbone), measured.backbone, "profile"

@@ -91,12 +91,14 @@ class BundleRun:
         if measured.accuracy is not None:
             accuracy = percent(measured.accuracy)
             off = f"{100 * (measured.accuracy - nearest.accuracy):+.2f} points"
-        rows: list[tuple[str, ...]] = [("accuracy", *(percent(each.accuracy) for each in predictions), accuracy, off)]
+        rows: list[tuple[str, ...]] = [
+            ("accuracy", *(percent(estimate.accuracy) for estimate in predictions), accuracy, off)
+        ]
         for name, predicted_s, measured_s in (
-            ("mean latency", [each.latency_s for each in predictions], measured.latency_s),
-            ("p50", [each.percentile_s(50) for each in predictions], measured.p50_s),
-            ("p95", [each.percentile_s(95) for each in predictions], measured.p95_s),
-            ("p99", [each.percentile_s(99) for each in predictions], measured.p99_s),
+            ("mean latency", [estimate.latency_s for estimate in predictions], measured.latency_s),
+            ("p50", [estimate.percentile_s(50) for estimate in predictions], measured.p50_s),
+            ("p95", [estimate.percentile_s(95) for estimate in predictions], measured.p95_s),
+            ("p99", [estimate.percentile_s(99) for estimate in predictions], measured.p99_s),
         ):
             off = f"{100 * (measured_s - predicted_s[-1]) / predicted_s[-1]:+.2f} %"
             rows.append((name, *map(seconds, predicted_s), seconds(measured_s), off))
@@ -105,7 +107,7 @@ class BundleRun:
         ):
             rate = measured.exit_rates[k]
             off = f"{100 * (rate - nearest.exit_rates[k]):+.2f} points"
-            shares = (percent(each.exit_rates[k]) for each in predictions)
+            shares = (percent(estimate.exit_rates[k]) for estimate in predictions)
             rows.append((f"exit {first}-{last}@{tier}", *shares, percent(rate), off))
         return rows
 

@@ -17,7 +17,7 @@ from offramp.core.requirement import Requirement
 from offramp.core.spread import spread_s
 from offramp.core.topology import Topology
 from offramp.files import write_plan
-from offramp.pipeline.prediction import plan_and_estimate
+from offramp.pipeline.estimate import plan_and_estimate
 from offramp.view.drawing import plotted
 from offramp.view.frontier import FrontierPicture
 from offramp.view.html import page, picture, table
@@ -127,7 +127,7 @@ class Solution:
         columns: dict[str, NDArray[np.generic]] = {"plan": np.array([str(plan.plan) for plan in self.frontier])}
         columns |= {term: np.array([getattr(estimate, term) for estimate in estimates]) for term in terms}
         if all(min(estimate.exit_rates) >= 0 for estimate in estimates):
-            columns |= {f"p{q}_s": np.array([each.percentile_s(q) for each in estimates]) for q in (50, 95, 99)}
+            columns |= {f"p{q}_s": np.array([estimate.percentile_s(q) for estimate in estimates]) for q in (50, 95, 99)}
         return columns
 
     def document(self) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def validate(
     if plans < 1 or count < 2:
         fail("plans" if plans < 1 else "count", "is too small", "validate at least one plan with two samples")
     given = [topology] if isinstance(topology, Topology | str | Path) else topology
-    topologies = [topology_of(each) for each in given]
+    topologies = [topology_of(name) for name in given]
     measured, trained = profile_of(profile), run_of(run)
     same_backbone(
         describe(trained.network, trained.dataset, backbone=trained.setup.backbone), measured.backbone, "profile"

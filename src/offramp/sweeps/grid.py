@@ -91,16 +91,16 @@ class Grid:
 
 def parameters(topology: Topology) -> dict[str, Parameter]:
     """What can be varied in a topology, by path: links' bandwidths and latencies, slowdowns of tiers that have one."""
-    found = []
+    known = []
     for j in range(len(topology.links)):
-        found += [
+        known += [
             Parameter(f"links[{j}].bandwidth", "links", j, "bandwidth_bits_per_s", RATE),
             Parameter(f"links[{j}].latency", "links", j, "latency_s", TIME),
         ]
     for j, tier in enumerate(topology.tiers):
         if tier.slowdown is not None:
-            found.append(Parameter(f"tiers[{j}].slowdown", "tiers", j, "slowdown", None))
-    return {each.path: each for each in found}
+            known.append(Parameter(f"tiers[{j}].slowdown", "tiers", j, "slowdown", None))
+    return {parameter.path: parameter for parameter in known}
 
 
 def grid(topology: Topology, *, vary: Mapping[str, str | Sequence[float]], steps: int = 24) -> Grid:

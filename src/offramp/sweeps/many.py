@@ -96,7 +96,7 @@ def plan_many(
             compiled=True,
         )
 
-    varied = (each if isinstance(each, VariedTopology) else VariedTopology(each) for each in topologies)
+    varied = (topology if isinstance(topology, VariedTopology) else VariedTopology(topology) for topology in topologies)
     return _rows(begin, varied, requirement, workers or os.cpu_count() or 1)
 
 

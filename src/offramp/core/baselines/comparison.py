@@ -75,7 +75,7 @@ def _judged(
     latency = requirement.latency
     latency_s = latency.of(estimate)
     least = min(
-        (latency.of(each.estimate) for each in frontier if each.estimate.accuracy >= estimate.accuracy - TOLERANCE),
+        (latency.of(plan.estimate) for plan in frontier if plan.estimate.accuracy >= estimate.accuracy - TOLERANCE),
         default=None,
     )
     return ComparedSystem(

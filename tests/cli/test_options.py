@@ -1,0 +1,113 @@
+"""One group of options for everything that is asked of a plan: the same in every command, in files and in Python."""
+
+import dataclasses
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from offramp.cli.app import app
+from offramp.cli.options import ModelOptions, RequirementOptions, flattened
+from offramp.errors import InputError
+from offramp.files import RequirementWords, read_requirements
+from offramp.files.requirements import RequirementsDocument
+
+PLANNING = ("plan", "auto", "compare", "report", "explore", "sweep", "validate")
+COMMANDS = get_command(app).commands
+
+
+def options_of(command: str) -> dict[str, object]:
+    return {parameter.name: parameter for parameter in COMMANDS[command].params}
+
+
+@pytest.mark.parametrize("command", PLANNING)
+def test_every_command_that_plans_has_all_of_them(command: str) -> None:
+    here, there = options_of(command), options_of("plan")
+    for group in (RequirementOptions, ModelOptions):
+        for field in dataclasses.fields(group):
+            assert here[field.name].opts == there[field.name].opts
+            assert here[field.name].help == there[field.name].help
+            assert here[field.name].default is None
+
+
+def test_files_python_and_the_command_line_know_the_same_words() -> None:
+    in_files = set(RequirementsDocument.model_fields)
+    assert set(get_type_hints(RequirementWords)) == in_files
+    on_the_command_line = {field.name for field in dataclasses.fields(RequirementOptions)}
+    assert on_the_command_line - {"requirements", "price", "price_bit"} | {"prices"} == in_files
+
+
+def test_what_is_said_is_what_is_asked(tmp_path: Path) -> None:
+    said = RequirementOptions(
+        min_accuracy=0.9, max_latency="300 ms", latency="p95", codec="any", confidence=0.9, certify=True,
+        exits_per_tier=2, threshold_per_exit=True, keep=1, memory=["phone=2 MB"], forbid=["cloud"], require=["phone"],
+        max_upload="20 kB", price=["phone=0.5"], price_bit=1e-6, budget=0.25, time_limit="10 s", memory_limit="500 MB",
+    )  # fmt: skip
+    assert all(
+        getattr(said, field.name) is not None for field in dataclasses.fields(said) if field.name != "requirements"
+    )
+    written = tmp_path / "requirements.yaml"
+    written.write_text(
+        "min_accuracy: 0.9\nmax_latency: 300 ms\nlatency: p95\ncodec: any\nconfidence: 0.9\ncertify: true\n"
+        "exits_per_tier: 2\nthreshold_per_exit: true\nkeep: 1\nmemory: {phone: 2 MB}\nforbid: [cloud]\n"
+        "require: [phone]\nmax_upload: 20 kB\nprices: {tiers: {phone: 0.5}, bit: 1e-6}\nbudget: 0.25\n"
+        "time_limit: 10 s\nmemory_limit: 500 MB\n"
+    )
+    from_file = RequirementOptions(requirements=str(written)).requirement()
+    from_python = read_requirements(
+        min_accuracy=0.9, max_latency="300 ms", latency="p95", codec="any", confidence=0.9, certify=True,
+        exits_per_tier=2, threshold_per_exit=True, keep=1, memory={"phone": "2 MB"}, forbid=["cloud"],
+        require=["phone"], max_upload="20 kB", prices={"tiers": {"phone": 0.5}, "bit": 1e-6}, budget=0.25,
+        time_limit="10 s", memory_limit="500 MB",
+    )  # fmt: skip
+    assert said.requirement() == from_file == from_python
+
+
+def test_options_take_precedence_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
+    written = tmp_path / "requirements.yaml"
+    written.write_text("min_accuracy: 0.9\ncodec: int8\n")
+    both = RequirementOptions(requirements=str(written), min_accuracy=0.5)
+    assert both.requirement(codec="any") == read_requirements(min_accuracy=0.5, codec="int8")
+    assert RequirementOptions().requirement(codec="any") == read_requirements(codec="any")
+
+
+def test_a_pair_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="--memory: '2MB' is not a tier and a value; write TIER=VALUE"):
+        RequirementOptions(memory=["2MB"]).requirement()
+    with pytest.raises(InputError, match="--thresholds: 'low' is not a list of numbers"):
+        ModelOptions(thresholds="low").arguments()
+
+
+def test_a_group_becomes_an_option_for_each_of_its_fields() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Size:
+        width: int = 3
+        height: int = 4
+
+    @flattened
+    def area(size: Size, scale: int = 1) -> int:
+        """Say how large it is."""
+        return scale * size.width * size.height
+
+    assert area.__doc__ == "Say how large it is."
+    assert area(width=5, height=2, scale=10) == 100
+
+
+@pytest.mark.parametrize("command", ["auto", "report"])
+def test_a_wrong_requirement_is_refused_before_anything_is_done(command: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.html"
+    words = [command, *([] if command == "auto" else ["resnet20-digits"]), "--out", str(out), "--max-latency", "300"]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, InputError)
+    assert "has no unit" in str(result.exception)
+    assert not out.exists()
+
+
+def test_the_readmes_own_plan_can_be_reported(tmp_path: Path) -> None:
+    out = tmp_path / "report.md"
+    asked = ["--keep", "1", "--codec", "any", "--max-latency", "300ms"]
+    result = CliRunner().invoke(app, ["report", "resnet20-digits", "--topology", "mobile", *asked, "--out", str(out)])
+    assert result.exception is None, result.exception
+    assert "1-5@smartwatch 6-8@smartphone T=0.40 codec=int8" in out.read_text()
