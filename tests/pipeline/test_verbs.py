@@ -144,6 +144,21 @@ def test_values_have_columns_for_other_libraries(way: Way) -> None:
     assert swept.columns()["links[0].bandwidth_bits_per_s"].tolist() == pytest.approx([1e5, 1e6, 1e7])
 
 
+def test_columns_become_a_data_frame(way: Way) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(way.solution.columns())
+    assert frame["plan"].tolist() == [str(member.plan) for member in way.solution.frontier]
+    assert pandas.DataFrame(way.result.columns())["latency_s"].notna().all()
+
+
+def test_a_report_tells_of_what_the_verbs_gave(way: Way, tmp_path: Path) -> None:
+    written = offramp.report(way.solution, out=tmp_path / "report.md", results=[way.result])
+    text = (tmp_path / "report.md").read_text()
+    assert written.plans == (str(way.solution.plan),)
+    assert "6 samples" in text or "run 1" in text
+    assert str(way.solution.plan) in text
+
+
 def test_plots_take_an_axis(way: Way) -> None:
     comparison = offramp.compare(way.profile, "iot", min_accuracy=0.05)
     swept = offramp.sweep(SHIPPED, vary={"links[0].bandwidth": [1e5, 1e7]}, min_accuracy=0.9)

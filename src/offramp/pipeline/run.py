@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from offramp.bundle import Manifest
+from offramp.core.estimate import Estimate
 from offramp.core.exits import PlanRates
-from offramp.core.result import RunResult
+from offramp.core.plan import Plan
+from offramp.core.result import Measured, RunResult
 from offramp.core.topology import Topology
 from offramp.errors import InputError, MissingExtraError, fail
 from offramp.files import read_profile, write_run_result
@@ -70,6 +72,25 @@ class BundleRun:
     emulated: bool
 
     @property
+    def plan(self) -> Plan:
+        """The plan that ran."""
+        return self.result.plan
+
+    @property
+    def measured(self) -> Measured | None:
+        """What was measured; None without any answer."""
+        return self.result.measured
+
+    @property
+    def predicted(self) -> Estimate:
+        """What was predicted of these samples where their classes are known, else of the validation split."""
+        return self.result.replayed or self.result.predicted
+
+    def columns(self) -> dict[str, NDArray[np.generic]]:
+        """The requests by column, one entry per sample: for `pandas.DataFrame`, polars, or `numpy.savez`."""
+        return self.result.columns()
+
+    @property
     def first_error(self) -> str:
         """Why the first sample without an answer has none; empty where all have one."""
         return next((answer.error for answer in self.answers if answer.error), "")
@@ -117,7 +138,7 @@ class BundleRun:
         return ("", *(heading for heading, _ in self.predictions), "measured", "off by")
 
     @property
-    def predictions(self) -> list[tuple[str, Any]]:
+    def predictions(self) -> list[tuple[str, Estimate]]:
         """The estimates there are, with what they are of."""
         named = (("predicted", self.result.predicted), ("on these samples", self.result.replayed))
         return [(heading, estimate) for heading, estimate in named if estimate is not None]

@@ -22,6 +22,7 @@ from offramp.files import RequirementWords, read_result
 from offramp.files.writing import replace_files
 from offramp.pipeline.arguments import plan_of
 from offramp.pipeline.progress import Progress, ShowProgress, reporting
+from offramp.pipeline.run import BundleRun
 from offramp.pipeline.solution import Solution
 from offramp.pipeline.solve import solve
 from offramp.reports.content import content
@@ -59,7 +60,7 @@ def report(
     *,
     out: str | Path,
     plans: Sequence[Plan | str | Path] = (),
-    results: Sequence[RunResult | Validation | str | Path] = (),
+    results: Sequence[BundleRun | RunResult | Validation | str | Path] = (),
     format: Format | None = None,
     exit_model: ExitModelName | str | None = None,
     compute: ComputeSource | str | None = None,
@@ -155,10 +156,14 @@ def write_report(study: Study, path: Path, *, layout: Format, command: str, made
     replace_files(contents)
 
 
-def _named(result: RunResult | Validation | str | Path, number: int) -> tuple[str, RunResult | Validation]:
+def _named(result: BundleRun | RunResult | Validation | str | Path, number: int) -> tuple[str, RunResult | Validation]:
     """The result with its file's name, or the number that it was given as."""
-    if isinstance(result, RunResult):
-        return f"run {number}", result
-    if isinstance(result, Validation):
-        return f"validation {number}", result
-    return Path(result).name, read_result(result)
+    match result:
+        case BundleRun():
+            return f"run {number}", result.result
+        case RunResult():
+            return f"run {number}", result
+        case Validation():
+            return f"validation {number}", result
+        case _:
+            return Path(result).name, read_result(result)
