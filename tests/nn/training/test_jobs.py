@@ -179,19 +179,24 @@ def test_a_program_read_from_standard_input_runs_jobs():
 
 def test_ctrl_c_ends_the_program_and_its_processes_quietly(tmp_path):
     script = tmp_path / "program.py"
-    script.write_text(PROGRAM.replace("TASK", "tasks.wait_for_ever"))
-    with subprocess.Popen(
+    # What a shell starts in the background ignores it, and so does what that starts.
+    listening = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script.write_text(listening + PROGRAM.replace("TASK", "tasks.wait_for_ever"))
+    program = subprocess.Popen(
         [sys.executable, script],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
         start_new_session=True,
-    ) as program:
+    )
+    try:
         program.stdout.readline()
         pids = [int(program.stdout.readline().split()[1]) for _ in range(2)]
         os.killpg(program.pid, signal.SIGINT)  # as a terminal does: to the program and all its processes
         _, errors = program.communicate(timeout=60)
+    finally:
+        program.kill()
     assert all(map(gone, pids))
     assert errors.count("KeyboardInterrupt") == errors.count("Traceback") == 1
 
