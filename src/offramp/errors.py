@@ -2,10 +2,10 @@
 
 ::
 
-    OfframpError                 catch this to catch everything Offramp raises on purpose
-    ├── InputError             what the user states or feeds in is wrong; lists every fault
-    ├── MissingExtraError      a command needs packages that are not installed
-    └── nn.jobs.JobsError      networks could not be trained; lists what became of each
+    OfframpError                      catch this to catch everything Offramp raises on purpose
+    ├── InputError                    what the user states or feeds in is wrong; lists every fault
+    ├── MissingExtraError             a command needs packages that are not installed
+    └── nn.training.runner.JobsError  networks could not be trained; lists what became of each
 """
 
 from collections.abc import Iterable

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from offramp.cli.progress import stage_bars, train_with_progress
-
 from offramp.errors import Fault, OfframpError, refuse
 from offramp.files import read_profile, write_profile
 from offramp.nn.profiling import machine, profiler
 from offramp.nn.training import jobs
 from offramp.nn.training.run import Run
+from offramp.pipeline.progress import Progress, reporting
+from offramp.pipeline.train import tell_training
 from offramp.runtime.transport import messages
 from studies.edgesys22 import document, prediction, results, schedule, training
 from studies.edgesys22.results import Results
@@ -80,10 +80,12 @@ def _train(subject: Subject, settled: Schedule, ledger: training.Ledger, work: P
     epochs = settled.epochs[subject.key]
     print(f"{subject.title}: {epochs}", file=sys.stderr)
     begun = training.begin(subject, settled, work / subject.key)
-    train_with_progress(ledger.metered(subject.key, begun.train(jobs.local_runner())))
+    with reporting(None) as tell:
+        tell_training(ledger.metered(subject.key, begun.train(jobs.local_runner())), tell)
     run = begun.finished()
     if epochs.final:
-        train_with_progress(ledger.metered("figure-3", training.train_finals(run, epochs.final)))
+        with reporting(None) as tell:
+            tell_training(ledger.metered("figure-3", training.train_finals(run, epochs.final)), tell)
     return run
 
 
@@ -92,7 +94,7 @@ def _profile(subject: Subject, run: Run, options: argparse.Namespace) -> None:
     kept = run.folder / "profile.json"
     if not kept.exists():
         repeats = options.repeats or subject.repeats
-        with stage_bars() as report:
+        with reporting(None) as tell:
             measured = profiler.profile_network(
                 run.network,
                 run.dataset,
@@ -104,7 +106,7 @@ def _profile(subject: Subject, run: Run, options: argparse.Namespace) -> None:
                 repeats=repeats,
                 partition_repeats=repeats // 4,
                 overhead_bits=messages.overhead_bits(),
-                report=lambda stage, done: report(f"{subject.key}: {stage}", done),
+                report=lambda stage, done: tell(Progress(f"{subject.key}: {stage}", done)),
             )
         write_profile(measured, kept)
     path = results.profile_path(options.out, subject.key)
@@ -115,9 +117,9 @@ def _profile(subject: Subject, run: Run, options: argparse.Namespace) -> None:
 def _results(trained: dict[Subject, Run], settled: Schedule, ledger: training.Ledger, out: Path) -> Results:
     first, run = next(iter(trained.items()))
     profile = read_profile(results.profile_path(out, first.key))
-    with stage_bars() as report:
+    with reporting(None) as tell:
         trials = results.kept_trials(
-            run.folder / "trials.json", lambda: prediction.trials(run, profile, lambda done: report("figure 3", done))
+            run.folder / "trials.json", lambda: prediction.trials(run, profile, lambda done: tell(Progress("figure 3", done)))
         )
     return Results(
         budget_h=settled.budget_h,

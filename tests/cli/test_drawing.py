@@ -35,26 +35,26 @@ def drawings(draw: st.DrawFn) -> tuple[Planner, EstimatedPlan]:
 
 @settings(deadline=None, max_examples=60)
 @given(drawings())
-def test_the_way_of_the_samples_is_the_plans(drawn: tuple[Planner, EstimatedPlan]) -> None:
+def test_the_path_of_the_samples_is_the_plans(drawn: tuple[Planner, EstimatedPlan]) -> None:
     planner, estimated = drawn
     drawing = Placement.of(planner.topology, estimated)
-    owner = list(itertools.accumulate((row.tier for row in drawing.rows), lambda before, name: name or before))
-    assert [row.tier for row in drawing.rows if row.tier] == [tier.name for tier in planner.topology.tiers]
+    owner = list(itertools.accumulate((row.tier and row.tier.name for row in drawing.rows), lambda before, name: name or before))
+    assert [row.tier.name for row in drawing.rows if row.tier] == [tier.name for tier in planner.topology.tiers]
     # Following the hops from the first stop visits the source, then the plan's tiers in the plan's order.
     ends = [drawing.hops[0].start, *(hop.end for hop in drawing.hops)] if drawing.hops else []
     assert all(a.end == b.start for a, b in itertools.pairwise(drawing.hops))
-    way = [owner[i] for i in ends] or [owner[i] for i, row in enumerate(drawing.rows) if row.halts]
+    way = [owner[i] for i in ends] or [owner[i] for i, row in enumerate(drawing.rows) if row.active]
     source = planner.topology.source
     arrives = [] if estimated.plan.placement[0] == source else [source]
     assert way == [*arrives, *estimated.plan.placement]
     shares = [hop.share for hop in drawing.hops]
     assert shares == [*([1.0] if arrives else []), *estimated.estimate.stay_rates[:-1]]
-    assert sum(row.stop is not None for row in drawing.rows) == len(estimated.plan.ends)
+    assert sum(row.partition is not None for row in drawing.rows) == len(estimated.plan.ends)
 
 
 @settings(deadline=None, max_examples=60)
 @given(drawings())
-def test_no_two_ways_run_over_each_other(drawn: tuple[Planner, EstimatedPlan]) -> None:
+def test_no_two_paths_cross_each_other(drawn: tuple[Planner, EstimatedPlan]) -> None:
     planner, estimated = drawn
     drawing = Placement.of(planner.topology, estimated)
     for one, other in itertools.combinations(drawing.hops, 2):
@@ -94,11 +94,11 @@ def test_a_plan_down_the_line() -> None:
         "cloud",
     ]
     assert (
-        f"{100 * estimated.estimate.exit_rates[0]:.2f} % leave after {seconds(estimated.estimate.exit_latency_s[0])}"
+        f"{100 * estimated.estimate.exit_rates[0]:.2f} % exit after {seconds(estimated.estimate.exit_latency_s[0])}"
         in drawn[2]
     )
-    assert f"{100 * estimated.estimate.stay_rates[0]:.2f} % go on" in drawn[2]
-    assert "go on" not in drawn[4]
+    assert f"{100 * estimated.estimate.stay_rates[0]:.2f} % continue" in drawn[2]
+    assert "continue" not in drawn[4]
 
 
 def test_a_plan_that_goes_back() -> None:

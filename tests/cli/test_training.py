@@ -9,6 +9,7 @@ from offramp.cli import training
 from offramp.errors import InputError, MissingExtraError
 from offramp.files import read_profile
 from offramp.nn.training.fit import Recipe
+from offramp.pipeline import arguments, train
 
 
 def call(*words: object):
@@ -64,7 +65,6 @@ def test_the_precision_of_a_run_stays(run):
     [
         (("train", "--out", "x", "--backbone", "resnet21"), "resnet20"),
         (("train", "--out", "x", "--data", "mnist"), "use digits"),
-        (("train", "--out", "x", "--precision", "fp8"), "use auto, fp32 or bf16"),
         (("train", "--out", "x", "--seed", "-1"), "zero or more"),
         (("train", "--out", "x", "--epochs", "0"), "at least one epoch"),
         (("profile", "x"), "offramp train --out"),
@@ -82,13 +82,20 @@ def test_bad_options_are_refused_with_a_remedy_and_leave_nothing(words, message,
     assert not [*tmp_path.iterdir()]
 
 
+def test_an_unknown_precision_is_refused_with_those_there_are(tmp_path):
+    refused = call("train", "--out", tmp_path / "x", "--precision", "fp8")
+    assert refused.exit_code == 2
+    assert "'auto', 'fp32', 'bf16'" in refused.output
+    assert not (tmp_path / "x").exists()
+
+
 def test_without_torch_the_commands_say_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr(training, "find_spec", lambda package: None)
+    monkeypatch.setattr(arguments, "find_spec", lambda package: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'offramp\[train\]'"):
         call("train", "--out", tmp_path)
 
 
 def test_the_defaults_are_those_of_the_recipe():
     recipe = {each.name: each.default for each in fields(Recipe)}
-    assert recipe["batch_size"] == training.BATCH_SIZE
-    assert recipe["learning_rate"] == training.LEARNING_RATE
+    assert recipe["batch_size"] == train.BATCH_SIZE
+    assert recipe["learning_rate"] == train.LEARNING_RATE

@@ -31,13 +31,12 @@ budget: 0.25
 def test_everything_that_can_be_asked(tmp_path: Path) -> None:
     path = tmp_path / "requirements.yaml"
     path.write_text(EVERYTHING)
-    found = read_requirements(path, {})
-    assert found.requirement is not None
-    assert (found.requirement.min_accuracy, found.requirement.max_latency_s) == (0.9, 0.3)
-    assert found.requirement.latency is Latency.P95
+    found = read_requirements(path)
+    assert (found.min_accuracy, found.max_latency_s) == (0.9, 0.3)
+    assert found.latency is Latency.P95
     assert (found.confidence, found.certify) == (0.9, True)
-    assert (found.options.exits_per_tier, found.options.threshold_per_exit) == (2, True)
-    rules = found.options.constraints
+    rules = found.constraints
+    assert (rules.exits_per_tier, rules.threshold_per_exit) == (2, True)
     assert (rules.keep_blocks, rules.memory_bits) == (1, {"phone": 16e6, "watch": 8e5})
     assert (rules.forbidden, rules.required) == (frozenset({"cloud"}), frozenset({"phone"}))
     assert (rules.max_upload_bits, rules.budget) == (160_000, 0.25)
@@ -48,24 +47,23 @@ def test_everything_that_can_be_asked(tmp_path: Path) -> None:
 def test_options_take_precedence(tmp_path: Path) -> None:
     path = tmp_path / "requirements.yaml"
     path.write_text("min_accuracy: 0.9\nkeep: 1\n")
-    found = read_requirements(path, {"min_accuracy": 0.5, "forbid": ["cloud"]})
-    assert found.requirement is not None
-    assert found.requirement.min_accuracy == 0.5
-    assert found.options.constraints.keep_blocks == 1
-    assert found.options.constraints.forbidden == {"cloud"}
+    found = read_requirements(path, min_accuracy=0.5, forbid=["cloud"])
+    assert found.min_accuracy == 0.5
+    assert found.constraints.keep_blocks == 1
+    assert found.constraints.forbidden == {"cloud"}
 
 
 def test_nothing_asked() -> None:
-    found = read_requirements(None, {})
-    assert found.requirement is None
-    assert found.options.constraints.stated == ()
+    found = read_requirements()
+    assert not found.has_goal
+    assert found.constraints.stated == ()
 
 
 def test_every_fault_at_once(tmp_path: Path) -> None:
     path = tmp_path / "requirements.yaml"
     path.write_text("min_acuracy: 0.9\nmax_latency: 300\nmemory: {phone: 2 s}\nlatency: p96\n")
     with pytest.raises(InputError) as raised:
-        read_requirements(path, {"keep": "some"})
+        read_requirements(path, keep="some")
     faults = {fault.place: str(fault) for fault in raised.value.faults}
     assert "did you mean min_accuracy?" in faults["min_acuracy"]
     assert "has no unit" in faults["max_latency"]
@@ -91,4 +89,4 @@ def test_every_fault_at_once(tmp_path: Path) -> None:
 )
 def test_faults_name_the_remedy(asked: dict, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
-        read_requirements(None, asked)
+        read_requirements(**asked)

@@ -22,8 +22,8 @@ from offramp.files import read_result, write_profile
 from offramp.nn.profiling import profiler
 from offramp.nn.training import finetune, jobs
 from offramp.nn.training.run import Run, read_run
-from offramp.pipeline import build as building
-from offramp.pipeline.reference import plan_rates, rehearse, staying_accuracy
+from offramp.pipeline import partitions
+from offramp.pipeline.reference import run_locally
 
 # Links that are fast, and tiers that are hardly slower than this machine: the test is not to take long.
 TOPOLOGY = """
@@ -135,7 +135,7 @@ def test_what_was_tuned_is_not_tuned_again(run, built):
     assert not any(isinstance(event, jobs.Step) for event in events)
 
 
-def test_degraded_answers_have_the_accuracy_of_those_who_go_on(run, built):
+def test_degraded_answers_have_the_accuracy_of_the_samples_that_continue(run, built):
     out, _ = built
     bundle = read_bundle(out)
     plan, split = bundle.plans[0], run.dataset.validation
@@ -143,11 +143,11 @@ def test_degraded_answers_have_the_accuracy_of_those_who_go_on(run, built):
         each.blocks: PartitionSession(read_model(out / "tiers" / tier, each))
         for each, tier in zip(bundle.partitions, plan.placement, strict=True)
     }
-    table = rehearse(sessions, plan, split.images, split.labels)
-    stays = table.entropy[0] > np.float32(plan.thresholds[0])
-    assert staying_accuracy(table, plan)[0] == pytest.approx(table.correct[0][stays].mean())
-    assert [each.staying_accuracy for each in bundle.partitions] == staying_accuracy(table, plan)
-    assert bundle.estimate.exit_rates == plan_rates(table, plan).exit_rates
+    outputs = run_locally(sessions, plan, split.images, split.labels)
+    stays = outputs.entropy[0] > np.float32(plan.thresholds[0])
+    assert outputs.staying_accuracy()[0] == pytest.approx(outputs.correct[0][stays].mean())
+    assert [each.staying_accuracy for each in bundle.partitions] == outputs.staying_accuracy()
+    assert bundle.estimate.exit_rates == outputs.rates().exit_rates
 
 
 def test_a_bundle_runs_as_was_predicted(built, tmp_path):
@@ -207,7 +207,7 @@ def test_a_folder_that_is_no_bundle_is_not_replaced(run, desk, tmp_path):
 
 
 def test_partitions_that_differ_from_pytorch_are_not_built(run, desk, monkeypatch):
-    monkeypatch.setattr(building, "TOLERANCE", 0.0)
+    monkeypatch.setattr(partitions, "TOLERANCE", 0.0)
     words = ("--plan", PLAN, "--profile", desk["profile"], "-t", desk["topology"], "--epochs", 0)
     with pytest.raises(InputError, match="differs from PyTorch by"):
         call(build, run.folder, *words, "--out", desk["folder"] / "never")

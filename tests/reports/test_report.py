@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from offramp.core.planner import Planner
-from offramp.core.result import RunResult, Validation
+from offramp.core.result import RunResult
+from offramp.core.validation import Validation
 from offramp.errors import InputError
 from offramp.files import read_profile, write_run_result
 from offramp.pipeline.solution import Solution

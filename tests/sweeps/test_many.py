@@ -270,7 +270,7 @@ def test_sweep_as_a_user_runs_it(tmp_path) -> None:
     assert shown.splitlines()[:3] == [
         "mobile: the fastest plan with accuracy of at least 90.00 %",
         "slowdown of tiers[0], smartwatch",
-        "  900 AAAAAAAAAA",
+        " 900 AAAAAAAAAA",
     ]
     assert "10 kb/s 100 Mb/s" in shown
     document = json.loads(run(profile, *vary, "--min-accuracy", "0.9", "--json"))
