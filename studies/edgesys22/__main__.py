@@ -80,11 +80,11 @@ def _train(subject: Subject, settled: Schedule, ledger: training.Ledger, work: P
     epochs = settled.epochs[subject.key]
     print(f"{subject.title}: {epochs}", file=sys.stderr)
     begun = training.begin(subject, settled, work / subject.key)
-    with reporting(None) as tell:
+    with reporting(True) as tell:
         tell_training(ledger.metered(subject.key, begun.train(jobs.local_runner())), tell)
     run = begun.finished()
     if epochs.final:
-        with reporting(None) as tell:
+        with reporting(True) as tell:
             tell_training(ledger.metered("figure-3", training.train_finals(run, epochs.final)), tell)
     return run
 
@@ -94,7 +94,7 @@ def _profile(subject: Subject, run: Run, options: argparse.Namespace) -> None:
     kept = run.folder / "profile.json"
     if not kept.exists():
         repeats = options.repeats or subject.repeats
-        with reporting(None) as tell:
+        with reporting(True) as tell:
             measured = profiler.profile_network(
                 run.network,
                 run.dataset,
@@ -117,9 +117,10 @@ def _profile(subject: Subject, run: Run, options: argparse.Namespace) -> None:
 def _results(trained: dict[Subject, Run], settled: Schedule, ledger: training.Ledger, out: Path) -> Results:
     first, run = next(iter(trained.items()))
     profile = read_profile(results.profile_path(out, first.key))
-    with reporting(None) as tell:
+    with reporting(True) as tell:
         trials = results.kept_trials(
-            run.folder / "trials.json", lambda: prediction.trials(run, profile, lambda done: tell(Progress("figure 3", done)))
+            run.folder / "trials.json",
+            lambda: prediction.trials(run, profile, lambda done: tell(Progress("figure 3", done))),
         )
     return Results(
         budget_h=settled.budget_h,

@@ -38,7 +38,9 @@ def drawings(draw: st.DrawFn) -> tuple[Planner, EstimatedPlan]:
 def test_the_path_of_the_samples_is_the_plans(drawn: tuple[Planner, EstimatedPlan]) -> None:
     planner, estimated = drawn
     drawing = Placement.of(planner.topology, estimated)
-    owner = list(itertools.accumulate((row.tier and row.tier.name for row in drawing.rows), lambda before, name: name or before))
+    owner = list(
+        itertools.accumulate((row.tier and row.tier.name for row in drawing.rows), lambda before, name: name or before)
+    )
     assert [row.tier.name for row in drawing.rows if row.tier] == [tier.name for tier in planner.topology.tiers]
     # Following the hops from the first stop visits the source, then the plan's tiers in the plan's order.
     ends = [drawing.hops[0].start, *(hop.end for hop in drawing.hops)] if drawing.hops else []
@@ -62,7 +64,7 @@ def test_no_two_paths_cross_each_other(drawn: tuple[Planner, EstimatedPlan]) -> 
             assert len(set(one.rows) & set(other.rows)) <= (one.lane == 0), lines(drawing)
     for hop in drawing.hops:
         if hop.lane == 0:
-            assert not any(drawing.rows[i].stop is not None for i in hop.rows[1:-1])
+            assert not any(drawing.rows[i].partition is not None for i in hop.rows[1:-1])
     assert all(len(line) <= MOST_COLUMNS for line in lines(drawing))
 
 

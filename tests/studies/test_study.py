@@ -42,7 +42,7 @@ def test_the_budget_and_what_was_spent_are_recorded(study: Done) -> None:
     assert found.budget_h == 1e-4
     assert {*found.spent_s} == {SUBJECT, "figure-3"}
     assert all(seconds > 0 for seconds in found.spent_s.values())
-    assert "SearchLimits: 0.0001 CPU hours" in (study.out / "README.md").read_text()
+    assert "Budget: 0.0001 CPU hours" in (study.out / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

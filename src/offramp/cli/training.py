@@ -83,7 +83,8 @@ def train(
     from offramp.pipeline.train import train as train_run
 
     began = time.perf_counter()
-    run = train_run(**training.arguments(), out=out, seed=seed)
+    # Who trains in the background finds a line of each network that is done in the log.
+    run = train_run(**training.arguments(), out=out, seed=seed, progress=None if json else True)
     took_s = time.perf_counter() - began
     if json:
         from offramp.cli.output import print_json
