@@ -19,7 +19,7 @@ from offramp.core.exits import Additive, exit_model
 from offramp.core.feasible import is_feasible
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner, choose
-from offramp.core.profile import ExitTable, Profile
+from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
 from offramp.core.requirement import NO_REQUIREMENT, Requirement, SearchLimits
 from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology
@@ -322,3 +322,27 @@ def test_where_results_are_large_the_way_home_may_lead_over_another_tier() -> No
         best = planner.frontier()[-1]
         assert str(best.plan) == "1-2@near 3@middle 4@far T=0.50"
         assert best.estimate.latency_s == 1 + 4 + 1
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_among_plans_that_tie_on_their_way_the_smallest_row_leads_on(compiled: bool) -> None:
+    """Nobody exits before block 4, and all cuts before it cost the same: many ways lead to it at the same price."""
+    blocks, level = 6, 0.5
+    rates = np.array([[0.0, 0.0, 0.0, 0.5, 0.0, 0.5]])
+    accuracy = np.array([0.25, 0.25, 0.25, 0.75, 0.75, 1.0])
+    exits = ExitRates(np.array([level]), Meaning.FIRST_EXIT, rates, accuracy, 8)
+    backbone = Backbone("ties", "none", 8, 8, tuple(Block(f"b{i}", 8) for i in range(blocks)))
+    times = Timing(np.full(blocks, 0.5), np.zeros(blocks), None, np.zeros(blocks + 2), np.zeros(blocks + 2))
+    tiers = (Tier("near", 1), Tier("middle", 1), Tier("far", 1))
+    topology = Topology("line", "near", "far", tiers, (Link(8.0, 0.0), Link(8.0, 0.0)))
+    world = World(Profile(backbone, {"one": times}, "one", exits=exits), topology)
+    for limits in (Constraints(), Constraints(exits_per_tier=2), Constraints(required=frozenset({"near", "middle"}))):
+        planner = Planner.of(world.profile, topology, compiled=compiled)
+        found = planner.frontier(Requirement(constraints=limits))
+        expected = frontier_by_trying(world, limits, Latency.MEAN, [level])
+        assert [(m.estimate.latency_s, m.estimate.accuracy, m.plan.ends) for m in found] == [
+            (value, right, ends) for value, right, ends, _, _ in expected
+        ]
+        assert [tuple(topology.index(name) for name in m.plan.placement) for m in found] == [
+            tuple(places) for _, _, _, places, _ in expected
+        ]

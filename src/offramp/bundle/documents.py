@@ -34,7 +34,7 @@ class PartitionEntry(ValueDocument):
     input_shape: Axes = Field(description="of one sample's input, uint8 for block 1, else float32")
     output_shape: Axes = Field(description="of what it hands on, float32")
     accuracy: Share = Field(description="of its branch over the validation split")
-    staying_accuracy: Share | None = Field(None, description="of its branch over the samples that go on past it")
+    staying_accuracy: Share | None = Field(None, description="of its branch over the samples that continue past it")
 
     def core(self) -> PartitionFile:
         """The value; raises `InputError`."""
