@@ -29,6 +29,8 @@ def backbone_spec(backbone: BackboneSource) -> Spec:
     """
     if isinstance(backbone, nn.Module):
         return in_hand(backbone)
+    if not isinstance(backbone, str):
+        fail("backbone", f"is {type(backbone).__name__}", "give a name, package.module:factory, or an nn.Module")
     if backbone.startswith(IN_HAND):
         kind = backbone.removeprefix(IN_HAND)
         remedy = f"hand over a {kind} with the same layers: read_run(folder, backbone=module)"

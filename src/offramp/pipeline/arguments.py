@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 from importlib.util import find_spec
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -117,6 +118,18 @@ def member(place: str, kind: type[E], value: E | str | None) -> E | None:
     if value not in known:
         fail(place, f"{value!r} is unknown", f"use one of {', '.join(known)}")
     return known[str(value)]
+
+
+def path_of(place: str, value: str | Path, wanted: str) -> Path:
+    """The path that is given. Raises `InputError` where something else is, saying what was wanted."""
+    return Path(_text(place, value, wanted))
+
+
+def whole_numbers(**given: int | None) -> None:
+    """Raise `InputError` where an argument, given by its name, is no whole number; None stands for a default."""
+    for place, value in given.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
+            fail(place, f"{value!r} is not a whole number", "give one such as 2")
 
 
 def require_training() -> None:

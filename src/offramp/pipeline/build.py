@@ -14,6 +14,7 @@ from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files.results import estimate_document
 from offramp.pipeline.arguments import (
+    path_of,
     plan_of,
     planner_of,
     profile_of,
@@ -21,6 +22,7 @@ from offramp.pipeline.arguments import (
     run_of,
     same_backbone,
     topology_of,
+    whole_numbers,
 )
 from offramp.pipeline.progress import ShowProgress, reporting
 from offramp.pipeline.solution import Solution
@@ -116,8 +118,9 @@ def build(
     from offramp.nn.profiling.profiler import describe
     from offramp.pipeline.partitions import export_plans
 
-    out = Path(out)
+    out = path_of("out", out, "the folder of the bundle")
     check_place(out)
+    whole_numbers(epochs=epochs)
     if epochs < 0:
         fail("epochs", f"{epochs} is below zero", "give zero or more")
     first, measured, tiers = _planned(plan, profile, topology)
@@ -151,7 +154,8 @@ def bundle_of(bundle: Bundle | str | Path) -> Bundle:
     """A bundle, or the folder of one. Raises `InputError` where there is none."""
     if isinstance(bundle, Bundle):
         return bundle
-    return Bundle(Path(bundle), read_bundle(Path(bundle)))
+    folder = path_of("bundle", bundle, "a Bundle, or the folder of one")
+    return Bundle(folder, read_bundle(folder))
 
 
 def _planned(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offramp.pipeline.arguments import require_training
+from offramp.pipeline.arguments import path_of, require_training
 
 if TYPE_CHECKING:
     from offramp.nn.catalog import BackboneSource
@@ -42,4 +42,4 @@ def read_run(folder: str | Path, *, dataset: Dataset | None = None, backbone: Ba
     require_training()
     from offramp.nn.training.run import read_run as read
 
-    return read(Path(folder), dataset=dataset, backbone=backbone)
+    return read(path_of("folder", folder, "the folder of a run"), dataset=dataset, backbone=backbone)

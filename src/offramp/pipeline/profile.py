@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from offramp.core.profile import Profile
 from offramp.errors import fail
-from offramp.pipeline.arguments import profile_of, require_training, run_of, same_backbone
+from offramp.pipeline.arguments import path_of, profile_of, require_training, run_of, same_backbone, whole_numbers
 from offramp.pipeline.progress import Progress, ShowProgress, reporting
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def profile(
     check_repeats(repeats)
     if partitions is not None and not 0 < partitions <= 1:
         fail("partitions", f"{partitions} is no share of them", "give a number above 0, up to 1")
-    path = None if out is None else writable("out", Path(out))
+    path = None if out is None else writable("out", path_of("out", out, "a file for the profile"))
     require_training()
     from offramp.files import write_profile
     from offramp.nn.profiling import profiler
@@ -110,6 +110,7 @@ def timed_partitions(profile: Profile, device: str) -> dict[str, Any]:
 
 def check_repeats(repeats: int) -> None:
     """Raise `InputError` for too few."""
+    whole_numbers(repeats=repeats)
     if repeats < _PARTITION_SHARE:
         fail("repeats", f"{repeats} are too few", f"give at least {_PARTITION_SHARE}, better {REPEATS}")
 

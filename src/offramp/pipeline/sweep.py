@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -16,7 +16,7 @@ from offramp.core.requirement import Requirement
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files import RequirementWords
-from offramp.pipeline.arguments import member, profile_of, requirement_of, topology_of, uncertified
+from offramp.pipeline.arguments import member, profile_of, requirement_of, topology_of, uncertified, whole_numbers
 from offramp.pipeline.progress import ShowProgress, counted, reporting
 from offramp.sweeps.grid import Grid, grid
 from offramp.sweeps.many import PlannedTopology, plan_many, write_parquet
@@ -116,6 +116,12 @@ def sweep(
     if not asked.has_goal:
         fail("requirement", "is missing", "give min_accuracy, e.g. 0.9, or max_latency, e.g. 300 ms")
     uncertified(asked, "a sweep")
+    whole_numbers(steps=steps, workers=workers)
+    if not isinstance(vary, Mapping):
+        fail("vary", f"is {type(vary).__name__}", 'give values by path, e.g. {"links[0].bandwidth": "100kb/s..10Mb/s"}')
+    for path, values in vary.items():
+        if not isinstance(values, str | Iterable):
+            fail(str(path), f"{values!r} is one value", "give a list of values, or a range like 100kb/s..10Mb/s")
     if not 1 <= len(vary) <= 2:
         fail("vary", f"names {len(vary)} parameters", "a map has one axis or two: vary one or two")
     topologies = grid(topology, vary=vary, steps=steps)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from offramp.errors import fail
-from offramp.pipeline.arguments import require_training
+from offramp.pipeline.arguments import path_of, require_training, whole_numbers
 from offramp.pipeline.progress import Progress, ProgressCallback, ShowProgress, reporting
 from offramp.view.text import percent
 
@@ -73,7 +74,13 @@ def train(
     from offramp.nn.training.run import begin_run
     from offramp.nn.training.setup import Setup, read_setup
 
-    out = Path(out)
+    out = path_of("out", out, "the folder of the run")
+    whole_numbers(
+        image_size=image_size, shift=shift, epochs=epochs, separate_epochs=separate_epochs, batch_size=batch_size,
+        seed=seed, workers=workers,
+    )  # fmt: skip
+    if not isinstance(learning_rate, Real):
+        fail("learning_rate", f"{learning_rate!r} is not a number", "give a rate, e.g. 0.05")
     if precision not in ("auto", "fp32", "bf16"):
         fail("precision", f"{precision!r} is unknown", "use auto, fp32 or bf16")
     if seed < 0:

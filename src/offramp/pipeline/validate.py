@@ -22,6 +22,7 @@ from offramp.errors import fail
 from offramp.files import RequirementWords, write_validation
 from offramp.pipeline.arguments import (
     member,
+    path_of,
     profile_of,
     require_training,
     requirement_of,
@@ -29,6 +30,7 @@ from offramp.pipeline.arguments import (
     same_backbone,
     topology_of,
     uncertified,
+    whole_numbers,
 )
 from offramp.pipeline.progress import ShowProgress, counted, reporting
 from offramp.pipeline.sampling import MOST_PARTITIONS, trial_plans
@@ -79,6 +81,7 @@ def validate(
         words = {"codec": "any", **words}
     asked = requirement_of(requirement, words)
     uncertified(asked, "a validation")
+    whole_numbers(plans=plans, count=count)
     if plans < 1 or count < 2:
         fail("plans" if plans < 1 else "count", "is too small", "validate at least one plan with two samples")
     given = [topology] if isinstance(topology, Topology | str | Path) else topology
@@ -87,7 +90,7 @@ def validate(
     same_backbone(
         describe(trained.network, trained.dataset, backbone=trained.setup.backbone), measured.backbone, "profile"
     )
-    folder = None if out is None else _folder(Path(out))
+    folder = None if out is None else _folder(path_of("out", out, "a folder for what was measured"))
     validated: list[ValidatedPlan] = []
     with reporting(progress) as tell:
         for tiers in topologies:
