@@ -207,12 +207,8 @@ class Planner:
         rows, fastest_s, surest = self._rows(goal, requirement, floor, limit, allowed, stop)
         gap = None if fastest_s == math.inf else Gap(float(fastest_s), float(surest))
         plans = [self.estimate(self._plan(row)) for row in rows.tolist()]
-        if len(plans) == 1:
-            return tuple(plans), gap
         # The search adds up in another order than the estimate: what ties here may not have tied there.
-        latencies = np.array([requirement.latency.of(plan.estimate) for plan in plans])
-        keep = nondominated(latencies, np.array([plan.estimate.accuracy for plan in plans]))
-        return tuple(plan for plan, kept in zip(plans, keep, strict=True) if kept), gap
+        return unbeaten(plans, requirement.latency), gap
 
     def _rows(
         self,
@@ -269,6 +265,15 @@ class Planner:
             thresholds=tuple(float(self.exits.thresholds[level]) for level in levels[: parts - 1]),
             codec=self.codec,
         )
+
+
+def unbeaten(plans: Sequence[EstimatedPlan], latency: Latency) -> tuple[EstimatedPlan, ...]:
+    """Those of the plans that no other beats in both accuracy and that latency, in order; of equal ones the first."""
+    if len(plans) < 2:
+        return tuple(plans)
+    latencies = np.array([latency.of(plan.estimate) for plan in plans])
+    keep = nondominated(latencies, np.array([plan.estimate.accuracy for plan in plans]))
+    return tuple(plan for plan, kept in zip(plans, keep, strict=True) if kept)
 
 
 def choose(frontier: Sequence[EstimatedPlan], requirement: Requirement) -> SearchResult:

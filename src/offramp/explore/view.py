@@ -16,9 +16,9 @@ from offramp.core.requirement import NO_REQUIREMENT, Requirement
 from offramp.core.topology import Topology
 from offramp.errors import InputError
 from offramp.explore.state import State, default_axes
-from offramp.pipeline.arguments import member, uncertified
+from offramp.pipeline.arguments import planners_of, uncertified
 from offramp.pipeline.solution import Solution
-from offramp.pipeline.solve import default_requirement, merged_frontier, solve_among
+from offramp.pipeline.solve import default_requirement, frontier_among, solve_among
 from offramp.view.frontier import FrontierPicture
 from offramp.view.text import percent, seconds
 
@@ -113,19 +113,18 @@ class Explorer:
         and where a bound on accuracy is asked for.
         """
         uncertified(requirement, "the explorer")
-        planners = Planner.each(
+        planners = planners_of(
             profile,
             topology,
             requirement.codecs,
-            exits=member("exit_model", ExitModelName, exit_model),
-            compute=member("compute", ComputeSource, compute),
+            exit_model=exit_model,
+            compute=compute,
             thresholds=thresholds,
             compiled=True,
         )
         planner = planners[0]
         if not requirement.has_goal:
-            members = [plan for codec_planner in planners for plan in codec_planner.frontier(requirement)]
-            stand_in = default_requirement(merged_frontier(members, requirement), requirement)
+            stand_in = default_requirement(frontier_among(planners, requirement)[0], requirement)
             requirement = replace(stand_in, min_accuracy=int(200 * (stand_in.min_accuracy or 0.0)) / 200)
         flags = [] if exit_model is None else ["--exit-model", planner.exits.name.value]
         if planner.work.compute is not None:
@@ -193,11 +192,7 @@ class Surroundings:
         """
         if view.solution is None:
             return cls()
-        requirement = view.solution.requirement
-        searched = [planner.frontier_within(requirement, stop) for planner in view.planners]
-        gaps = [gap for _, gap in searched if gap is not None]
-        gap = Gap(min(gap.latency_s for gap in gaps), max(gap.accuracy for gap in gaps)) if gaps else None
-        return cls(merged_frontier([plan for members, _ in searched for plan in members], requirement), gap)
+        return cls(*frontier_among(view.planners, view.solution.requirement, stop))
 
     def with_systems(self, view: View) -> Surroundings:
         """With what published systems would choose; without where there is no plan, or no whole frontier."""

@@ -9,7 +9,6 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from offramp.core.backbone import Backbone
 from offramp.core.codec import Codec
 from offramp.core.exits import ExitModelName
 from offramp.core.latency import ComputeSource
@@ -59,11 +58,11 @@ def run_of(run: Run | str | Path) -> Run:
     return run if isinstance(run, Run) else read_run(Path(_text("run", run, "a Run, or the folder of one")))
 
 
-def same_backbone(measured: Backbone, planned: Backbone, place: str) -> None:
-    """Raise `InputError` where a profile, given at that place, is of another network than the run's.
+def same_backbone(run: Run, profile: Profile, place: str) -> None:
+    """Raise `InputError` where a profile, given at that place, is of another network than the run's."""
+    from offramp.nn.profiling.profiler import describe
 
-    measured: of the run. planned: of the profile.
-    """
+    measured, planned = describe(run.network, run.dataset, backbone=run.setup.backbone), profile.backbone
     if measured != planned:
         profiled, trained = (f"{backbone.name} on {backbone.dataset}" for backbone in (planned, measured))
         problem = f"the profile is of {profiled}, the run is of {trained}"
@@ -107,6 +106,28 @@ def planner_of(
         compute=member("compute", ComputeSource, compute),
         thresholds=thresholds,
         codec=codec,
+    )
+
+
+def planners_of(
+    profile: Profile,
+    topology: Topology,
+    codecs: Sequence[Codec],
+    *,
+    exit_model: ExitModelName | str | None = None,
+    compute: ComputeSource | str | None = None,
+    thresholds: Sequence[float] | None = None,
+    compiled: bool | None = None,
+) -> tuple[Planner, ...]:
+    """A planner for each of the codecs, as `Planner.each` makes them; None stands for its defaults."""
+    return Planner.each(
+        profile,
+        topology,
+        codecs,
+        exits=member("exit_model", ExitModelName, exit_model),
+        compute=member("compute", ComputeSource, compute),
+        thresholds=thresholds,
+        compiled=compiled,
     )
 
 

@@ -115,7 +115,6 @@ def build(
     require_training()
     from offramp.deploy import deployment_files
     from offramp.nn.profiling import machine
-    from offramp.nn.profiling.profiler import describe
     from offramp.pipeline.partitions import export_plans
 
     out = path_of("out", out, "the folder of the bundle")
@@ -127,9 +126,7 @@ def build(
     plans = [first, *map(plan_of, alternatives)]
     before = [planner_of(measured, tiers, codec=option.codec).estimate(option).estimate for option in plans]
     trained = run_of(run)
-    same_backbone(
-        describe(trained.network, trained.dataset, backbone=trained.setup.backbone), measured.backbone, "profile"
-    )
+    same_backbone(trained, measured, "profile")
     network, tuned = _network(trained, plans, epochs=0 if alternatives else epochs, progress=progress)
     exported = export_plans(
         network,

@@ -73,7 +73,7 @@ def profile(
                 report=report,
             )
         else:
-            same_backbone(profiler.describe(network, dataset, backbone=setup.backbone), before.backbone, "into")
+            same_backbone(trained, before, "into")
             measured = profiler.measure(
                 network,
                 dataset,

@@ -15,15 +15,14 @@ import numpy as np
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName
 from offramp.core.latency import ComputeSource
-from offramp.core.pareto import nondominated
-from offramp.core.planner import Planner, choose
+from offramp.core.planner import Gap, Planner, choose, unbeaten
 from offramp.core.profile import Profile
 from offramp.core.relaxation import minimal_relaxations
 from offramp.core.requirement import NO_REQUIREMENT, Requirement
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files import RequirementWords
-from offramp.pipeline.arguments import member, profile_of, requirement_of, topology_of
+from offramp.pipeline.arguments import planners_of, profile_of, requirement_of, topology_of
 from offramp.pipeline.progress import Progress, ShowProgress, reporting
 from offramp.pipeline.solution import Solution
 from offramp.view.text import seconds
@@ -64,13 +63,8 @@ def solve(
     """
     profile, topology = profile_of(profile), topology_of(topology)
     asked = requirement_of(requirement, words)
-    planners = Planner.each(
-        profile,
-        topology,
-        asked.codecs,
-        exits=member("exit_model", ExitModelName, exit_model),
-        compute=member("compute", ComputeSource, compute),
-        thresholds=thresholds,
+    planners = planners_of(
+        profile, topology, asked.codecs, exit_model=exit_model, compute=compute, thresholds=thresholds
     )
     with reporting(progress) as tell, stop_after(asked.limits.time_s, planners[0]) as stop:
         tell(Progress("searching", None, "" if asked.limits.time_s is None else f"of {seconds(asked.limits.time_s)}"))
@@ -175,14 +169,23 @@ def _solve_one(
     )
 
 
+def frontier_among(
+    planners: Sequence[Planner], requirement: Requirement, stop: BoolArray | None = None
+) -> tuple[tuple[EstimatedPlan, ...], Gap | None]:
+    """The frontier of all the planners together, and what is proven of the rest where a search was ended early.
+
+    stop: as for `Planner.best`.
+    """
+    searched = [planner.frontier_within(requirement, stop) for planner in planners]
+    gaps = [gap for _, gap in searched if gap is not None]
+    gap = Gap(min(gap.latency_s for gap in gaps), max(gap.accuracy for gap in gaps)) if gaps else None
+    return merged_frontier([plan for members, _ in searched for plan in members], requirement), gap
+
+
 def merged_frontier(plans: Sequence[EstimatedPlan], requirement: Requirement) -> tuple[EstimatedPlan, ...]:
     """Those of several frontiers' plans that no other beats, fastest first."""
-    if not plans:
-        return ()
-    ordered = sorted(plans, key=lambda plan: requirement.latency.of(plan.estimate))
-    latencies = np.array([requirement.latency.of(plan.estimate) for plan in ordered])
-    keep = nondominated(latencies, np.array([plan.estimate.accuracy for plan in ordered]))
-    return tuple(plan for plan, kept in zip(ordered, keep, strict=True) if kept)
+    latency = requirement.latency
+    return unbeaten(sorted(plans, key=lambda plan: latency.of(plan.estimate)), latency)
 
 
 def _certificate(planner: Planner, requirement: Requirement, seed: int) -> Certificate | None:

@@ -21,8 +21,8 @@ from offramp.core.validation import Achieved, ValidatedPlan, Validation
 from offramp.errors import fail
 from offramp.files import RequirementWords, write_validation
 from offramp.pipeline.arguments import (
-    member,
     path_of,
+    planners_of,
     profile_of,
     require_training,
     requirement_of,
@@ -75,8 +75,6 @@ def validate(
     Raises `InputError` for what can't be used, and where a plan's samples were not all answered as planned.
     """
     require_training()
-    from offramp.nn.profiling.profiler import describe
-
     if requirement is None:
         words = {"codec": "any", **words}
     asked = requirement_of(requirement, words)
@@ -87,20 +85,13 @@ def validate(
     given = [topology] if isinstance(topology, Topology | str | Path) else topology
     topologies = [topology_of(name) for name in given]
     measured, trained = profile_of(profile), run_of(run)
-    same_backbone(
-        describe(trained.network, trained.dataset, backbone=trained.setup.backbone), measured.backbone, "profile"
-    )
+    same_backbone(trained, measured, "profile")
     folder = None if out is None else _folder(path_of("out", out, "a folder for what was measured"))
     validated: list[ValidatedPlan] = []
     with reporting(progress) as tell:
         for tiers in topologies:
-            planners = Planner.each(
-                measured,
-                tiers,
-                asked.codecs,
-                exits=member("exit_model", ExitModelName, exit_model),
-                compute=member("compute", ComputeSource, compute),
-                thresholds=thresholds,
+            planners = planners_of(
+                measured, tiers, asked.codecs, exit_model=exit_model, compute=compute, thresholds=thresholds
             )
             judges = {planner.codec: planner for planner in Planner.each(measured, tiers, asked.codecs)}
             chosen = _chosen(planners[0], judges, asked, plans, seed)
