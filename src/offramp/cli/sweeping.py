@@ -121,10 +121,10 @@ def _letter(cell: int) -> str:
 
 
 def _style(cell: int) -> str:
-    from offramp.view.regimes import OTHER_COLOR, REGIME_COLORS
+    from offramp.view.regimes import regime_color
 
-    if cell < 0:
+    color = regime_color(cell)
+    if color is None:
         return ""
-    color = REGIME_COLORS[cell] if cell < len(REGIME_COLORS) else OTHER_COLOR
     dark = color in ("#117733", "#332288", "#882255", "#AA4499")
     return f"{'white' if dark else 'black'} on {color}"

@@ -20,10 +20,11 @@ from offramp.pipeline.arguments import member, profile_of, requirement_of, topol
 from offramp.pipeline.progress import ShowProgress, counted, reporting
 from offramp.sweeps.grid import Grid, grid
 from offramp.sweeps.many import PlannedTopology, plan_many, write_parquet
-from offramp.sweeps.regimes import UNMET, RegimeMap
+from offramp.sweeps.regimes import RegimeMap
 from offramp.view.drawing import plotted
 from offramp.view.html import page, picture, table
-from offramp.view.text import requirement_words
+from offramp.view.regimes import legend
+from offramp.view.text import goal_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,9 +85,8 @@ class Sweep:
         return f"Sweep({self.picture.title}: {len(self.picture.regimes)} regimes on {len(self.rows)} topologies)"
 
     def _repr_html_(self) -> str:
-        rows = [(text, str(self.picture.count(number))) for number, text in enumerate(self.picture.regimes)]
-        if self.picture.count(UNMET):
-            rows.append(("no plan meets the requirement", str(self.picture.count(UNMET))))
+        entries = legend(self.picture, most=len(self.picture.regimes))
+        rows = [(entry.text, str(entry.cells)) for entry in entries]
         return page(self.picture.title, picture(self.picture, name="map"), table(("regime", "topologies"), rows))
 
 
@@ -136,6 +136,5 @@ def sweep(
     )
     with reporting(progress) as tell:
         planned = tuple(counted(rows, "planning", total=len(topologies), tell=tell))
-    aim = "most accurate" if asked.min_accuracy is None else "fastest"
-    title = f"{topology.name}: the {aim} plan with {requirement_words(asked)}"
+    title = f"{topology.name}: the {goal_words(asked)}"
     return Sweep(topologies, planned, RegimeMap.of(topologies, planned, title=title))

@@ -27,6 +27,7 @@ from offramp.view.regimes import draw_regimes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.typing import RcKeyType
 
 Picture: TypeAlias = (
@@ -87,21 +88,14 @@ def plotted(picture: Picture, ax: Axes | None = None) -> Axes:
     if ax is not None:
         draw(picture, ax, width=ax.get_window_extent().width / ax.figure.dpi)
         return ax
-    from matplotlib.figure import Figure
-
-    ax = Figure(figsize=(width_of(picture), height_of(picture, WIDE)), layout="constrained").subplots()
-    draw(picture, ax, width=width_of(picture))
-    return ax
+    return _figure(picture).axes[0]
 
 
 def save_figure(picture: Picture, path: Path) -> None:
     """Draw the picture into `path`; its suffix says whether as PNG, SVG or PDF. Raises `InputError` where it can't."""
-    from matplotlib.figure import Figure
-
     if path.suffix not in (".png", ".svg", ".pdf"):
         fail("--figure", f"{path} is neither .png nor .svg nor .pdf", "give the file one of those endings")
-    figure = Figure(figsize=(width_of(picture), height_of(picture, WIDE)), layout="constrained")
-    draw(picture, figure.subplots())
+    figure = _figure(picture)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)
@@ -137,6 +131,15 @@ def svg(picture: Picture, *, name: str, ink: str, width: float = WIDE) -> str:
     # matplotlib numbers its groups anew in each figure; nothing refers to them, and a page's ids must differ.
     drawn = re.sub(r'<g id="[^"]*"', "<g", drawn[drawn.index("<svg") :])
     return drawn.replace(_INK, ink)
+
+
+def _figure(picture: Picture) -> Figure:
+    """A new figure of the right size, with the picture drawn on its one axis."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_of(picture), height_of(picture, WIDE)), layout="constrained")
+    draw(picture, figure.subplots(), width=width_of(picture))
+    return figure
 
 
 def width_of(picture: Picture) -> float:

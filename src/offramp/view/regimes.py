@@ -34,9 +34,14 @@ class LegendEntry:
     @property
     def color(self) -> str | None:
         """What its cells are drawn in; None for those of the paper's color."""
-        if self.regime == UNMET:
-            return None
-        return REGIME_COLORS[self.regime] if self.regime < len(REGIME_COLORS) else OTHER_COLOR
+        return regime_color(self.regime)
+
+
+def regime_color(regime: int) -> str | None:
+    """What the cells of a regime are drawn in; None for `UNMET`, whose cells have the paper's color."""
+    if regime == UNMET:
+        return None
+    return REGIME_COLORS[regime] if regime < len(REGIME_COLORS) else OTHER_COLOR
 
 
 def legend(picture: RegimeMap, *, most: int = len(REGIME_COLORS)) -> Iterator[LegendEntry]:

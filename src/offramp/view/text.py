@@ -45,12 +45,18 @@ def requirement_words(requirement: Requirement) -> str:
     return " and ".join(asked)
 
 
+def goal_words(requirement: Requirement) -> str:
+    """The plan that is wanted, in words: `fastest plan with accuracy of at least 92.00 %`."""
+    aim = "most accurate" if requirement.min_accuracy is None else "fastest"
+    return f"{aim} plan with {requirement_words(requirement)}"
+
+
 def headline(requirement: Requirement, *, met: bool) -> str:
     """What the plan is: `The fastest plan with accuracy of at least 92.00 %`; `No plan has ...` where there is none."""
-    asked = requirement_words(requirement)
     if met:
-        return f"The {'most accurate' if requirement.min_accuracy is None else 'fastest'} plan with {asked}"
-    return f"No plan has {asked}{' under the constraints' if requirement.constraints.stated else ''}"
+        return f"The {goal_words(requirement)}"
+    under = " under the constraints" if requirement.constraints.stated else ""
+    return f"No plan has {requirement_words(requirement)}{under}"
 
 
 def proof_sentences(
