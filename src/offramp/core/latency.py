@@ -139,6 +139,11 @@ class Work:
         return table
 
 
+def transfer_s(topology: Topology, bits: FloatArray) -> FloatArray:
+    """[M, M, n] seconds that objects of so many bits [n] take from tier to tier: propagation and transmission."""
+    return propagation_s(topology)[:, :, None] + transmission_s(topology, bits)
+
+
 def propagation_s(topology: Topology) -> FloatArray:
     """[M, M] propagation latency from tier to tier, in seconds: the sum of PL_j (EdgeSys'22, section 2.2)."""
     return _between_tiers(np.array([link.latency_s for link in topology.links]))

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from offramp.bundle.manifest import TierManifest
-from offramp.core.latency import propagation_s, transmission_s
+from offramp.core.latency import transfer_s
 from offramp.runtime.tier.validation import RecentKeys
 from offramp.runtime.transport.delivery import Deliverer, DeliveryTimeouts, QueueFullError, UndeliveredError
 from offramp.runtime.transport.interface import Transport
@@ -38,7 +38,7 @@ class ResultRouter:
         self._index = topology.index(tier.tier)
         self._destination = topology.index(topology.destination)
         result_bits = np.array(tier.object_bits[-1:], np.float64)
-        times_s = propagation_s(topology)[:, :, None] + transmission_s(topology, result_bits)
+        times_s = transfer_s(topology, result_bits)
         self.transfer_s = float(times_s[self._index, self._destination, 0])
         # There is no fallback for an outcome, so no circuit opens: each is tried until its deadline.
         self._deliverer = Deliverer(transport, open_s=0.0)

@@ -11,7 +11,7 @@ import numpy as np
 
 from offramp.bundle.manifest import TierManifest
 from offramp.bundle.session import PartitionSession
-from offramp.core.latency import propagation_s, transmission_s
+from offramp.core.latency import transfer_s
 from offramp.runtime.tier.executor import PartitionExecutor
 from offramp.runtime.tier.fallback import Fallback, FallbackStore
 from offramp.runtime.tier.results import ResultRouter
@@ -66,7 +66,7 @@ class Worker:
         self._indices = {str(index): index for index in range(len(self._names))}
         self._index = topology.index(tier.tier)
         bits = np.array(tier.object_bits, np.float64)
-        self._transfer_s = propagation_s(topology)[:, :, None] + transmission_s(topology, bits)
+        self._transfer_s = transfer_s(topology, bits)
 
         self._validator = TaskValidator(tier)
         self._executor = PartitionExecutor(tier, sessions, slowdown)
