@@ -8,16 +8,16 @@ Trains, profiles, plans, and writes what comes out as tables and figures. What w
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import offramp
 from offramp.errors import Fault, OfframpError, refuse
 from offramp.files import read_profile, write_profile
-from offramp.nn.profiling import machine, profiler
 from offramp.nn.training import jobs
 from offramp.nn.training.run import Run
 from offramp.pipeline.progress import Progress, reporting
 from offramp.pipeline.train import tell_training
-from offramp.runtime.transport import messages
 from studies.edgesys22 import document, prediction, results, schedule, training
 from studies.edgesys22.results import Results
 from studies.edgesys22.schedule import Schedule
@@ -95,20 +95,11 @@ def _profile(subject: Subject, run: Run, options: argparse.Namespace) -> None:
     if not kept.exists():
         repeats = options.repeats or subject.repeats
         with reporting(True) as tell:
-            measured = profiler.profile_network(
-                run.network,
-                run.dataset,
-                backbone=run.setup.backbone,
-                seed=run.setup.seed,
-                separate_accuracy=run.separate_accuracy,
-                training=run.training_record(),
-                device=machine.short_name(machine.cpu_model()),
-                repeats=repeats,
-                partition_repeats=repeats // 4,
-                overhead_bits=messages.overhead_bits(),
-                report=lambda stage, done: tell(Progress(f"{subject.key}: {stage}", done)),
-            )
-        write_profile(measured, kept)
+
+            def tell_subject(progress: Progress) -> None:
+                tell(replace(progress, stage=f"{subject.key}: {progress.stage}"))
+
+            offramp.profile(run, out=kept, repeats=repeats, progress=tell_subject)
     path = results.profile_path(options.out, subject.key)
     path.parent.mkdir(exist_ok=True)
     write_profile(read_profile(kept), path)
