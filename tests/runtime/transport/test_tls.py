@@ -14,6 +14,7 @@ import zenoh
 from offramp.core.topology import Link, Tier, Topology
 from offramp.deploy.certificates import issue, write_credentials
 from offramp.errors import InputError
+from offramp.runtime.emulation.link import EmulatedLink
 from offramp.runtime.transport import zenoh_session
 from offramp.runtime.transport.keys import client_key, result_key, work_key
 from offramp.runtime.transport.tls import CERTIFICATE, KEY, TRUSTED, tls_config
@@ -164,6 +165,22 @@ def test_tiers_reach_each_other_over_several_hops(line: Line) -> None:
     assert line.heard[2][-1] == large
     assert asked(line.sessions[2], 0, large) == [b"watch"]
     assert line.heard[0][-1] == large
+
+
+def test_the_end_of_a_message_waits_for_no_keep_alive(certs: Path) -> None:
+    """What a full socket leaves in TLS's own buffer: with usual keep-alives each message here takes 2.5 s longer."""
+    port = free_port()
+    near_security, far_security = tls_config(certs / "watch", ["phone"]), tls_config(certs / "phone", ["watch"])
+    with (
+        EmulatedLink(Link(4e6, 0.01), target=("127.0.0.1", port)) as link,
+        zenoh_session.router(port=port, toward_cloud=None, host="127.0.0.1", security=far_security) as far,
+        zenoh_session.router(
+            port=free_port(), toward_cloud=f"localhost:{link.port}", host="127.0.0.1", security=near_security
+        ) as near,
+        far.declare_queryable(work_key(1), lambda query: query.reply(query.key_expr, b"phone")),
+    ):
+        wait_for(lambda: asked(near, 1) == [b"phone"])
+        assert [asked(near, 1, bytes(100_000)) for _ in range(5)] == [[b"phone"]] * 5
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])

@@ -20,6 +20,10 @@ _MOST_MESSAGE_BYTES = 1 << 28
 _BESIDE_OBJECT_BYTES = 1 << 20
 # How long Zenoh waits for room in a link's buffers before it closes the link; a message that takes longer is lost.
 _LEAST_WAIT_S = 5.0
+# Zenoh does not flush what its TLS library holds back while a socket is full: the end of a message stays there until
+# something else is sent. On an idle link that is the next keep-alive, by default after 2.5 s. (A hundred a lease of
+# 10 s are some 6 kb/s.)
+_TLS_KEEP_ALIVES = 100
 
 PORT = 7447
 
@@ -80,6 +84,8 @@ def _open(mode: str, listen: Sequence[str], connect: Sequence[str], more: Mappin
         "transport/link/tls/so_sndbuf": _SEND_BUFFER_BYTES,
         **more,
     }
+    if any(endpoint.startswith("tls/") for endpoint in (*listen, *connect)):
+        settings["transport/link/tx/keep_alive"] = _TLS_KEEP_ALIVES
     if mode == "router":
         settings["connect/timeout_ms"] = -1
         settings["connect/exit_on_failure"] = False
