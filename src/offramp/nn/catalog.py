@@ -1,6 +1,7 @@
 """From the names a user writes, and the modules they have in hand, to backbones."""
 
 import re
+from pathlib import Path
 from typing import TypeAlias
 
 from torch import nn
@@ -21,14 +22,15 @@ BackboneSource: TypeAlias = str | nn.Module
 """What `backbone_spec` takes."""
 
 
-def backbone_spec(backbone: BackboneSource) -> Spec:
+def backbone_spec(backbone: BackboneSource, *, weights: Path | None = None) -> Spec:
     """The backbone called so, e.g. `resnet20`; that a function makes, `package.module:factory`; or a module in hand.
 
     A module is cut into blocks as one that a function makes; see `backbones.custom`.
+    weights: a file of weights for a module, or for what a function makes; a network known by its name has new ones.
     Raises `InputError` for an unknown name.
     """
     if isinstance(backbone, nn.Module):
-        return in_hand(backbone)
+        return in_hand(backbone, weights=weights)
     if not isinstance(backbone, str):
         fail("backbone", f"is {type(backbone).__name__}", "give a name, package.module:factory, or an nn.Module")
     if backbone.startswith(IN_HAND):
@@ -36,7 +38,10 @@ def backbone_spec(backbone: BackboneSource) -> Spec:
         remedy = f"hand over a {kind} with the same layers: read_run(folder, backbone=module)"
         fail("backbone", f"the network is made from a module that was in hand, a {kind}", remedy)
     if ":" in backbone:
-        return named(backbone)
+        return named(backbone, weights=weights)
+    if weights is not None:
+        problem = f"are for a network of yours, and {backbone} is made here, with new ones"
+        fail("weights", problem, "name the function that makes your network: package.module:factory")
     if match := re.fullmatch(r"resnet(\d+)", backbone):
         return resnet(int(match[1]))
     match backbone:

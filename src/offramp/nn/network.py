@@ -2,7 +2,8 @@
 
 import copy
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from offramp.errors import fail
 from offramp.nn.data import Dataset
+from offramp.nn.normalization import DATA, normalization
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -21,10 +23,12 @@ class Line:
 
     blocks: by name, in order; block 1 takes normalized images [B, C, H, W].
     make_branch: classifying layers of their own for an output of that shape (without the batch).
+    normalize: how images are to be normalized for it, as `normalization_text` writes it; None where it doesn't say.
     """
 
     blocks: Mapping[str, nn.Module]
     make_branch: Callable[[Shape], nn.Module]
+    normalize: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +42,6 @@ class Spec:
     name: str
     make: Callable[[Shape, int], Line]
     portable: bool = True
-
-
-class Normalize(nn.Module):
-    """uint8 images to floats with mean 0 and deviation 1 per channel.
-
-    It is the beginning of block 1, so that what travels to a network is the raw sample, and the constants
-    travel with the weights.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, mean: Iterable[float], deviation: Iterable[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor([*mean], dtype=torch.float32).view(-1, 1, 1))
-        self.register_buffer("deviation", torch.tensor([*deviation], dtype=torch.float32).view(-1, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """[B, C, H, W] uint8 -> float32 of the same shape."""
-        return (images.float() - self.mean) / self.deviation
 
 
 class MultiExitNetwork(nn.Module):
@@ -112,15 +96,43 @@ class Partition(nn.Module):
         return output, self.branch(output)
 
 
-def build(spec: Spec, dataset: Dataset, *, ends: Iterable[int] | None = None, seed: int) -> MultiExitNetwork:
+def build(
+    spec: Spec,
+    dataset: Dataset,
+    *,
+    ends: Iterable[int] | None = None,
+    seed: int,
+    normalize: str = DATA,
+    head: Callable[[Shape, int], nn.Module] | None = None,
+) -> MultiExitNetwork:
     """A new network for `dataset`, with branches after the blocks `ends`, and cut off behind the last of them.
 
     ends: 1-based; None for the full configuration, a branch after every block.
     seed: of the first weights; torch's own random state is left as it was.
-    Raises `InputError` for images that are too small.
+    normalize: how block 1 begins, as `normalization_text` writes it.
+    head: makes the branches, save the backbone's own last layers, from the shape of a block's output and the number of
+        classes; None for branches like those.
+    Branches learn, whatever is frozen in the blocks. Raises `InputError` for images that are too small.
     """
+    kept = None if ends is None else {*ends}
+    with _taking_the_images(spec, dataset):
+        return _built(spec, dataset, lambda n: kept or {*range(1, n + 1)}, seed, normalize, head)[0]
+
+
+def as_given(spec: Spec, dataset: Dataset, *, seed: int, normalize: str | None) -> tuple[MultiExitNetwork, str | None]:
+    """The backbone with its own last layers as the only branch, and what it says itself of how to normalize images.
+
+    normalize: as in `build`; None for what it says itself, or else the data set's statistics.
+    The rest is as in `build`.
+    """
+    with _taking_the_images(spec, dataset):
+        return _built(spec, dataset, lambda n: {n}, seed, normalize, None)
+
+
+@contextmanager
+def _taking_the_images(spec: Spec, dataset: Dataset) -> Iterator[None]:
     try:
-        return _built(spec, dataset, ends, seed)
+        yield
     except RuntimeError as error:
         # What torch says where a layer gets nothing to look at.
         size = "x".join(map(str, dataset.image_shape[1:]))
@@ -128,23 +140,36 @@ def build(spec: Spec, dataset: Dataset, *, ends: Iterable[int] | None = None, se
         fail("backbone", problem, "give larger ones, --image-size")
 
 
-def _built(spec: Spec, dataset: Dataset, ends: Iterable[int] | None, seed: int) -> MultiExitNetwork:
+def _built(
+    spec: Spec,
+    dataset: Dataset,
+    ends: Callable[[int], set[int]],
+    seed: int,
+    normalize: str | None,
+    head: Callable[[Shape, int], nn.Module] | None,
+) -> tuple[MultiExitNetwork, str | None]:
+    """A network, and how its line of blocks says that images are to be normalized.
+
+    ends: from the number of blocks to those with a branch.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         line = spec.make(dataset.image_shape, dataset.classes)
         blocks = dict(line.blocks)
         first = next(iter(blocks))
-        blocks[first] = nn.Sequential(Normalize(dataset.mean, dataset.deviation), blocks[first])
-        kept = set(range(1, len(blocks) + 1) if ends is None else ends)
+        blocks[first] = nn.Sequential(normalization(normalize or line.normalize or DATA, dataset), blocks[first])
+        kept, last = ends(len(blocks)), len(blocks)
         blocks = dict(itertools.islice(blocks.items(), max(kept)))
         branches = {}
         x = torch.zeros(1, *dataset.image_shape, dtype=torch.uint8)
         for i, block in enumerate(blocks.values(), start=1):
             x = output_of(block, x)
             if i in kept:
-                branches[i] = line.make_branch(tuple(x.shape[1:]))
+                shape = tuple(x.shape[1:])
+                branches[i] = line.make_branch(shape) if head is None or i == last else head(shape, dataset.classes)
+                branches[i].requires_grad_(True)
                 _check_logits(spec, output_of(branches[i], x), dataset.classes)
-    return MultiExitNetwork(blocks, branches)
+    return MultiExitNetwork(blocks, branches), line.normalize
 
 
 def _check_logits(spec: Spec, logits: Tensor, classes: int) -> None:
@@ -160,6 +185,16 @@ def selected(network: MultiExitNetwork, ends: Iterable[int]) -> MultiExitNetwork
     ends: 1-based, of branches that `network` has; the weights are copied.
     """
     return copy.deepcopy(network.part(ends))
+
+
+def output_shapes(network: MultiExitNetwork, image_shape: Shape) -> tuple[Shape, ...]:
+    """Of what every block puts out, without the batch. The network is on the CPU; images are (C, H, W)."""
+    shapes = []
+    x = torch.zeros(1, *image_shape, dtype=torch.uint8)
+    for block in network.blocks:
+        x = output_of(block, x)
+        shapes.append(tuple(x.shape[1:]))
+    return tuple(shapes)
 
 
 def lay_out(module: nn.Module, memory_format: torch.memory_format) -> None:

@@ -17,6 +17,8 @@ from offramp.errors import OfframpError, fail
 from offramp.nn.graph.operations import what_happened
 from offramp.nn.graph.split import MIN_WORK, cut
 from offramp.nn.network import Line, Shape, Spec
+from offramp.nn.normalization import said_by
+from offramp.nn.weights import load_weights
 
 IN_HAND = "nn.Module:"
 """What the name of a backbone begins with that is a module in hand, and nothing that can be imported."""
@@ -24,7 +26,7 @@ IN_HAND = "nn.Module:"
 _NAME = re.compile(r"(?P<module>\w+(\.\w+)*):(?P<factory>\w+)(?P<options>(@(work|size)=\d+(\.\d+)?%)*)")
 
 
-def named(name: str) -> Spec:
+def named(name: str, *, weights: Path | None = None) -> Spec:
     """The backbone `package.module:factory`, e.g. `torchvision.models:resnet18`, and how finely it is cut.
 
     The factory is called as `factory(num_classes=..., image_shape=(C, H, W))`, with those of the two that it takes.
@@ -33,13 +35,15 @@ def named(name: str) -> Spec:
 
     `package.module:factory@work=2%` asks for blocks of at least 2 % of the arithmetic, `@size=5%` for 5 % of the
     weights; both may be given. They are part of the name, so that a run is cut the same way when it is read again.
+
+    weights: a file of weights for what the factory makes, as `load_weights` takes it; None for those it comes with.
     Raises `InputError` for what isn't such a name; for what isn't there, when the backbone is made.
     """
     match = _NAME.fullmatch(name)
     if match is None:
         fail("backbone", f"{name!r} is no package.module:factory", "write it like my_models:resnet18@work=2%")
     shares = {key: float(share) / 100 for key, share in re.findall(r"@(\w+)=([\d.]+)%", match["options"])}
-    make = functools.partial(_make, match["module"], match["factory"])
+    make = functools.partial(_make, match["module"], match["factory"], weights)
     return custom(name, make, min_work=shares.get("work", MIN_WORK), min_size=shares.get("size", 0.0))
 
 
@@ -50,25 +54,33 @@ def custom(
     return Spec(name, functools.partial(_line, make, min_work, min_size))
 
 
-def in_hand(module: nn.Module) -> Spec:
+def in_hand(module: nn.Module, *, weights: Path | None = None) -> Spec:
     """The backbone that a module is, with its weights: every network that is built gets a copy of it.
 
     It takes normalized images [B, C, H, W] float32 and returns logits [B, classes], or an object with `logits`.
+    weights: a file of other weights for it, as `load_weights` takes it.
     """
-    return replace(custom(f"{IN_HAND}{type(module).__name__}", functools.partial(_copy, module)), portable=False)
+    make = functools.partial(_copy, module, weights)
+    return replace(custom(f"{IN_HAND}{type(module).__name__}", make), portable=False)
 
 
 def _line(
     make: Callable[[Shape, int], nn.Module], min_work: float, min_size: float, image_shape: Shape, classes: int
 ) -> Line:
-    return cut(make(image_shape, classes), image_shape, min_work=min_work, min_size=min_size)
+    module = make(image_shape, classes)
+    return replace(cut(module, image_shape, min_work=min_work, min_size=min_size), normalize=said_by(module))
 
 
-def _copy(module: nn.Module, image_shape: Shape, classes: int) -> nn.Module:
-    return copy.deepcopy(module).cpu()
+def _copy(module: nn.Module, weights: Path | None, image_shape: Shape, classes: int) -> nn.Module:
+    copied = copy.deepcopy(module).cpu()
+    if weights is not None:
+        load_weights(copied, weights)
+    return copied
 
 
-def _make(module_name: str, factory_name: str, image_shape: Shape, classes: int) -> nn.Module:
+def _make(
+    module_name: str, factory_name: str, weights: Path | None, image_shape: Shape, classes: int
+) -> nn.Module:
     name = f"{factory_name} of {module_name}"
     with _working_directory():
         factory = _factory(module_name, factory_name)
@@ -81,6 +93,8 @@ def _make(module_name: str, factory_name: str, image_shape: Shape, classes: int)
             fail("backbone", f"{name} makes no network{what_happened(error)}", _in_python(module_name, factory_name))
     if not isinstance(module, nn.Module):
         fail("backbone", f"{factory_name} made {type(module).__name__}, no nn.Module", "return the network itself")
+    if weights is not None:
+        load_weights(module, weights)
     return module
 
 

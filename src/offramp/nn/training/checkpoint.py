@@ -13,7 +13,7 @@ from torch import Tensor
 
 from offramp.errors import Fault, InputError
 
-_WEIGHT, _MOMENTUM = "weight:", "momentum:"
+_WEIGHT, _MOMENTUM, _BEST = "weight:", "momentum:", "best:"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,12 +24,19 @@ class Checkpoint:
     weights: the network's state by name.
     momentum: the optimizer's state by parameter name; empty once training is over.
     accuracy: of its branches on the validation split, shallowest first; empty until training is over.
+    best: the state after the best epoch so far, where it counts which that was.
+    best_epoch, best_score: which it was, and how good; 0 before there is one.
+    heads: the kinds of its branches but the last, where they were chosen.
     """
 
     epoch: int
     weights: Mapping[str, Tensor]
     momentum: Mapping[str, Tensor] = field(default_factory=dict)
     accuracy: tuple[float, ...] = ()
+    best: Mapping[str, Tensor] = field(default_factory=dict)
+    best_epoch: int = 0
+    best_score: float = 0.0
+    heads: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -44,7 +51,12 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     """
     tensors = {_WEIGHT + name: tensor for name, tensor in checkpoint.weights.items()}
     tensors |= {_MOMENTUM + name: tensor for name, tensor in checkpoint.momentum.items()}
+    tensors |= {_BEST + name: tensor for name, tensor in checkpoint.best.items()}
     header = {"epoch": json.dumps(checkpoint.epoch), "accuracy": json.dumps(checkpoint.accuracy)}
+    if checkpoint.best:
+        header["best"] = json.dumps([checkpoint.best_epoch, checkpoint.best_score])
+    if checkpoint.heads:
+        header["heads"] = json.dumps(checkpoint.heads)
     unfinished = path.with_suffix(".tmp")
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, unfinished, header)
     os.replace(unfinished, path)
@@ -57,11 +69,16 @@ def read(path: Path) -> Checkpoint | None:
     with _readable(path), safe_open(path, "pt") as file:
         header = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it has no __iter__
+        best_epoch, best_score = json.loads(header.get("best", "[0, 0.0]"))
         return Checkpoint(
             epoch=json.loads(header["epoch"]),
             weights=_under(_WEIGHT, tensors),
             momentum=_under(_MOMENTUM, tensors),
             accuracy=tuple(json.loads(header["accuracy"])),
+            best=_under(_BEST, tensors),
+            best_epoch=best_epoch,
+            best_score=best_score,
+            heads=tuple(json.loads(header.get("heads", "[]"))),
         )
 
 

@@ -93,12 +93,12 @@ def fit(
     bf16: compute in bfloat16 what allows it; weights stay float32.
     start: the last epoch that was finished before; `network` holds its weights.
 
+    Blocks and branches that are frozen altogether stay in evaluation mode, statistics and all.
     The loss is that of EdgeSys'22, section 2.1, after Teerapittayanon et al., BranchyNet, ICPR 2016, with all
     weights 1. Raises `InputError` when the loss is no number any more.
     """
     device = next(network.parameters()).device
     lay_out(network, torch.channels_last)
-    network.train()
     images = torch.tensor(split.images, device=device)
     labels = torch.tensor(split.labels, device=device)
     augmentation = Augmentation(recipe.shift, recipe.flip)
@@ -114,6 +114,7 @@ def fit(
                 optimizer.state[weight]["momentum_buffer"] = buffer
     for epoch in range(first, recipe.epochs + 1):
         learned = 0
+        train_mode(network)
         rng = np.random.default_rng([seed, epoch])
         for x, y in batches(images, labels, batch_size=recipe.batch_size, augmentation=augmentation, rng=rng):
             learned += len(y)
@@ -134,6 +135,19 @@ def fit(
         states = {name: optimizer.state.get(weight, {}) for name, weight in network.named_parameters()}
         momentum = {name: state["momentum_buffer"] for name, state in states.items() if "momentum_buffer" in state}
         yield EpochEnd(epoch, momentum)
+
+
+def train_mode(network: MultiExitNetwork) -> None:
+    """Put in training mode what learns, and in evaluation mode what is frozen altogether.
+
+    A block without weights goes with the others: it is frozen where all that have some are.
+    """
+    network.train()
+    learning = any(weight.requires_grad for weight in network.blocks.parameters())
+    for part in (*network.blocks, *network.branches):
+        weights = [*part.parameters()]
+        if not (any(weight.requires_grad for weight in weights) if weights else learning):
+            part.eval()
 
 
 def place(network: nn.Module) -> None:

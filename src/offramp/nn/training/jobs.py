@@ -11,8 +11,10 @@ from torch import Tensor
 
 from offramp.errors import fail
 from offramp.nn.data import Dataset
+from offramp.nn.heads import lightest
 from offramp.nn.inference import accuracy
-from offramp.nn.network import Spec, build
+from offramp.nn.network import MultiExitNetwork, Spec, build
+from offramp.nn.normalization import DATA
 from offramp.nn.training import checkpoint
 from offramp.nn.training.checkpoint import Checkpoint
 from offramp.nn.training.fit import EpochEnd, Recipe, Step, fit, place
@@ -33,6 +35,11 @@ class NetworkToTrain:
     seed: of the first weights and the order of the samples.
     bf16: whether to compute in bfloat16.
     weights: by name, to begin with; None for new ones.
+    normalize: how images are normalized, as `normalization_text` writes it.
+    light: whether branches but the backbone's own are pooling and a linear layer.
+    frozen: whether blocks and the backbone's own last layers stay as `weights` has them, statistics and all.
+    patience: after so many epochs without a better mean accuracy of the branches on the validation split training
+        ends, and the best epoch's weights are taken; None to train to the end.
     """
 
     name: str
@@ -43,6 +50,10 @@ class NetworkToTrain:
     seed: int
     bf16: bool
     weights: Mapping[str, Tensor] | None = None
+    normalize: str = DATA
+    light: bool = False
+    frozen: bool = False
+    patience: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +162,28 @@ def _learn(to_train: NetworkToTrain, kept: Checkpoint | None, dataset: Dataset) 
     """Train one network, in whatever process; what is to be kept of it comes among the events."""
     name, recipe = to_train.name, to_train.recipe
     yield Started(name, recipe.epochs * len(dataset.train), (kept.epoch if kept else 0) * len(dataset.train))
-    network = build(to_train.spec, dataset, ends=to_train.ends, seed=to_train.seed)
+    network = build(
+        to_train.spec,
+        dataset,
+        ends=to_train.ends,
+        seed=to_train.seed,
+        normalize=to_train.normalize,
+        head=lightest if to_train.light else None,
+    )
     weights = kept.weights if kept else to_train.weights
     if weights is not None:
         network.load_state_dict(dict(weights))
+    if to_train.frozen:
+        network.blocks.requires_grad_(False)
+        network.branches[-1].requires_grad_(False)
     place(network)
     start = EpochEnd(kept.epoch, kept.momentum) if kept else None
+    best = _Best.of(kept)
     began = told = time.perf_counter()
     images = 0
-    for event in fit(network, dataset.train, recipe, seed=to_train.seed, bf16=to_train.bf16, start=start):
+    for event in () if best.is_old(to_train, start) else fit(
+        network, dataset.train, recipe, seed=to_train.seed, bf16=to_train.bf16, start=start
+    ):
         if isinstance(event, Step):
             step = event
             images += event.images
@@ -167,10 +191,48 @@ def _learn(to_train: NetworkToTrain, kept: Checkpoint | None, dataset: Dataset) 
             yield Learned(name, step.epoch, images, step.loss, step.accuracy)
             images, told = 0, time.perf_counter()
         if isinstance(event, EpochEnd):
-            yield Checkpoint(event.epoch, _on_cpu(network.state_dict()), _on_cpu(event.momentum))
+            if to_train.patience is not None:
+                best = best.or_now(network, event.epoch, dataset)
+            yield Checkpoint(
+                event.epoch,
+                _on_cpu(network.state_dict()),
+                _on_cpu(event.momentum),
+                best=best.weights,
+                best_epoch=best.epoch,
+                best_score=best.score,
+            )
+            if best.is_old(to_train, event):
+                break
+    if best.weights:
+        network.load_state_dict(dict(best.weights))
     achieved = accuracy(network, dataset.validation)
     yield Checkpoint(recipe.epochs, _on_cpu(network.state_dict()), accuracy=achieved)
     yield Finished(name, achieved, time.perf_counter() - began)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Best:
+    """The best epoch so far, by the mean accuracy of the branches on the validation split; epoch 0 for none."""
+
+    epoch: int
+    score: float
+    weights: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, kept: Checkpoint | None) -> "_Best":
+        return cls(kept.best_epoch, kept.best_score, kept.best) if kept else cls(0, 0.0, {})
+
+    def or_now(self, network: MultiExitNetwork, epoch: int, dataset: Dataset) -> "_Best":
+        """This one, or the network as it is after that epoch where it is better."""
+        achieved = accuracy(network, dataset.validation)
+        score = sum(achieved) / len(achieved)
+        if self.weights and score <= self.score:
+            return self
+        return _Best(epoch, score, {name: tensor.clone() for name, tensor in _on_cpu(network.state_dict()).items()})
+
+    def is_old(self, to_train: NetworkToTrain, end: EpochEnd | None) -> bool:
+        """Whether patience is at its end after that epoch."""
+        return to_train.patience is not None and end is not None and end.epoch - self.epoch >= to_train.patience
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

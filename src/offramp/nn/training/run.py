@@ -16,15 +16,21 @@ from offramp.nn.catalog import BackboneSource, backbone_spec
 from offramp.nn.data import Dataset, Source
 from offramp.nn.datasets import read_data
 from offramp.nn.datasets.archive import write_archive
-from offramp.nn.network import MultiExitNetwork, Spec, build, selected
+from offramp.nn.inference import accuracy
+from offramp.nn.network import MultiExitNetwork, Spec, selected
+from offramp.nn.normalization import DATA as STATISTICS
 from offramp.nn.training import checkpoint, jobs
 from offramp.nn.training.checkpoint import Checkpoint
+from offramp.nn.training.exits import ExitsToTrain, train_exits, with_heads
 from offramp.nn.training.fit import Recipe
+from offramp.nn.training.given import first_network, normalized_by
 from offramp.nn.training.jobs import Event, NetworkToTrain
 from offramp.nn.training.runner import Runner, in_turn
 from offramp.nn.training.setup import DATA, Setup, changes, fingerprints, read_record, same_run, write_record
 
 JOINT = "joint"
+# Of weights that were trained elsewhere: epochs without a better network, after which training ends.
+_PATIENCE = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -85,6 +91,8 @@ class Run:
         """How the accuracies came about, for a profile's provenance."""
         setup = self.setup
         record: dict[str, object] = {"seed": setup.seed, "joint": asdict(setup.joint), "bf16": setup.bf16}
+        if setup.has_weights:
+            record |= {"train": setup.train, "heads": setup.heads, "normalize": setup.normalize}
         if self.separate_accuracy is not None and setup.separate is not None:
             record["separate"] = asdict(setup.separate)
         return record
@@ -94,7 +102,9 @@ class Run:
 class Training:
     """A run that has its folder, and whose networks are to be trained.
 
-    network: the full configuration with its first weights; the rest is as in `Run`.
+    network: the full configuration with its first weights, or, where light exits are trained for it, the backbone as it
+        was given, with its own last layers alone.
+    note: how images are normalized, where that was found by trying; empty where it was said. The rest is as in `Run`.
     """
 
     folder: Path
@@ -103,15 +113,29 @@ class Training:
     spec: Spec
     dataset: Dataset
     network: MultiExitNetwork
+    note: str = ""
 
     def networks(self) -> list[NetworkToTrain]:
         """`joint` and separate-1 .. separate-N."""
-        place = self.folder, self.setup, self.spec
         joint, separate = self.setup.joint, self.setup.separate
-        networks = [_to_train(*place, JOINT, joint, ends=None)]
+        networks = [self._to_train(JOINT, joint, None)]
         if separate is not None:
-            networks += [_to_train(*place, separate_name(end), separate, ends=(end,)) for end in self.network.ends]
+            networks += [self._to_train(separate_name(end), separate, (end,)) for end in self.network.ends]
         return networks
+
+    def _to_train(self, name: str, recipe: Recipe, ends: tuple[int, ...] | None) -> NetworkToTrain:
+        if not self.setup.has_weights:
+            return _to_train(self.folder, self.setup, self.spec, name, recipe, ends=ends)
+        # With the weights, which may be in a file that other machines don't have.
+        weights = self.network.part(ends or self.network.ends).state_dict()
+        network = _to_train(self.folder, self.setup, self.spec, name, recipe, ends=ends, weights=weights)
+        frozen = self.setup.train == "exits"
+        return replace(network, frozen=frozen, patience=None if frozen else _PATIENCE)
+
+    def given_accuracy(self) -> float:
+        """Of the network's own last layers on the validation split, before any training."""
+        [achieved] = accuracy(self.network.part(self.network.ends[-1:]), self.dataset.validation)
+        return achieved
 
     def train(self, runner: Runner = in_turn) -> Iterator[Event]:
         """Train all networks, as the events are taken.
@@ -120,18 +144,31 @@ class Training:
         once for a runner whose processes can't make the backbone, and later what the runner raises where a network
         can't be trained.
         """
+        if self.setup.train == "exits" and self.setup.heads == "light":
+            return train_exits(self._exits(), self.dataset)
         return jobs.train(self.networks(), self.dataset, runner)
+
+    def _exits(self) -> ExitsToTrain:
+        return ExitsToTrain(
+            folder=self.folder,
+            kept_at=_checkpoint(self.folder, JOINT),
+            network=self.network,
+            recipe=self.setup.joint,
+            seed=self.setup.seed,
+            distill=self.setup.distill,
+        )
 
     def finished(self) -> Run:
         """The run, once all events were taken. Raises `InputError` while it is not trained to the end."""
-        network = selected(self.network, self.network.ends)
-        return _run(self.folder, self.setup, self.made_of, self.spec, self.dataset, network, _joint(self.folder))
+        kept = _joint(self.folder)
+        return _run(self.folder, self.setup, self.made_of, self.spec, self.dataset, self.network, kept)
 
 
-def begin_run(folder: Path, setup: Setup, dataset: Dataset, spec: Spec) -> Training:
+def begin_run(folder: Path, setup: Setup, dataset: Dataset, spec: Spec, *, given: Spec | None = None) -> Training:
     """Make `folder` a run with that setup, or see that it is one.
 
     setup: of `Setup.of`.
+    given: the backbone with weights from a file, where there is one.
     Raises `InputError` where `folder` holds a run of another setup, other data or another network; where it can't be
     written; and where the backbone can't be made for the data set.
     """
@@ -139,9 +176,13 @@ def begin_run(folder: Path, setup: Setup, dataset: Dataset, spec: Spec) -> Train
         problem = f"has images of {dataset.image_shape[0]} channels"
         fail("data", problem, "let offramp.read_data make the data set: it makes three of gray ones")
     dataset = _with_source(dataset, folder, setup)
-    network = build(spec, dataset, seed=setup.seed)
-    made_of = fingerprints(dataset, network)
-    begun = (folder / "run.json").exists()
+    begun, note = (folder / "run.json").exists(), ""
+    if setup.normalize is None:
+        before = read_record(folder)[0].normalize if begun else None
+        normalize, note = (before, "") if before else normalized_by(given or spec, dataset, seed=setup.seed)
+        setup = replace(setup, normalize=normalize)
+    network = first_network(given or spec, dataset, setup)
+    made_of = fingerprints(dataset, network, weights=setup.has_weights)
     if begun:
         setup = same_run(folder, setup, made_of)
     try:
@@ -151,7 +192,7 @@ def begin_run(folder: Path, setup: Setup, dataset: Dataset, spec: Spec) -> Train
         write_record(folder, setup, made_of)
     except OSError as error:
         fail(str(folder), f"can't be written: {error.strerror}", "give a folder, new or of a run, that can be")
-    return Training(folder, setup, made_of, spec, dataset, network)
+    return Training(folder, setup, made_of, spec, dataset, network, note)
 
 
 def read_run(folder: Path, *, dataset: Dataset | None = None, backbone: BackboneSource | None = None) -> Run:
@@ -169,7 +210,7 @@ def read_run(folder: Path, *, dataset: Dataset | None = None, backbone: Backbone
         source = _source(folder, setup)
         dataset = read_data(source.name, seed=source.seed, size=source.size)
     dataset = _with_source(dataset, folder, setup)
-    network = build(spec, dataset, seed=setup.seed)
+    network = first_network(spec, dataset, setup)
     refuse(changes(made_of, fingerprints(dataset, network)), source=str(folder))
     return _run(folder, setup, made_of, spec, dataset, network, kept)
 
@@ -202,6 +243,8 @@ def _to_train(
         seed=setup.seed,
         bf16=setup.bf16,
         weights=weights,
+        normalize=setup.normalize or STATISTICS,
+        light=setup.heads == "light",
     )
 
 
@@ -214,8 +257,15 @@ def _run(
     network: MultiExitNetwork,
     kept: Checkpoint,
 ) -> Run:
-    """The run whose full configuration has the weights `kept`; `network` takes them."""
+    """The run whose full configuration has the weights `kept`.
+
+    network: as `first_network` makes it; it stays as it is.
+    """
+    network = with_heads(network, kept.heads, dataset) if kept.heads else selected(network, network.ends)
     network.load_state_dict(dict(kept.weights))
+    # Exits of a network that stays as it is don't depend on each other: trained together, each is trained alone.
+    if setup.train == "exits":
+        return Run(folder, setup, made_of, spec, dataset, network.eval(), kept.accuracy, kept.accuracy)
     alone = [checkpoint.finished_accuracy(_checkpoint(folder, separate_name(end))) for end in network.ends]
     separate = tuple(accuracy[0] for accuracy in alone if accuracy is not None)
     return Run(

@@ -6,19 +6,30 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import torch
 
 from offramp.errors import Fault, InputError, refuse
 from offramp.nn.data import Dataset, Source
 from offramp.nn.network import MultiExitNetwork, Spec
+from offramp.nn.normalization import DATA as DATA_STATISTICS
 from offramp.nn.profiling import machine
 from offramp.nn.training.fit import Recipe
 
-_FORMAT = "run/1"
+# The first knew none of what a setup has by default.
+_FORMAT, _FORMATS = "run/2", ("run/1", "run/2")
+WEIGHTS = "weights"
+"""By which name a run keeps the digest of the weights that the backbone was given with."""
 DATA = "data.npz"
 """Where a run keeps data that were only in memory."""
+
+Trained: TypeAlias = Literal["all", "exits"]
+"""What is trained: all of the network, or its exits alone, and the backbone stays as it was given."""
+
+Heads: TypeAlias = Literal["own", "light"]
+"""What branches are: the backbone's own last layers, or small ones, `nn.heads`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +44,10 @@ class Setup:
     separate: of the networks with one branch; None without them.
     image_size: what images are resized to, square; None for as they are.
     data_seed: of the splits, where it is another than `seed`.
+    train, heads: what is trained, and what branches are.
+    distill: whether exits also learn from what the last one says.
+    weights: the file that the backbone's weights are from; None for those that it comes with. The run keeps a copy.
+    normalize: how images are normalized, as `normalization_text` writes it; None while that is to be found out.
     """
 
     backbone: str
@@ -43,10 +58,32 @@ class Setup:
     separate: Recipe | None
     image_size: int | None = None
     data_seed: int | None = None
+    train: Trained = "all"
+    heads: Heads = "own"
+    distill: bool = False
+    weights: str | None = None
+    normalize: str | None = DATA_STATISTICS
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether it matters which weights the backbone had to begin with."""
+        return self.train == "exits" or self.weights is not None
 
     @classmethod
     def of(
-        cls, spec: Spec, dataset: Dataset, *, seed: int, bf16: bool, joint: Recipe, separate: Recipe | None
+        cls,
+        spec: Spec,
+        dataset: Dataset,
+        *,
+        seed: int,
+        bf16: bool,
+        joint: Recipe,
+        separate: Recipe | None,
+        train: Trained = "all",
+        heads: Heads = "own",
+        distill: bool = False,
+        weights: Path | None = None,
+        normalize: str | None = DATA_STATISTICS,
     ) -> "Setup":
         """The setup of a run that trains networks of that backbone on that data set."""
         source = dataset.source or Source(DATA, seed, None)
@@ -59,6 +96,11 @@ class Setup:
             separate=separate,
             image_size=source.size,
             data_seed=None if source.seed == seed else source.seed,
+            train=train,
+            heads=heads,
+            distill=distill,
+            weights=None if weights is None else str(weights.resolve()),
+            normalize=normalize,
         )
 
 
@@ -94,6 +136,8 @@ def same_run(folder: Path, setup: Setup, made_of: Mapping[str, str]) -> Setup:
     # Separate networks may be added later, and are kept when they aren't asked for again; the precision of
     # the machine that began is kept as well.
     after = replace(setup, separate=setup.separate or before.separate, bf16=before.bf16)
+    # Weights are known by their digest: their file may have been moved.
+    after = replace(after, weights=before.weights if setup.weights and before.weights else setup.weights)
     kept, asked = _flat(replace(before, separate=before.separate or setup.separate)), _flat(after)
     faults = [
         Fault(name, f"was {kept[name]!r}, now {asked[name]!r}", "use the same options, or another folder")
@@ -104,21 +148,28 @@ def same_run(folder: Path, setup: Setup, made_of: Mapping[str, str]) -> Setup:
     return after
 
 
-def fingerprints(dataset: Dataset, network: MultiExitNetwork) -> dict[str, str]:
-    """What a run is made of, as `Run` keeps it."""
+def fingerprints(dataset: Dataset, network: MultiExitNetwork, *, weights: bool = False) -> dict[str, str]:
+    """What a run is made of, as `Run` keeps it; with the weights themselves, where they matter."""
     data = hashlib.sha256()
     for split in (dataset.train, dataset.validation, dataset.test):
         data.update(f"{split.images.shape}".encode())
         data.update(np.ascontiguousarray(split.images).reshape(-1).data)
         data.update(np.ascontiguousarray(split.labels).data)
     shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
-    return {"data": data.hexdigest(), "network": hashlib.sha256(repr(shapes).encode()).hexdigest()}
+    made_of = {"data": data.hexdigest(), "network": hashlib.sha256(repr(shapes).encode()).hexdigest()}
+    if weights:
+        content = hashlib.sha256()
+        for name, tensor in network.part(network.ends[-1:]).state_dict().items():
+            content.update(name.encode())
+            content.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        made_of[WEIGHTS] = content.hexdigest()
+    return made_of
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Fault]:
-    """A fault for each thing that a run is made of and that has another digest now."""
+    """A fault for each thing that a run is made of and that has another digest now; as far as there are two."""
     for name, digest in before.items():
-        if now[name] != digest:
+        if now.get(name, digest) != digest:
             yield Fault(name, "is not what it was when this run began", "train into another folder")
 
 
@@ -134,7 +185,7 @@ def _flat(setup: Setup) -> dict[str, Any]:
 
 
 def _setup(document: dict[str, Any]) -> Setup:
-    if document["offramp"] != _FORMAT:
+    if document["offramp"] not in _FORMATS:
         raise ValueError(f"the format is {document['offramp']!r}, not {_FORMAT!r}")
     return Setup(
         backbone=document["backbone"],
@@ -145,4 +196,9 @@ def _setup(document: dict[str, Any]) -> Setup:
         separate=None if document["separate"] is None else Recipe(**document["separate"]),
         image_size=document.get("image_size"),
         data_seed=document.get("data_seed"),
+        train=document.get("train", "all"),
+        heads=document.get("heads", "own"),
+        distill=document.get("distill", False),
+        weights=document.get("weights"),
+        normalize=document.get("normalize", DATA_STATISTICS),
     )

@@ -1,0 +1,52 @@
+"""A network that comes with its weights: as it is before training, and how its images were normalized."""
+
+import numpy as np
+import torch
+
+from offramp.nn.data import Dataset
+from offramp.nn.heads import lightest
+from offramp.nn.network import MultiExitNetwork, Spec, as_given, build
+from offramp.nn.normalization import DATA, IMAGENET, RAW, SYMMETRIC, UNIT, normalization
+from offramp.nn.training.setup import Setup
+
+_TRIED_ON = 1000
+_BATCH = 100
+
+
+def first_network(spec: Spec, dataset: Dataset, setup: Setup) -> MultiExitNetwork:
+    """The network that training begins with: the full configuration, or for light exits the backbone as it was given.
+
+    What stays as it is gets no branches like its own first: these may be large.
+    """
+    normalize = setup.normalize or DATA
+    if setup.train == "exits" and setup.heads == "light":
+        return as_given(spec, dataset, seed=setup.seed, normalize=normalize)[0].eval()
+    head = lightest if setup.heads == "light" else None
+    return build(spec, dataset, seed=setup.seed, normalize=normalize, head=head)
+
+
+def normalized_by(spec: Spec, dataset: Dataset, *, seed: int) -> tuple[str, str]:
+    """How images are normalized for a network that has its weights, and how that was found out.
+
+    It says so itself, or it is the way with which it has most of 1,000 training samples right: with another than it
+    was trained with, a network has far fewer. The validation split has no part in it.
+    """
+    network, said = as_given(spec, dataset, seed=seed, normalize=None)
+    if said is not None:
+        return said, f"{said}, as the network says"
+    network.eval()
+    rows = np.random.default_rng(seed).permutation(len(dataset.train))[:_TRIED_ON]
+    images, labels = torch.tensor(dataset.train.images[rows]), torch.tensor(dataset.train.labels[rows])
+    first, *blocks = network.blocks
+    assert isinstance(first, torch.nn.Sequential)
+    achieved = {}
+    for text in (DATA, IMAGENET, UNIT, SYMMETRIC, RAW):
+        if text == IMAGENET and images.shape[1] != 3:
+            continue
+        whole = torch.nn.Sequential(normalization(text, dataset), first[1], *blocks, network.branches[-1]).eval()
+        with torch.inference_mode():
+            said_right = [whole(batch).argmax(1) for batch in torch.split(images, _BATCH)]
+        achieved[text] = float((torch.cat(said_right) == labels).float().mean())
+    best = max(achieved, key=lambda text: achieved[text])
+    others = ", ".join(f"{text} {100 * share:.1f} %" for text, share in achieved.items() if text != best)
+    return best, f"{best}: with it {100 * achieved[best]:.1f} % of {len(labels)} training samples are right ({others})"
