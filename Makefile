@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check coverage benchmark study clean
+.PHONY: demo test nightly check coverage benchmark study clean
 
 # Python compiles what it imports when it first does; compiling all of PyTorch beforehand would take longer.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
@@ -25,9 +25,12 @@ demo: .venv/installed  ## ResNet-20 on handwritten digits, from nothing to a pla
 	$(BIN)/offramp auto --backbone resnet20 --data digits --topology mobile --keep 1 --codec any --out runs/demo
 
 # Links, faults and the page are about time: their tests have the machine for themselves.
-test: .venv/development  ## Every test
+test: .venv/development  ## Every test but those of minutes
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/runtime --ignore tests/explore
 	$(BIN)/python -m pytest tests/runtime tests/explore
+
+nightly: .venv/development  ## The tests of minutes: a whole study in small, and training on a cluster that loses a worker
+	$(BIN)/python -m pytest -m nightly
 
 check: .venv/development  ## Style, and types of the whole package
 	$(BIN)/ruff check .
