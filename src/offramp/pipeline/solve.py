@@ -97,7 +97,8 @@ def solve_among(
         if (plan := answer.best or answer.nearest) is not None
     ]
     if gap is not None and not found:
-        fail("time_limit", "the search ended before it found a plan", "give it more")
+        limit = "memory_limit" if asked.limits.time_s is None else "time_limit"
+        fail(limit, "the search ended before it found a plan", "give it more")
     relaxations = () if gap or any(one.met for one in found) else minimal_relaxations(planners, asked)
     if not found:
         by_codec = {planner.codec: planner for planner in planners}
@@ -106,7 +107,10 @@ def solve_among(
         ]
     if not found:
         _no_plan()
-    best = min(_certified(found, asked, seed), key=lambda one: asked.rank(one.estimated.estimate, met=one.met))
+    best = min(
+        _certified(found, asked, seed, choices=len(planners)),
+        key=lambda one: asked.rank(one.estimated.estimate, met=one.met),
+    )
     return Solution(
         profile=profile,
         planner=best.planner,
@@ -176,17 +180,17 @@ def _searched(
     return asked, [replace(choose(members, asked), gap=gap) for members, gap in searched], merged
 
 
-def _certified(found: Sequence[_Found], requirement: Requirement, seed: int) -> list[_Found]:
+def _certified(found: Sequence[_Found], requirement: Requirement, seed: int, *, choices: int) -> list[_Found]:
     """The same with certificates, where a bound on accuracy was asked for.
 
-    Each planner's bound holds with 1 - (1 - confidence) / planners, and so all of them at once with that confidence
-    (Bonferroni): whichever is chosen, its bound holds.
+    choices: among how many planners' plans one is chosen. Each one's bound holds with 1 - (1 - confidence) / choices,
+        and so all of them at once with that confidence (Bonferroni): whichever is chosen, its bound holds.
     """
     if requirement.confidence is None:
         return list(found)
     from offramp.core.certify import audit, certify  # needs scipy, which takes a moment
 
-    shared = replace(requirement, confidence=1 - (1 - requirement.confidence) / len(found))
+    shared = replace(requirement, confidence=1 - (1 - requirement.confidence) / choices)
     find = certify if requirement.certify else audit
     certificates = [find(one.planner, shared, seed=seed) for one in found]
     tested = sum(certificate.tested for certificate in certificates if certificate is not None)

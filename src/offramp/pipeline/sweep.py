@@ -137,9 +137,10 @@ def sweep(
     if not 1 <= len(vary) <= 2:
         fail("vary", f"names {len(vary)} parameters", "a map has one axis or two: vary one or two")
     topologies = grid(topology, vary=vary, steps=steps)
-    planners_of(profile, topology, asked.codecs, exit_model=exit_model, compute=compute, thresholds=thresholds)[
-        0
-    ].allowed(asked.constraints)
+    planner, *_ = planners_of(
+        profile, topology, asked.codecs, exit_model=exit_model, compute=compute, thresholds=thresholds
+    )
+    planner.allowed(asked.constraints)  # what is wrong here is wrong on every topology
     rows = plan_many(
         profile,
         topologies,

@@ -76,11 +76,7 @@ def train(
 
     out = path_of("out", out, "the folder of the run")
     check_progress(progress)
-    for name, value, least in (
-        ("image_size", image_size, 1),
-        ("shift", shift, 0),
-        ("workers", workers, 1),
-    ):
+    for name, value, least in (("image_size", image_size, 1), ("shift", shift, 0), ("workers", workers, 1)):
         if value is not None:
             whole_number(name, value, least=least)
     for name, value in (("epochs", epochs), ("separate_epochs", separate_epochs), ("batch_size", batch_size)):
