@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check coverage benchmark study clean
+.PHONY: demo test nightly check coverage benchmark study clean
 
 # Python compiles what it imports when it first does; compiling all of PyTorch beforehand would take longer.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
@@ -24,10 +24,14 @@ demo: .venv/installed  ## ResNet-20 on handwritten digits, from nothing to a pla
 	rm -rf runs/demo
 	$(BIN)/offramp auto --backbone resnet20 --data digits --topology mobile --keep 1 --codec any --out runs/demo
 
-# Links, faults and the page are about time: their tests have the machine for themselves.
-test: .venv/development  ## Every test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/runtime --ignore tests/explore
-	$(BIN)/python -m pytest tests/runtime tests/explore
+# Links, faults and the page are about time: their tests have the machine for themselves. Of the others two run side by
+# side, and threads that wait by spinning (OpenMP's) would take the time from each other.
+test: .venv/development  ## Every test but those of minutes
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/runtime --ignore tests/explore/test_page.py
+	$(BIN)/python -m pytest tests/runtime tests/explore/test_page.py
+
+nightly: .venv/development  ## The tests of minutes: a whole study in small, and training on a cluster that loses a worker
+	$(BIN)/python -m pytest -m nightly
 
 check: .venv/development  ## Style, and types of the whole package
 	$(BIN)/ruff check .
@@ -37,8 +41,8 @@ check: .venv/development  ## Style, and types of the whole package
 # Processes that tests start are counted as well; kernels run uncompiled, so that their branches count.
 coverage: .venv/development  ## Branch coverage of the package, file by file
 	rm -f .coverage .coverage.*
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest --cov --cov-report= --numprocesses 2 --dist loadfile --ignore tests/runtime --ignore tests/explore
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest --cov --cov-append --cov-report=term tests/runtime tests/explore
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest --cov --cov-report= --numprocesses 2 --dist loadfile --ignore tests/runtime --ignore tests/explore/test_page.py
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest --cov --cov-append --cov-report=term tests/runtime tests/explore/test_page.py
 
 benchmark: .venv/development  ## How long planning takes, and what the alternatives take
 	$(PIP) --group benchmark

@@ -72,7 +72,6 @@ def test_a_written_plan_reads_back(tmp_path: Path) -> None:
     done = run("plan", PROFILE, "--out", out, "--figure", figure, "--plot")
     assert done.returncode == 0, done.stderr
     assert str(read_plan(out)) in done.stdout
-    assert "Optimal among 170,000 plans" in done.stdout
     assert figure.read_bytes().startswith(b"\x89PNG")
     again = run_json("estimate", PROFILE, "--plan", out)
     assert again["plan"]["text"] == str(read_plan(out))
@@ -109,14 +108,14 @@ def test_constraints_bind() -> None:
     assert not tiers & set(poor["plan"]["placement"])
 
 
-@pytest.mark.parametrize("limit", ["1us", "20ms", "100s"])
-def test_a_search_that_runs_out_of_time_says_how_far_it_got(limit: str) -> None:
-    wide = ["--exits-per-tier", 5, "--threshold-per-exit", "--min-accuracy", 0.2]
+@pytest.mark.parametrize(
+    ("limit", "more"), [("1us", ["--threshold-per-exit"]), ("20ms", ["--threshold-per-exit"]), ("100s", [])]
+)
+def test_a_search_that_runs_out_of_time_says_how_far_it_got(limit: str, more: list[str]) -> None:
+    wide = ["--exits-per-tier", 5, *more, "--min-accuracy", 0.2]
     search = run_json("plan", PROFILE, *wide, "--time-limit", limit)["search"]
     assert search["meets"]
-    assert search["optimal"] == (search["gap"] is None)
-    if limit == "100s":
-        assert search["optimal"]
+    assert search["optimal"] == (search["gap"] is None) == (limit == "100s")
 
 
 @pytest.mark.parametrize(
@@ -159,12 +158,11 @@ def test_planning_needs_neither_torch_nor_numba_nor_matplotlib() -> None:
 
 def test_auto_goes_from_nothing_to_a_plan_that_ran(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    short = ("--epochs", 1, "--no-separate", "--repeats", 8, "--tuning-epochs", 0, "--count", 5, "--keep", 1)
-    done = run("auto", "--out", folder, "--topology", "iot", *short, timeout=400)
+    short = ("--backbone", "resnet8", "--epochs", 1, "--no-separate", "--repeats", 8, "--tuning-epochs", 0)
+    done = run("auto", "--out", folder, "--topology", "iot", *short, "--count", 5, "--keep", 1, timeout=400)
     assert done.returncode == 0, done.stderr
-    assert "Optimal among 170,000 plans" in done.stdout
     profile = read_profile(folder / "profile.json")
-    assert len(profile.backbone.blocks) == 10
+    assert len(profile.backbone.blocks) == 4
     assert profile.exit_table is not None
     estimated = Planner.of(profile, read_topology("iot")).estimate(read_plan(folder / "plan.json"))
     written = json.loads((folder / "plan.json").read_text())

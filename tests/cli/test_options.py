@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from offramp.cli.app import app
 from offramp.cli.options import ModelOptions, RequirementOptions, flattened
+from offramp.core.constraints import Prices
 from offramp.errors import InputError
 from offramp.files import RequirementWords, read_requirements
 from offramp.files.requirements import RequirementsDocument
@@ -73,11 +74,50 @@ def test_options_take_precedence_over_the_file_and_the_file_over_defaults(tmp_pa
     assert RequirementOptions().requirement(codec="any") == read_requirements(codec="any")
 
 
+def test_of_mappings_what_is_said_takes_precedence_and_the_rest_stays(tmp_path: Path) -> None:
+    written = tmp_path / "requirements.yaml"
+    written.write_text(
+        "memory: {phone: 2 MB, watch: 1 MB}\nprices: {tiers: {phone: 0.5, cloud: 0.1}, bit: 1e-6}\nbudget: 1\n"
+    )
+    said = RequirementOptions(requirements=str(written), memory=["watch=3 MB"], price=["phone=0.7"]).requirement()
+    assert said == read_requirements(
+        memory={"phone": "2 MB", "watch": "3 MB"}, prices={"tiers": {"phone": 0.7, "cloud": 0.1}, "bit": 1e-6}, budget=1
+    )
+    said = RequirementOptions(requirements=str(written), price_bit=1e-3).requirement()
+    assert said.constraints.prices == Prices(tier_s={"phone": 0.5, "cloud": 0.1}, bit=1e-3)
+    alone = RequirementOptions(price_bit=1e-3, budget=1.0).requirement()
+    assert alone.constraints.prices == Prices(bit=1e-3)
+
+
+def test_none_is_as_if_it_was_not_said(tmp_path: Path) -> None:
+    written = tmp_path / "requirements.yaml"
+    written.write_text("min_accuracy: 0.9\ncodec: int8\n")
+    nothing = dict.fromkeys(RequirementsDocument.model_fields)
+    assert read_requirements(written, **nothing) == read_requirements(written)
+    assert read_requirements(**nothing) == read_requirements()
+
+
+def test_yes_is_no_number(tmp_path: Path) -> None:
+    written = tmp_path / "requirements.yaml"
+    written.write_text("min_accuracy: yes\nkeep: true\nbudget: no\n")
+    with pytest.raises(InputError) as error:
+        read_requirements(written)
+    assert [fault.place for fault in error.value.faults] == ["min_accuracy", "keep", "budget"]
+
+
 def test_a_pair_that_is_none_is_refused() -> None:
     with pytest.raises(InputError, match="--memory: '2MB' is not a tier and a value; write TIER=VALUE"):
         RequirementOptions(memory=["2MB"]).requirement()
+    with pytest.raises(InputError, match="--price: cloud is given twice; keep one of the two"):
+        RequirementOptions(price=["cloud=1", "cloud=2"], budget=1.0).requirement()
     with pytest.raises(InputError, match="--thresholds: 'low' is not a list of numbers"):
         ModelOptions(thresholds="low").arguments()
+
+
+def test_no_command_has_an_option_that_it_does_not_heed() -> None:
+    """A plan in hand has its thresholds: none are searched with."""
+    assert "thresholds" not in options_of("estimate")
+    assert {"exit_model", "compute"} <= options_of("estimate").keys()
 
 
 def test_a_group_becomes_an_option_for_each_of_its_fields() -> None:

@@ -37,7 +37,10 @@ def test_train_and_profile_from_end_to_end(run, tmp_path):
     assert json.loads(profiled.stdout)["devices"] == ["box", "box-torch", "box-torch-1thread"]
     assert read_profile(path).backbone.name == "resnet8"
 
-    call("profile", run.folder, "--times-only", "--into", path, "--device", "pi", "--repeats", 4)
+    half = ("--partitions", "50%", "--repeats", 4)
+    shown = call("profile", run.folder, "--times-only", "--into", path, "--device", "pi", *half).stdout
+    # So few are all timed, whatever the share; nothing is told of others.
+    assert shown == f"resnet8 on pi: {path}. Next: offramp plan {path} --topology mobile\n"
     assert sorted(read_profile(path).timings) == sorted(
         f"{name}{way}" for name in ("box", "pi") for way in ("", "-torch", "-torch-1thread")
     )
@@ -65,12 +68,15 @@ def test_the_precision_of_a_run_stays(run):
     [
         (("train", "--out", "x", "--backbone", "resnet21"), "resnet20"),
         (("train", "--out", "x", "--data", "mnist"), "use digits"),
-        (("train", "--out", "x", "--seed", "-1"), "zero or more"),
-        (("train", "--out", "x", "--epochs", "0"), "at least one epoch"),
+        (("train", "--out", "x", "--seed", "-1"), "seed: -1 is too small; give 0 or more"),
+        (("train", "--out", "x", "--epochs", "0"), "epochs: 0 is too small; give 1 or more"),
         (("profile", "x"), "offramp train --out"),
         (("profile", "x", "--times-only"), "give both"),
         (("profile", "x", "--into", "profile.json"), "give both"),
-        (("profile", "x", "--repeats", "1"), "at least 4"),
+        (("profile", "x", "--repeats", "1"), "repeats: 1 is too small; give 4 or more"),
+        (("profile", "x", "--partitions", "half"), "'half' is no share of them; use auto, all, or a share"),
+        (("profile", "x", "--partitions", "0%"), "'0%' is no share of them"),
+        (("profile", "x", "--partitions", "1.5"), "'1.5' is no share of them"),
         (("profile", "x", "--out", "y/profile.json"), "there is no folder y"),
         (("profile", "x", "--out", "."), "is a folder; name a file"),
     ],

@@ -1,17 +1,21 @@
 """Plans in other codecs: the oracle plans on a profile that was rewritten by hand to be as if measured in the codec."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import offramp
 from offramp.core.backbone import Block
+from offramp.core.certify import lower_bound
 from offramp.core.codec import Codec
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
 from offramp.core.profile import Encoded, Profile
+from offramp.core.relaxation import minimal_relaxations
 from offramp.core.requirement import Requirement
 from offramp.errors import InputError
 from offramp.files import read_profile, read_topology
@@ -92,6 +96,68 @@ def test_the_best_of_all_codecs_is_the_best_of_each(found: tuple[World, Codec, P
             and (other.latency_s, other.accuracy) != (member.estimate.latency_s, member.estimate.accuracy)
             for other in every
         )
+
+
+class Stopped(Planner):
+    """A planner whose searches end before they have looked at anything, as one's whose time is up."""
+
+    def _search(self, *asked: Any) -> Any:
+        return Planner._search(self, *asked[:-1], np.ones(1, np.bool_))
+
+
+@pytest.mark.parametrize("frontier", [True, False])
+@pytest.mark.parametrize("stopped", [0, 1, 2])
+def test_a_search_that_was_ended_is_not_forgotten_and_spoils_no_other(stopped: int, frontier: bool) -> None:
+    profile, topology = read_profile("resnet20-digits"), read_topology("mobile")
+    planners = [*Planner.each(profile, topology, tuple(Codec))]
+    asked = Requirement(min_accuracy=0.9, codecs=tuple(Codec))
+    whole = solve_among(profile, planners[:stopped] + planners[stopped + 1 :], asked, frontier=frontier)
+    parts = {each.name: getattr(planners[stopped], each.name) for each in dataclasses.fields(Planner)}
+    planners[stopped] = Stopped(**parts)
+    _, gap = planners[stopped].frontier_within(asked)
+    answer = solve_among(profile, planners, asked, frontier=frontier)
+    assert answer.plan == whole.plan
+    assert answer.gap is not None
+    assert answer.gap.latency_s <= gap.latency_s
+    assert answer.gap.accuracy >= gap.accuracy
+    assert not answer.document()["search"]["optimal"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(encoded_worlds(), st.sampled_from([0.75, 1.0]), st.sampled_from([1, 8]))
+def test_what_could_be_given_up_is_the_least_in_any_codec(
+    found: tuple[World, Codec, Profile], floor: float, limit_s: float
+) -> None:
+    world, codec, _ = found
+    planners = [Planner.of(world.profile, world.topology, codec=each) for each in (Codec.FP32, codec)]
+    asked = Requirement(min_accuracy=floor, max_latency_s=limit_s)
+    alone = [minimal_relaxations([planner], asked) for planner in planners]
+    relaxations = solve_among(world.profile, planners, asked).relaxations
+    if not all(alone):
+        assert relaxations == ()
+        return
+    size = min(len(each[0].given_up) for each in alone)
+    of_size = [each for found in alone for each in found if len(each.given_up) == size]
+    assert {each.given_up for each in relaxations} == {each.given_up for each in of_size}
+    for relaxation in relaxations:
+        others = [each.plan.estimate for each in of_size if each.given_up == relaxation.given_up]
+        if relaxation.given_up == ("max_latency",):
+            assert relaxation.plan.estimate.latency_s == min(other.latency_s for other in others)
+        else:
+            assert relaxation.plan.estimate.accuracy == max(other.accuracy for other in others)
+
+
+@pytest.mark.parametrize("certify", [True, False])
+def test_a_bound_covers_the_choice_among_codecs(certify: bool) -> None:
+    solution = offramp.solve("resnet20-digits", min_accuracy=0.9, codec="any", confidence=0.94, certify=certify)
+    certificate = solution.certificate
+    assert certificate is not None
+    assert certificate.confidence == 0.94
+    right = round(certificate.checked.accuracy * certificate.certifying_samples)
+    alone = lower_bound(right, certificate.certifying_samples, confidence=0.98)
+    assert certificate.bound == pytest.approx(alone, abs=1e-12)
+    one = offramp.solve("resnet20-digits", min_accuracy=0.9, confidence=0.98, certify=certify).certificate
+    assert certificate.tested > one.tested
 
 
 def test_a_codec_that_was_not_measured_is_refused() -> None:

@@ -28,7 +28,7 @@ def tight_cases(draw: st.DrawFn) -> tuple[World, Requirement]:
 def test_relaxations_are_the_smallest_sets_that_help(case: tuple[World, Requirement]) -> None:
     world, requirement = case
     planner = Planner.of(world.profile, world.topology, compiled=True)
-    relaxations = minimal_relaxations(planner, requirement)
+    relaxations = minimal_relaxations([planner], requirement)
     if planner.best(requirement).best is not None:
         assert relaxations == ()
         return
@@ -39,8 +39,8 @@ def test_relaxations_are_the_smallest_sets_that_help(case: tuple[World, Requirem
     # Nothing smaller helps, and of that size nothing is forgotten.
     for smaller in range(1, size):
         for names in itertools.combinations(stated, smaller):
-            assert _best_without(planner, requirement, names) is None
-    helping = {names for names in itertools.combinations(stated, size) if _best_without(planner, requirement, names)}
+            assert _best_without([planner], requirement, names) is None
+    helping = {names for names in itertools.combinations(stated, size) if _best_without([planner], requirement, names)}
     assert {relaxation.given_up for relaxation in relaxations} == helping
     for relaxation in relaxations:
         assert "min_accuracy" in relaxation.given_up or relaxation.plan.estimate.accuracy >= requirement.min_accuracy

@@ -16,11 +16,14 @@ from offramp.explore import charts, phrases
 from offramp.explore.cloud import Cloud
 from offramp.explore.colors import DARK, LIGHT
 from offramp.explore.diagram import diagram
+from offramp.explore.regions import map_chart
 from offramp.explore.tradeoff import cloud_texts, tradeoff
 from offramp.explore.view import Explorer, Surroundings, View, frontier_picture
+from offramp.sweeps.regimes import UNMET, Axis, RegimeMap
 from offramp.view.frontier import FrontierPicture
 from offramp.view.latency import DistributionPicture, TermsPicture
 from offramp.view.placement import Placement
+from offramp.view.regimes import OTHER_COLOR, REGIME_COLORS
 from tests.explore.worlds import explorer, profile
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -193,6 +196,47 @@ def test_bars_add_up_and_curves_end_at_everyone() -> None:
         shares = [point[1] for point in curve["data"]]
         assert shares == sorted(shares)
         assert shares[-1] == 100
+
+
+def test_the_map_colors_each_cell_by_its_regime_and_rings_the_middle() -> None:
+    regimes = tuple(f"1-{end}@cloud" for end in range(1, len(REGIME_COLORS) + 3))
+    along, up = Axis("bandwidth", "b/s", (1e5, 1e6, 1e7), True), Axis("slowdown", "", (1.0, 500.0, 2000.0), True)
+    last = len(regimes) - 1
+    picture = RegimeMap("a map", along, up, regimes, ((0, 1, UNMET), (2, last, 3), (last - 1, 4, 5)))
+    options = map_chart(picture, LIGHT)
+    json.dumps(options, allow_nan=False)
+    cells, *rings = options["series"]
+    of_each = {tuple(cell["value"][:2]): (cell["value"][2], cell["tip"]) for cell in cells["data"]}
+    colors = {piece["value"]: piece["color"] for piece in options["visualMap"]["pieces"]}
+    assert of_each[0, 0] == (0, "1-1@cloud")
+    assert of_each[2, 0] == (UNMET, "no plan meets the requirement")
+    assert colors[UNMET] == LIGHT.paper
+    # Those without a color of their own share one, and still tell which they are.
+    assert of_each[1, 1] == (len(REGIME_COLORS), regimes[last])
+    assert of_each[0, 2] == (len(REGIME_COLORS), regimes[last - 1])
+    assert colors == {**dict(enumerate(REGIME_COLORS)), len(REGIME_COLORS): OTHER_COLOR, UNMET: LIGHT.paper}
+    assert [ring["data"] for ring in rings] == [[[1, 1]], [[1, 1]]]
+    assert options["xAxis"]["data"] == ["100 kb/s", "1 Mb/s", "10 Mb/s"]
+    assert options["yAxis"]["data"] == ["1", "500", "2,000"]
+    alone = map_chart(RegimeMap("a map", along, None, regimes, ((0, 1, 2),)), LIGHT)
+    assert alone["yAxis"] == {"type": "category", "data": [""]}
+    assert [ring["data"] for ring in alone["series"][1:]] == [[[1, 0]], [[1, 0]]]
+
+
+def test_a_page_without_any_plan_says_why_and_shows_nothing_else() -> None:
+    base = explorer().base
+    tiers = (replace(base.topology.tiers[0], slowdown=None, device="abacus"), *base.topology.tiers[1:])
+    view = explorer().view(replace(base, topology=replace(base.topology, tiers=tiers)))
+    assert view.solution is None
+    around = Surroundings.of(view)
+    assert (around.members, around.gap) == ((), None)
+    assert around.with_systems(view) is around
+    assert frontier_picture(view, around) is None
+    assert phrases.summary(view) == "no plan"
+    assert 'class="answer unmet"' in phrases.answer(view)
+    assert "no device &#x27;abacus&#x27;" in phrases.answer(view)
+    assert "data-plan" not in phrases.answer(view)
+    assert "Click a point" in phrases.pins(view, LIGHT)
 
 
 def test_a_single_tier_needs_no_links() -> None:

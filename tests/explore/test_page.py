@@ -253,6 +253,22 @@ def test_a_point_of_the_cloud_is_pinned_as_the_plan_it_is(tab: Any, address: str
     tab.wait_for_selector(f'button[aria-label="Unpin {text}"]')
 
 
+def test_what_was_pinned_and_chosen_can_be_undone(tab: Any, address: str) -> None:
+    # With so low a floor every cell of the map is found at once.
+    opened(tab, f"{address}?min-accuracy=0.1")
+    tab.wait_for_selector(".legend li")
+    assert tab.locator(".legend .count").all_inner_texts()
+    tab.evaluate("emitEvent('pin', '1-3@smartphone')")
+    tab.locator('button[aria-label="Unpin 1-3@smartphone"]').click()
+    tab.wait_for_selector('button[aria-label="Unpin 1-3@smartphone"]', state="detached")
+    tab.evaluate("emitEvent('pin', '1-3@moon')")
+    tab.get_by_text("This is no plan of Offramp's, so there is nothing to pin.").wait_for()
+    tab.get_by_role("button", name="Copy").click()
+    tab.get_by_text("Copied.").wait_for()
+    tab.locator('button[aria-label="Begin anew"]').click()
+    tab.wait_for_function("plan => document.querySelector('[data-plan]').innerText == plan", arg=expected(500e3))
+
+
 def test_the_plan_can_be_taken_along(tab: Any, address: str, tmp_path: Path) -> None:
     opened(tab, address)
     for name in ("plan.json", "drawing.svg", "frontier.csv"):

@@ -249,7 +249,7 @@ def test_what_is_no_data_set_is_refused(source, message):
 def test_a_name_is_for_data_in_memory():
     with pytest.raises(InputError, match="name: 'x' is for data in memory; leave it out"):
         read_data("digits", name="x")
-    with pytest.raises(InputError, match="image size: 0 is too small"):
+    with pytest.raises(InputError, match="size: 0 is too small"):
         read_data("digits", size=0)
 
 

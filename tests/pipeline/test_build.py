@@ -173,6 +173,13 @@ def test_many_plans_run_on_one_deployment(run, desk, tmp_path):
     assert (tmp_path / "v" / "validation.png").stat().st_size > 10_000
 
 
+def test_a_validation_for_machines_is_what_it_leaves_in_its_folder(run, desk, tmp_path):
+    words = ("--profile", desk["profile"], "-t", desk["topology"], "--plans", 1, "--count", 2, "--out", tmp_path)
+    told = json.loads(call(validating.validate, run.folder, *words, "--json").stdout)
+    assert told == json.loads((tmp_path / "validation.json").read_text())
+    assert [plan["samples"] for plan in told["plans"]] == [2]
+
+
 def test_samples_of_ones_own_are_sent_as_well(built, run, tmp_path):
     out, _ = built
     split = run.dataset.test

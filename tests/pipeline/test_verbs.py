@@ -1,5 +1,6 @@
 """The verbs as a notebook calls them: what they give, how it shows itself, and what they refuse."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from safetensors.torch import load_file
 
 import offramp
+from offramp.cli import building, comparing, planning, reporting, running, sweeping, training, validating
 from offramp.errors import InputError
 from offramp.files import read_plan, read_profile, read_result
 from offramp.pipeline.build import bundle_of
@@ -231,14 +233,20 @@ BAD = {
     "train: backbone": (lambda: offramp.train("resnet21", "digits", out="x"), "resnet20"),
     "train: data": (lambda: offramp.train("resnet8", "mnist", out="x"), "use digits"),
     "train: type of data": (lambda: offramp.train("resnet8", 5, out="x"), "data: is int"),
-    "train: epochs": (lambda: offramp.train("resnet8", "digits", out="x", epochs=0), "at least one epoch"),
+    "train: epochs": (
+        lambda: offramp.train("resnet8", "digits", out="x", epochs=0),
+        "epochs: 0 is too small; give 1 or more",
+    ),
     "train: precision": (lambda: offramp.train("resnet8", "digits", out="x", precision="fp8"), "auto, fp32 or bf16"),
-    "train: seed": (lambda: offramp.train("resnet8", "digits", out="x", seed=-1), "zero or more"),
+    "train: seed": (
+        lambda: offramp.train("resnet8", "digits", out="x", seed=-1),
+        "seed: -1 is too small; give 0 or more",
+    ),
     "train: workers": (lambda: offramp.train("resnet8", "digits", out="x", workers=0), "give 1 or more"),
     "profile: run": (lambda: offramp.profile("x"), "offramp train --out"),
     "profile: type of run": (lambda: offramp.profile(None), "run: is NoneType; give a Run"),
-    "profile: repeats": (lambda: offramp.profile("x", repeats=1), "at least 4"),
-    "profile: partitions": (lambda: offramp.profile("x", partitions=0), "give a number above 0"),
+    "profile: repeats": (lambda: offramp.profile("x", repeats=1), "repeats: 1 is too small; give 4 or more"),
+    "profile: partitions": (lambda: offramp.profile("x", partitions=0), "use auto, all, or a share"),
     "profile: out": (lambda: offramp.profile("x", out="y/profile.json"), "there is no folder y"),
     "build: no profile": (lambda: offramp.build("x", "1-3@smartwatch", out="b"), "profile: is missing"),
     "build: run": (
@@ -247,14 +255,14 @@ BAD = {
     ),
     "build: epochs": (
         lambda: offramp.build("x", "1-3@smartwatch", out="b", profile=SHIPPED, epochs=-1),
-        "zero or more",
+        "epochs: -1 is too small",
     ),
     "run: bundle": (lambda: offramp.run("x"), "offramp build"),
     "run: deadline": (lambda: offramp.run("x", deadline="soon"), "deadline"),
     "run: window": (lambda: offramp.run("x", window=0), "give 1 to 256"),
-    "run: count": (lambda: offramp.run("x", count=0), "send at least one"),
+    "run: count": (lambda: offramp.run("x", count=0), "count: 0 is too small; give 1 or more"),
     "validate: run": (lambda: offramp.validate("x", SHIPPED), "offramp train --out"),
-    "validate: plans": (lambda: offramp.validate("x", SHIPPED, plans=0), "at least one plan"),
+    "validate: plans": (lambda: offramp.validate("x", SHIPPED, plans=0), "plans: 0 is too small; give 1 or more"),
     "train: type of backbone": (lambda: offramp.train(None, "digits", out="x"), "backbone: is NoneType"),
     "train: type of out": (lambda: offramp.train("resnet8", "digits", out=None), "out: is NoneType"),
     "train: type of seed": (lambda: offramp.train("resnet8", "digits", out="x", seed="a"), "seed: 'a' is not a whole"),
@@ -273,6 +281,87 @@ BAD = {
         r"links\[0\].bandwidth: 3 is one value",
     ),
     "sweep: type of vary": (lambda: offramp.sweep(SHIPPED, vary=["a"], min_accuracy=0.5), "vary: is list"),
+    "solve: thresholds in a text": (lambda: offramp.solve(SHIPPED, thresholds="0.1"), "thresholds: has 0 axes; give a"),
+    "solve: one threshold": (lambda: offramp.solve(SHIPPED, thresholds=0.5), "thresholds: has 0 axes; give a list"),
+    "solve: a set of thresholds": (lambda: offramp.solve(SHIPPED, thresholds={0.1}), "thresholds: is not a list"),
+    "solve: list of models": (lambda: offramp.solve(SHIPPED, exit_model=["replay"]), "exit_model: .'replay'. is unk"),
+    "solve: seed": (lambda: offramp.solve(SHIPPED, seed=1.5), "seed: 1.5 is not a whole number; give 0 or more"),
+    "solve: empty": (lambda: offramp.solve(""), "profile: is empty; give a Profile, or the name"),
+    "solve: yes for a floor": (lambda: offramp.solve(SHIPPED, min_accuracy=True), "min_accuracy: true is no answer"),
+    "solve: yes for blocks": (lambda: offramp.solve(SHIPPED, min_accuracy=0.9, keep=True), "keep: true is no answer"),
+    "solve: progress": (lambda: offramp.solve(SHIPPED, progress="x"), "progress: is str; give a function"),
+    "solve: no frontier to draw": (
+        lambda: offramp.solve(SHIPPED, min_accuracy=0.9, frontier=False).plot(),
+        "frontier: is empty: .*; solve with frontier=True",
+    ),
+    "solution: no axis": (lambda: offramp.solve(SHIPPED).plot("x"), "ax: is str; give an axis of matplotlib"),
+    "solution: no path": (lambda: offramp.solve(SHIPPED).write(None), "path: is NoneType, no path"),
+    "estimate: NaN": (lambda: offramp.estimate(SHIPPED, "mobile", "1-10@cloud T=nan"), "nan is outside"),
+    "sweep: no path": (
+        lambda: offramp.sweep(SHIPPED, vary={"links[0].latency": [1]}, min_accuracy=0.5).write(None),
+        "path: is NoneType, no path",
+    ),
+    "sweep: time": (
+        lambda: offramp.sweep(SHIPPED, vary={"links[0].latency": [1]}, min_accuracy=0.5, time_limit="1 s"),
+        "time_limit: a sweep brings every search to its end",
+    ),
+    "sweep: steps": (
+        lambda: offramp.sweep(SHIPPED, vary={"links[0].latency": "1s..2s"}, min_accuracy=0.5, steps=1),
+        "steps: 1 is too small; give 2 or more",
+    ),
+    "sweep: no value": (
+        lambda: offramp.sweep(SHIPPED, vary={"links[0].latency": [None]}, min_accuracy=0.5),
+        r"links\[0\].latency: None is not a value",
+    ),
+    "sweep: value without a unit": (
+        lambda: offramp.sweep(SHIPPED, vary={"links[0].latency": ["1"]}, min_accuracy=0.5),
+        r"links\[0\].latency: '1' has no unit",
+    ),
+    "sweep: wrong on every topology": (
+        lambda: offramp.sweep(SHIPPED, vary={"links[0].latency": [1]}, min_accuracy=0.5, forbid=["moon"]),
+        "forbid: topology mobile has no tier 'moon'",
+    ),
+    "compare: certify": (lambda: offramp.compare(SHIPPED, min_accuracy=0.5, certify=True), "certify: a comparison"),
+    "train: no epochs": (lambda: offramp.train("resnet8", "digits", out="x", epochs=None), "epochs: None is not a wh"),
+    "train: empty data": (lambda: offramp.train("resnet8", "", out="x"), "data: is empty; use digits"),
+    "train: type of ray": (lambda: offramp.train("resnet8", "digits", out="x", ray=3), "ray: is int; give HOST:PORT"),
+    "train: progress": (lambda: offramp.train("resnet8", "digits", out="x", progress=3), "progress: is int"),
+    "train: image size": (lambda: offramp.train("resnet8", "digits", out="x", image_size=0), "image_size: 0 is too"),
+    "profile: share in a text": (lambda: offramp.profile("x", partitions="120%"), "partitions: '120%' is no share"),
+    "profile: no repeats": (lambda: offramp.profile("x", repeats=None), "repeats: None is not a whole"),
+    "profile: yes": (lambda: offramp.profile("x", partitions=True), "partitions: True is no share"),
+    "build: type of alternatives": (
+        lambda: offramp.build("x", "1-3@smartwatch", out="b", profile=SHIPPED, alternatives=3),
+        "alternatives: is int; give plans",
+    ),
+    "build: no epochs": (
+        lambda: offramp.build("x", "1-3@smartwatch", out="b", profile=SHIPPED, epochs=None),
+        "epochs: None is not a whole",
+    ),
+    "run: no window": (lambda: offramp.run("x", window=None), "window: None is not a whole number; give 1 to 256"),
+    "validate: no topology": (lambda: offramp.validate("x", SHIPPED, topology=None), "topology: is NoneType"),
+    "validate: seed": (lambda: offramp.validate("x", SHIPPED, seed="a"), "seed: 'a' is not a whole"),
+    "validate: time": (lambda: offramp.validate("x", SHIPPED, time_limit="1 s"), "time_limit: a validation brings"),
+    "report: out": (lambda: offramp.report(SHIPPED, out=None), "out: is NoneType; give the file to write"),
+    "report: plans": (lambda: offramp.report(SHIPPED, out="r.html", plans=3), "plans: is int; give plans"),
+    "report: one of the plans": (
+        lambda: offramp.report(SHIPPED, out="r.html", plans=[None]),
+        r"plans\[0\]: is NoneType",
+    ),
+    "report: results": (lambda: offramp.report(SHIPPED, out="r.html", results=3), "results: is int; give what run"),
+    "report: seed": (lambda: offramp.report(SHIPPED, out="r.html", seed=-1), "seed: -1 is too small"),
+    "report: format": (lambda: offramp.report(SHIPPED, out="r.html", format="doc"), "format: 'doc' is unknown; use"),
+    "report: topology beside a solution": (
+        lambda: offramp.report(offramp.solve(SHIPPED), "mobile", out="r.html"),
+        "solution: is given beside arguments that say how to solve",
+    ),
+    "read_data: empty": (lambda: offramp.read_data(""), "data: is empty"),
+    "read_data: size": (lambda: offramp.read_data("digits", size=0), "size: 0 is too small"),
+    "read_profile: type": (lambda: offramp.read_profile(3), "file: is int, no path"),
+    "read_topology: type": (lambda: offramp.read_topology(None), "file: is NoneType, no path"),
+    "read_plan: type": (lambda: offramp.read_plan(3), "is int, no path"),
+    "read_result: type": (lambda: offramp.read_result(3), "file: is int, no path"),
+    "read_requirements: type": (lambda: offramp.read_requirements(3), "file: is int, no path"),
     "read_data: nothing": (lambda: offramp.read_data("nothing"), "use digits"),
     "read_run: nothing": (lambda: offramp.read_run("nothing"), "offramp train --out"),
 }
@@ -299,3 +388,57 @@ def test_samples_of_another_shape_are_refused(way: Way) -> None:
         offramp.run(way.bundle, np.zeros((2, 3, 8, 8), np.uint8))
     with pytest.raises(InputError, match="samples: are list"):
         offramp.run(way.bundle, [1, 2])
+
+
+def test_one_stands_for_a_list_of_one(tmp_path: Path) -> None:
+    """A text is no list of letters; what brings a plan along is as good as the plan."""
+    plan = "1-3@smartwatch 4-10@smartphone T=0.40"
+    for number, plans in enumerate((plan, [plan], offramp.estimate(SHIPPED, "mobile", plan))):
+        assert offramp.report(SHIPPED, out=tmp_path / f"{number}.md", plans=plans).plans == (plan,)
+    solution = offramp.solve(SHIPPED, min_accuracy=0.9, frontier=False)
+    assert offramp.estimate(SHIPPED, "mobile", solution).estimate == solution.estimate
+    assert solution.columns()["plan"].dtype.kind == "U"
+
+
+def test_values_may_be_written_as_in_a_file() -> None:
+    numbers, texts = (
+        offramp.sweep(SHIPPED, vary={"links[0].bandwidth": values}, min_accuracy=0.9)
+        for values in ([1e6, 2e6], ["1 Mb/s", "2Mb/s"])
+    )
+    assert [row.record() for row in numbers.rows] == [row.record() for row in texts.rows]
+
+
+PAIRS = {
+    "train": (training.train, offramp.train),
+    "profile": (training.profile, offramp.profile),
+    "solve": (planning.plan, offramp.solve),
+    "estimate": (planning.estimate, offramp.estimate),
+    "build": (building.build, offramp.build),
+    "run": (running.run, offramp.run),
+    "compare": (comparing.compare, offramp.compare),
+    "sweep": (sweeping.sweep, offramp.sweep),
+    "validate": (validating.validate, offramp.validate),
+    "report": (reporting.report, offramp.report),
+}
+# What a command must name, or names for its user, and a verb does without: files, and the topology of a plan in hand.
+OF_COMMANDS = {
+    ("build", "topology"),
+    ("report", "topology"),
+    ("validate", "topology"),
+    ("profile", "out"),
+    ("validate", "out"),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_commands_and_verbs_have_the_same_defaults(name: str) -> None:
+    command, verb = (inspect.signature(function).parameters for function in PAIRS[name])
+    empty = inspect.Parameter.empty
+    shared = {
+        parameter: (command[parameter].default, verb[parameter].default)
+        for parameter in command.keys() & verb.keys()
+        if (name, parameter) not in OF_COMMANDS and empty not in (command[parameter].default, verb[parameter].default)
+    }
+    assert shared
+    different = {parameter: defaults for parameter, defaults in shared.items() if str(defaults[0]) != str(defaults[1])}
+    assert not different

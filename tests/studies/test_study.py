@@ -17,11 +17,13 @@ from studies.edgesys22.training import final_model, partitionings
 from tests.studies.conftest import ROOT, SUBJECT, Done, run
 
 
+@pytest.mark.nightly
 def test_what_was_trained_before_it_was_killed_is_not_trained_again(study: Done) -> None:
     assert len(study.first_go) == 2
     assert {path: path.stat().st_mtime_ns for path in study.first_go} == study.first_go
 
 
+@pytest.mark.nightly
 def test_every_network_is_there(study: Done) -> None:
     kept = {path.stem for path in (study.work / SUBJECT).glob("*.safetensors")}
     finals = {f"final-{'-'.join(map(str, ends))}" for ends in partitionings(10)}
@@ -29,6 +31,7 @@ def test_every_network_is_there(study: Done) -> None:
     assert len(finals) == 28
 
 
+@pytest.mark.nightly
 def test_what_is_done_is_not_done_again(study: Done) -> None:
     before = (study.work / "spent.json").read_text(), (study.out / "results.json").read_text()
     page = (study.out / "README.md").read_text()
@@ -37,6 +40,7 @@ def test_what_is_done_is_not_done_again(study: Done) -> None:
     assert (study.out / "README.md").read_text() == page
 
 
+@pytest.mark.nightly
 def test_the_budget_and_what_was_spent_are_recorded(study: Done) -> None:
     found = results.read(study.out / "results.json")
     assert found.budget_h == 1e-4
@@ -45,6 +49,7 @@ def test_the_budget_and_what_was_spent_are_recorded(study: Done) -> None:
     assert "Budget: 0.0001 CPU hours" in (study.out / "README.md").read_text()
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
@@ -61,12 +66,14 @@ def test_bad_input_is_refused_in_a_sentence(study: Done, tmp_path: Path, words: 
         main([*study.words, *(word.format(tmp=tmp_path) for word in words)])
 
 
+@pytest.mark.nightly
 def test_a_refusal_is_exit_code_2(study: Done) -> None:
     done = run([*study.command, "--budget", "0"])
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.nightly
 def test_actual_accuracies_and_rates_are_what_single_samples_do(study: Done) -> None:
     """The final models on every held-out sample, one at a time and without the package's replay."""
     trained = read_run(study.work / SUBJECT)
@@ -86,6 +93,7 @@ def test_actual_accuracies_and_rates_are_what_single_samples_do(study: Done) -> 
             assert trial.actual.exit_rates[k] == pytest.approx(left / len(split), abs=1e-5)
 
 
+@pytest.mark.nightly
 def test_every_estimator_says_shares_that_add_up(study: Done) -> None:
     for trial in results.read(study.out / "results.json").trials:
         assert {*trial.predicted} == {*prediction.ESTIMATORS}

@@ -16,7 +16,7 @@ from offramp.cli.app import app
 from offramp.core.backbone import Backbone, Block
 from offramp.core.constraints import UNCONSTRAINED, Constraints
 from offramp.core.exits import ExitModelName
-from offramp.core.planner import Planner
+from offramp.core.planner import Gap, Planner, SearchResult
 from offramp.core.profile import ExitTable, Profile
 from offramp.core.requirement import Requirement
 from offramp.core.timing import Timing
@@ -24,7 +24,7 @@ from offramp.core.topology import Tier, Topology
 from offramp.errors import InputError, MissingExtraError
 from offramp.files import read_topology, write_profile
 from offramp.sweeps.grid import VariedTopology, grid, parameters
-from offramp.sweeps.many import PlannedTopology, plan_many, write_parquet
+from offramp.sweeps.many import PlannedTopology, best_answer, plan_many, write_parquet
 from offramp.sweeps.regimes import UNMET, RegimeMap, regime
 from offramp.view.drawing import save_figure
 from tests.core.worlds import World, worlds
@@ -50,6 +50,19 @@ PROFILE = made_up()
 
 def facts(row: PlannedTopology) -> tuple:
     return row.varied, row.estimated, row.meets
+
+
+def test_where_the_limits_ended_a_search_the_row_says_so() -> None:
+    whole = Planner.of(PROFILE, MOBILE).best(FLOOR)
+    ended = dataclasses.replace(whole, gap=Gap(latency_s=0.0, accuracy=1.0))
+    varied = VariedTopology(MOBILE)
+    assert best_answer(varied, [whole, whole], FLOOR).reason == ""
+    row = best_answer(varied, [whole, ended], FLOOR)
+    assert (row.estimated, row.meets) == (whole.best, True)
+    assert row.reason == "the search was ended by its limits"
+    nothing = SearchResult(best=None, gap=ended.gap)
+    assert best_answer(varied, [nothing], FLOOR).reason == row.reason
+    assert best_answer(varied, [SearchResult(best=None)], FLOOR).reason == "the constraints allow no plan"
 
 
 @pytest.mark.parametrize("exits", ExitModelName)

@@ -20,7 +20,7 @@ def auto(
     topology: TopologyOption = "mobile",
     repeats: Annotated[int, typer.Option(help="How often to time each block.")] = 200,
     tuning_epochs: Annotated[int, typer.Option(min=0, help="Of the plan's branches.")] = 2,
-    count: Annotated[int, typer.Option(min=2, help="How many held-out samples to run at most.")] = 100,
+    count: Annotated[int, typer.Option(min=1, help="How many held-out samples to run at most.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
 ) -> None:
     """Train a network with exits, profile it on this machine, find its best plan, build it, and run it.

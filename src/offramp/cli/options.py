@@ -98,17 +98,15 @@ class RequirementOptions:
         }
         stated["memory"] = None if self.memory is None else pairs("--memory", self.memory, "smartwatch=2MB")
         if self.price is not None or self.price_bit is not None:
-            tiers = pairs("--price", self.price or (), "cloud=0.02")
-            stated["prices"] = {"tiers": tiers, "bit": self.price_bit or 0.0}
+            tiers = None if self.price is None else pairs("--price", self.price, "cloud=0.02")
+            stated["prices"] = {"tiers": tiers, "bit": self.price_bit}
         if self.requirements is None:
             stated["codec"] = self.codec or codec
-        return read_requirements(
-            self.requirements, **{word: value for word, value in stated.items() if value is not None}
-        )
+        return read_requirements(self.requirements, **stated)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelOptions:
+class EstimateOptions:
     """By which model of exit rates and of compute times plans are estimated."""
 
     exit_model: Annotated[
@@ -119,17 +117,24 @@ class ModelOptions:
         Literal["blocks", "partitions"] | None,
         typer.Option(help="Which times to add up. [default: whole partitions where they were measured]"),
     ] = None
+
+    def arguments(self) -> dict[str, Any]:
+        """As the verbs take them."""
+        return {"exit_model": self.exit_model, "compute": self.compute}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions(EstimateOptions):
+    """The same, and which thresholds plans are searched with."""
+
     thresholds: Annotated[
         str | None, typer.Option(help="Thresholds to try, e.g. 0.1,0.2,0.4. [default: those of the profile]")
     ] = None
 
     def arguments(self) -> dict[str, Any]:
         """As the verbs take them."""
-        return {
-            "exit_model": self.exit_model,
-            "compute": self.compute,
-            "thresholds": None if self.thresholds is None else _numbers("--thresholds", self.thresholds),
-        }
+        thresholds = None if self.thresholds is None else _numbers("--thresholds", self.thresholds)
+        return {"exit_model": self.exit_model, "compute": self.compute, "thresholds": thresholds}
 
 
 def flattened(command: Callable[..., R]) -> Callable[..., R]:
@@ -162,14 +167,16 @@ def flattened(command: Callable[..., R]) -> Callable[..., R]:
 
 
 def pairs(option: str, texts: list[str] | tuple[str, ...], example: str) -> dict[str, str]:
-    """`TIER=VALUE` texts as a mapping. Raises `InputError` for one that is none."""
+    """`TIER=VALUE` texts as a mapping. Raises `InputError` for one that is none, and for a tier that comes twice."""
     from offramp.errors import fail
 
-    found = {}
+    found: dict[str, str] = {}
     for text in texts:
         tier, equals, value = text.partition("=")
         if not equals:
             fail(option, f"{text!r} is not a tier and a value", f"write TIER=VALUE, e.g. {example}")
+        if tier in found:
+            fail(option, f"{tier} is given twice", "keep one of the two")
         found[tier] = value
     return found
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from offramp.cli.options import (
+    EstimateOptions,
     JsonOption,
     ModelOptions,
     ProfileArgument,
@@ -76,7 +77,7 @@ def plan(
 def estimate(
     profile: ProfileArgument,
     plan: PlanOption,
-    model: ModelOptions,
+    model: EstimateOptions,
     topology: TopologyOption = "mobile",
     json: JsonOption = False,
 ) -> None:
@@ -86,7 +87,7 @@ def estimate(
     """
     from offramp.pipeline.estimate import estimate as predict
 
-    prediction = predict(profile, topology, plan, exit_model=model.exit_model, compute=model.compute)
+    prediction = predict(profile, topology, plan, **model.arguments())
     if json:
         from offramp.cli.output import print_json
 

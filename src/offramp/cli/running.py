@@ -25,7 +25,10 @@ def run(
             help="An npz of images and labels, or a folder of images. [default: the data set's held-out ones]"
         ),
     ] = None,
-    count: Annotated[int, typer.Option(min=2, help="How many samples to send at most.")] = 100,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many samples to send at most. [default: all that are given; 100 held-out ones]"),
+    ] = None,
     window: WindowOption = 1,
     deadline: DeadlineOption = "60s",
     emulate: Annotated[

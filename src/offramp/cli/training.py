@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,8 +136,7 @@ def profile(
     if times_only != (into is not None):
         fail("--into", "goes with --times-only", "give both to add a machine, or neither for a new profile")
     path = out if into is None else into
-    share = _share_of_partitions(partitions)
-    result = measure(run, out=path, device=device, repeats=repeats, partitions=share, into=into)
+    result = measure(run, out=path, device=device, repeats=repeats, partitions=partitions, into=into)
     name = device_name(device)
     counted = timed_partitions(result, name)
     if json:
@@ -154,22 +152,6 @@ def profile(
             f"{percent(held_out['error'])} on average, where that was tried on some that were timed"
         )
     print(f"{result.backbone.name} on {name}: {path}. Next: offramp plan {path} --topology mobile")
-
-
-def _share_of_partitions(text: str) -> float | None:
-    """None for `auto`; 1 for `all`; 0.1 for `10%` or `0.1`. Raises `InputError` for anything else."""
-    from offramp.errors import fail
-
-    if text in ("auto", "all"):
-        return None if text == "auto" else 1.0
-    number, percents = text.removesuffix("%"), text.endswith("%")
-    try:
-        share = float(number) / (100 if percents else 1)
-    except ValueError:
-        share = math.nan
-    if not 0 < share <= 1:
-        fail("--partitions", f"{text!r} is no share of them", "use auto, all, or a share such as 10% or 0.1")
-    return share
 
 
 def _print_accuracy(run: Run) -> None:

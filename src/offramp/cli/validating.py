@@ -33,7 +33,7 @@ def validate(
     """Run many plans on this machine and report how far the predictions are off; no plan is left out.
 
     Predicted is what the model says of the very samples that are sent. What was measured is kept plan by plan.
-    Activations travel in any codec, unless one is stated.
+    Without --codec and --requirements activations travel in any codec.
 
     Example: offramp validate runs/digits --profile profile.json
     """

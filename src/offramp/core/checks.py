@@ -88,8 +88,9 @@ def frozen_array(values: object, dtype: type[S], ndim: int, place: str) -> NDArr
     try:
         array: NDArray[S] = np.array(values, dtype=dtype)
     except (TypeError, ValueError):
-        fail(place, "is not a rectangular array of numbers", f"give {ndim} axes of equal-length rows")
+        problem = "is not a list of numbers" if ndim == 1 else "is not a rectangular array of numbers"
+        fail(place, problem, "give a list" if ndim == 1 else f"give {ndim} axes of equal-length rows")
     if array.ndim != ndim:
-        fail(place, f"has {array.ndim} axes", f"give {ndim}")
+        fail(place, f"has {array.ndim} axes", "give a list of numbers" if ndim == 1 else f"give {ndim}")
     array.setflags(write=False)
     return array

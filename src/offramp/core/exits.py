@@ -229,7 +229,7 @@ def _default_name(profile: Profile) -> ExitModelName:
 def _grid(profile: Profile, thresholds: Sequence[float] | None) -> FloatArray:
     if thresholds is None:
         thresholds = DEFAULT_THRESHOLDS if profile.exits is None else profile.exits.thresholds.tolist()
-    grid = np.array(thresholds, np.float64)
+    grid = checks.frozen_array(thresholds, np.float64, 1, "thresholds")
     refuse(checks.thresholds("thresholds", grid))
     return grid
 

@@ -79,6 +79,8 @@ class Plan:
             ends.append(last)
             placement.append(match["tier"])
         exits = len(ends) - 1
+        for threshold in thresholds or ():
+            refuse(checks.share("plan", threshold, "thresholds are normalized entropies"))
         if thresholds is None and exits:
             fail("plan", f"{text!r} has no threshold", "end it with T= and a number, e.g. T=0.40")
         if thresholds is None or not exits:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from offramp.core.estimate import EstimatedPlan
-from offramp.core.planner import Planner
+from offramp.core.planner import Planner, unbeaten
 from offramp.core.requirement import Requirement
 
 
@@ -22,20 +22,21 @@ class Relaxation:
     plan: EstimatedPlan
 
 
-def minimal_relaxations(planner: Planner, requirement: Requirement) -> tuple[Relaxation, ...]:
+def minimal_relaxations(planners: Sequence[Planner], requirement: Requirement) -> tuple[Relaxation, ...]:
     """What could be given up so that a plan meets the rest; empty where a plan meets all of it.
 
+    planners: at least one, on one topology, each with a codec of its own; a plan of any of them will do.
     Each relaxation breaks every conflict there is. Sets are tried by size, and only the smallest that work are
-    returned, so this plans at most once per set of that size.
+    returned, so this plans at most once per planner and set of that size.
     """
-    if planner.best(requirement).best is not None:
+    if any(planner.best(requirement).best is not None for planner in planners):
         return ()
     stated = (*_stated(requirement), *requirement.constraints.stated)
     for size in range(1, len(stated) + 1):
         relaxations = [
             Relaxation(names, plan)
             for names in itertools.combinations(stated, size)
-            if (plan := _best_without(planner, requirement, names)) is not None
+            if (plan := _best_without(planners, requirement, names)) is not None
         ]
         if relaxations:
             return tuple(relaxations)
@@ -47,7 +48,7 @@ def _stated(requirement: Requirement) -> list[str]:
     return [name for name, value in stated.items() if value is not None]
 
 
-def _best_without(planner: Planner, requirement: Requirement, names: Sequence[str]) -> EstimatedPlan | None:
+def _best_without(planners: Sequence[Planner], requirement: Requirement, names: Sequence[str]) -> EstimatedPlan | None:
     constraints = requirement.constraints
     for name in names:
         if name not in ("min_accuracy", "max_latency"):
@@ -60,8 +61,11 @@ def _best_without(planner: Planner, requirement: Requirement, names: Sequence[st
         certify=False,
     )
     if relaxed.has_goal:
-        return planner.best(relaxed).best
-    members = planner.frontier(relaxed)
+        plans = [answer.best for planner in planners if (answer := planner.best(relaxed)).best is not None]
+        return min(plans, key=lambda plan: relaxed.rank(plan.estimate, met=True), default=None)
+    latency, most_accurate = relaxed.latency, "min_accuracy" in names
+    merged = [plan for planner in planners for plan in planner.frontier(relaxed)]
+    members = unbeaten(sorted(merged, key=lambda plan: latency.of(plan.estimate)), latency)
     if not members:
         return None
-    return members[-1] if "min_accuracy" in names else members[0]
+    return members[-1] if most_accurate else members[0]

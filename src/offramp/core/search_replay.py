@@ -39,7 +39,8 @@ def population(word: Any) -> Any:
     x = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
     x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    # The product wraps around, of which `*` warns where this runs uncompiled.
+    return np.multiply(x, np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
 def overlap_compiled(a: WordArray, b: WordArray) -> Any:

@@ -16,7 +16,7 @@ from offramp.core.requirement import NO_REQUIREMENT, Requirement
 from offramp.core.topology import Topology
 from offramp.errors import InputError
 from offramp.explore.state import State, default_axes
-from offramp.pipeline.arguments import planners_of, uncertified
+from offramp.pipeline.arguments import check_answerable, planners_of
 from offramp.pipeline.solution import Solution
 from offramp.pipeline.solve import default_requirement, frontier_among, solve_among
 from offramp.view.frontier import FrontierPicture
@@ -112,7 +112,7 @@ class Explorer:
         Raises `InputError` where the profile lacks what the topology or the exit model needs, where no plan is allowed,
         and where a bound on accuracy is asked for.
         """
-        uncertified(requirement, "the explorer")
+        check_answerable(requirement, "the explorer")
         planners = planners_of(
             profile,
             topology,

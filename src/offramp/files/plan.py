@@ -13,7 +13,7 @@ from offramp.errors import Fault, InputError, fail
 from offramp.files.checking import Document, ValueDocument, attempt, checked, refusing
 from offramp.files.parsing import parse_json
 from offramp.files.sources import is_file, locate, naming, read_text
-from offramp.files.writing import json_text, replace_files
+from offramp.files.writing import json_text, replace_files, target
 
 # A plan is a line; what may take room is the frontier beside it.
 MOST_BYTES = 1 << 26
@@ -137,4 +137,4 @@ def write_plan(document: Mapping[str, Any], path: str | Path) -> None:
     Raises `InputError` where it would not, or where the file can't be written.
     """
     checked(PlanDocument, dict(document), [], strict=True)
-    replace_files({Path(path): json_text(dict(document)).encode()})
+    replace_files({target(path): json_text(dict(document)).encode()})

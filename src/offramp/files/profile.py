@@ -16,7 +16,7 @@ from offramp.files.measured import BLANK_BLOCK, MOST_BLOCKS, ProfileDocument, bl
 from offramp.files.parsing import parse_json
 from offramp.files.sources import locate, naming, read_text
 from offramp.files.tables import read_table, table_bytes
-from offramp.files.writing import json_text, replace_files
+from offramp.files.writing import json_text, replace_files, target
 
 FORMAT = "profile/1"
 MOST_BYTES = 1 << 26
@@ -133,7 +133,7 @@ def write_profile(profile: Profile, path: str | Path) -> None:
 
     Either file is replaced whole or not at all, the table first. Raises `InputError` where that can't be.
     """
-    path = Path(path)
+    path = target(path)
     table = path.with_suffix(".npz")
     if table == path:
         fail("path", f"{str(path)!r} is the name of an exit table", "end it with .json")

@@ -1,5 +1,6 @@
 """What is asked of a plan, in words: those of a YAML file, of the command line and of Python are the same."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -10,7 +11,7 @@ from offramp.core.constraints import Constraints, Prices
 from offramp.core.estimate import Latency
 from offramp.core.requirement import MEMORY_BYTES, Requirement, SearchLimits
 from offramp.errors import Fault, InputError
-from offramp.files.checking import Document, attempt, check
+from offramp.files.checking import Document, attempt, check, merged
 from offramp.files.parsing import parse_yaml
 from offramp.files.quantities import SIZE, TIME
 from offramp.files.sources import locate, naming, read_text
@@ -130,7 +131,8 @@ def read_requirements(source: str | Path | None = None, **words: Unpack[Requirem
     """The requirement that a YAML file states, with `words` in place of the file's own.
 
     source: None for words alone.
-    words: by key of the file, as it would stand there: `max_latency="300 ms"`.
+    words: by key of the file, as it would stand there: `max_latency="300 ms"`. Of mappings, memory and prices, those
+        entries take precedence that they have. None is as if it was not said.
     Raises `InputError` with every fault.
     """
     with naming("the requirements" if source is None else source):
@@ -139,9 +141,32 @@ def read_requirements(source: str | Path | None = None, **words: Unpack[Requirem
         if source is not None:
             raw, faults = parse_yaml(read_text(locate(source, None), most=MOST_BYTES))
         if isinstance(raw, dict):
-            raw = {**raw, **words}
+            raw = _overridden(raw, words)
+            faults += _yes_and_no(raw)
         document, more = check(RequirementsDocument, raw, strict=False)
-        faults += more
+        faults = merged(faults, more)
         if document is None or faults:
             raise InputError(faults)
         return document.core()
+
+
+def _overridden(stated: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file states, with words in its place; of mappings entry by entry."""
+    result = dict(stated)
+    for key, value in words.items():
+        if isinstance(value, Mapping):
+            before = result.get(key)
+            result[key] = _overridden(before if isinstance(before, Mapping) else {}, value)
+        elif value is not None:
+            result[key] = value
+    return result
+
+
+def _yes_and_no(stated: Mapping[str, Any]) -> list[Fault]:
+    """A fault for each number that is given as yes or no, which would else count as one or zero."""
+    fields = RequirementsDocument.model_fields
+    return [
+        Fault(key, f"{str(value).lower()} is no answer to it", f"give {fields[key].description}")
+        for key, value in stated.items()
+        if isinstance(value, bool) and key in fields and fields[key].annotation is not bool
+    ]

@@ -18,7 +18,7 @@ from offramp.files.checking import Document, ValueDocument, attempt, checked
 from offramp.files.parsing import parse_json
 from offramp.files.plan import PlanEntry, PlanText, plan_document, plan_from
 from offramp.files.sources import locate, naming, read_text
-from offramp.files.writing import json_text, replace_files
+from offramp.files.writing import json_text, replace_files, target
 
 RUN_FORMAT = "run-result/1"
 VALIDATION_FORMAT = "validation/1"
@@ -251,9 +251,9 @@ def validation_document(validation: Validation) -> dict[str, Any]:
 
 def write_run_result(result: RunResult, path: str | Path) -> None:
     """Write `run.json` so that `read_result` reads it back. Raises `InputError` where it can't be written."""
-    replace_files({Path(path): json_text(run_document(result)).encode()})
+    replace_files({target(path): json_text(run_document(result)).encode()})
 
 
 def write_validation(validation: Validation, path: str | Path) -> None:
     """Write `validation.json` so that `read_result` reads it back. Raises `InputError` where it can't be written."""
-    replace_files({Path(path): json_text(validation_document(validation)).encode()})
+    replace_files({target(path): json_text(validation_document(validation)).encode()})

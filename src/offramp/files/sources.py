@@ -35,6 +35,8 @@ def locate(source: str | Path, folder: Folder | None = None, *, remedy: str = "g
 
     Raises `InputError` where there is no such file; the remedy suggests near names.
     """
+    if not isinstance(source, str | Path) or source == "":
+        fail("", "is empty" if source == "" else f"is {type(source).__name__}, no path", remedy)
     names = shipped(folder) if folder else ()
     if folder and source in names:
         return _DATA / folder / f"{source}{_SUFFIX[folder]}"

@@ -14,7 +14,7 @@ from offramp.files.checking import Document, ValueDocument, check, merged, refus
 from offramp.files.parsing import parse_yaml
 from offramp.files.quantities import RATE, SIZE, TIME, write_size
 from offramp.files.sources import locate, naming, read_text
-from offramp.files.writing import replace_files
+from offramp.files.writing import replace_files, target
 
 # Sixteen tiers fit in a few KiB.
 MOST_BYTES = 1 << 20
@@ -143,7 +143,7 @@ def _relation_faults(raw: Any) -> Iterator[Fault]:
 
 def write_topology(topology: Topology, path: str | Path) -> None:
     """Write a YAML file that `read_topology` reads as an equal topology."""
-    replace_files({Path(path): topology_text(topology).encode()})
+    replace_files({target(path): topology_text(topology).encode()})
 
 
 def topology_text(topology: Topology) -> str:

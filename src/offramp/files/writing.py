@@ -41,6 +41,14 @@ def replace_files(contents: Mapping[Path, bytes]) -> None:
             part.unlink(missing_ok=True)
 
 
+def target(path: str | Path) -> Path:
+    """The path of a file to write. Raises `InputError` for what is no path."""
+    if not isinstance(path, str | Path) or path == "":
+        problem = "is empty" if path == "" else f"is {type(path).__name__}, no path"
+        raise InputError([Fault("path", problem, "give the file to write")])
+    return Path(path)
+
+
 def json_text(document: Any) -> str:
     """`document` as JSON for people: what fits in a line is one, lists of numbers fill their lines."""
     return f"{_laid_out(document, '')}\n"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from importlib.util import find_spec
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from offramp.core.codec import Codec
 from offramp.core.exits import ExitModelName
@@ -25,15 +25,29 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=Enum)
 
+
+@runtime_checkable
+class HasPlan(Protocol):
+    """What brings a plan along: a solution, a prediction, a bundle, a run of one, an estimated plan."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+        ...
+
+
+PlanSource: TypeAlias = Plan | HasPlan | str | Path
+"""A plan, what brings one along, its one-line form, or the path of a file that holds one."""
+
 _TRAINS = ("torch", "safetensors", "sklearn", "onnx", "onnxscript", "onnxruntime", "msgspec")
 _RUNS = ("zenoh", "onnxruntime", "msgspec", "cryptography")
 
 
-def profile_of(profile: Profile | str | Path) -> Profile:
-    """A profile, the path of one, or the name of one that ships."""
+def profile_of(profile: Profile | str | Path, place: str = "profile") -> Profile:
+    """A profile, the path of one, or the name of one that ships; given at that place."""
     if isinstance(profile, Profile):
         return profile
-    return read_profile(_text("profile", profile, "a Profile, or the name or path of one"))
+    return read_profile(_text(place, profile, "a Profile, or the name or path of one"))
 
 
 def topology_of(topology: Topology | str | Path) -> Topology:
@@ -43,11 +57,31 @@ def topology_of(topology: Topology | str | Path) -> Topology:
     return read_topology(_text("topology", topology, "a Topology, or the name or path of one"))
 
 
-def plan_of(plan: Plan | str | Path) -> Plan:
-    """A plan, its one-line form, or the path of a file that holds one."""
+def topologies_of(topology: Topology | str | Path | Sequence[Topology | str | Path]) -> list[Topology]:
+    """One topology or several, each as `topology_of` takes it."""
+    if isinstance(topology, Topology | str | Path):
+        return [topology_of(topology)]
+    if not isinstance(topology, Iterable):
+        fail("topology", f"is {type(topology).__name__}", "give one or several: Topology, name or path")
+    return [topology_of(one) for one in topology]
+
+
+def plan_of(plan: PlanSource, place: str = "plan") -> Plan:
+    """The plan that is meant, given at that place."""
     if isinstance(plan, Plan):
         return plan
-    return read_plan(_text("plan", plan, "a Plan, its one-line form, or the path of one"))
+    if isinstance(plan, HasPlan):
+        return plan.plan
+    return read_plan(_text(place, plan, "a Plan, its one-line form, or the path of one"))
+
+
+def plans_of(place: str, plans: PlanSource | Iterable[PlanSource]) -> list[Plan]:
+    """One plan or several, each as `plan_of` takes it, given at that place."""
+    if isinstance(plans, Plan | HasPlan | str | Path):
+        return [plan_of(plans, place)]
+    if not isinstance(plans, Iterable):
+        fail(place, f"is {type(plans).__name__}", "give plans: each a Plan, its one-line form, or the path of one")
+    return [plan_of(plan, f"{place}[{number}]") for number, plan in enumerate(plans)]
 
 
 def run_of(run: Run | str | Path) -> Run:
@@ -83,10 +117,13 @@ def requirement_of(requirement: Requirement | str | Path | None, words: Requirem
     return read_requirements(requirement, **words)
 
 
-def uncertified(requirement: Requirement, verb: str) -> None:
-    """Raise `InputError` where a bound on accuracy is asked of a verb that has none to give."""
+def check_answerable(requirement: Requirement, verb: str, *, timed: bool = False) -> None:
+    """Raise `InputError` where a bound on accuracy, or a limit on time unless `timed`, is asked of a verb without."""
     if requirement.confidence is not None:
-        fail("confidence", f"{verb} certifies nothing", "leave it out, and certify one plan with offramp plan")
+        place = "certify" if requirement.certify else "confidence"
+        fail(place, f"{verb} certifies nothing", "leave it out, and have one plan certified: solve, or offramp plan")
+    if requirement.limits.time_s is not None and not timed:
+        fail("time_limit", f"{verb} brings every search to its end", "leave it out, or give a memory_limit")
 
 
 def planner_of(
@@ -136,9 +173,9 @@ def member(place: str, kind: type[E], value: E | str | None) -> E | None:
     if value is None or isinstance(value, kind):
         return value
     known = {str(choice.value): choice for choice in kind}
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         fail(place, f"{value!r} is unknown", f"use one of {', '.join(known)}")
-    return known[str(value)]
+    return known[value]
 
 
 def path_of(place: str, value: str | Path, wanted: str) -> Path:
@@ -146,11 +183,13 @@ def path_of(place: str, value: str | Path, wanted: str) -> Path:
     return Path(_text(place, value, wanted))
 
 
-def whole_numbers(**given: int | None) -> None:
-    """Raise `InputError` where an argument, given by its name, is no whole number; None stands for a default."""
-    for place, value in given.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
-            fail(place, f"{value!r} is not a whole number", "give one such as 2")
+def whole_number(place: str, value: int, *, least: int = 0, most: int | None = None) -> None:
+    """Raise `InputError` where the argument of that name is no whole number from `least` to `most`."""
+    wanted = f"give {least} or more" if most is None else f"give {least} to {most}"
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        fail(place, f"{value!r} is not a whole number", wanted)
+    if value < least or (most is not None and value > most):
+        fail(place, f"{value} is too {'small' if value < least else 'large'}", wanted)
 
 
 def require_training() -> None:
@@ -168,4 +207,6 @@ def require_runtime() -> None:
 def _text(place: str, value: object, wanted: str) -> str | Path:
     if not isinstance(value, str | Path):
         fail(place, f"is {type(value).__name__}", f"give {wanted}")
+    if value == "":
+        fail(place, "is empty", f"give {wanted}")
     return value

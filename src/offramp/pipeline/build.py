@@ -14,15 +14,17 @@ from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files.results import estimate_document
 from offramp.pipeline.arguments import (
+    PlanSource,
     path_of,
     plan_of,
     planner_of,
+    plans_of,
     profile_of,
     require_training,
     run_of,
     same_backbone,
     topology_of,
-    whole_numbers,
+    whole_number,
 )
 from offramp.pipeline.progress import ShowProgress, reporting
 from offramp.pipeline.solution import Solution
@@ -92,22 +94,23 @@ class Bundle:
 
 def build(
     run: Run | str | Path,
-    plan: Solution | Plan | str | Path,
+    plan: PlanSource,
     *,
     out: str | Path = "bundle",
     profile: Profile | str | Path | None = None,
     topology: Topology | str | Path | None = None,
-    alternatives: Sequence[Plan | str | Path] = (),
+    alternatives: PlanSource | Sequence[PlanSource] = (),
     epochs: int = EPOCHS,
     progress: ShowProgress = None,
 ) -> Bundle:
     """Turn a plan into a bundle: its branches tuned, its partitions exported and checked, a folder for every tier.
 
     run: a run, or its folder.
-    plan: a solution, which brings its profile and topology along; or a plan, its one-line form, or a file of one.
+    plan: a solution, which brings its profile and topology along; or a plan, what else brings one along, its one-line
+        form, or a file of one.
     out: the folder of the bundle; a bundle that is there is replaced.
     profile, topology: what a plan was planned with; the topology is `mobile` where none is given.
-    alternatives: other plans that can be switched in while the bundle runs.
+    alternatives: one other plan, or several, that can be switched in while the bundle runs.
     epochs: to tune the plan's branches for; with alternatives none are tuned.
     Raises `InputError` for what can't be used, for a profile of another network, and where a partition says something
     else in ONNX Runtime than in PyTorch.
@@ -119,15 +122,14 @@ def build(
 
     out = path_of("out", out, "the folder of the bundle")
     check_place(out)
-    whole_numbers(epochs=epochs)
-    if epochs < 0:
-        fail("epochs", f"{epochs} is below zero", "give zero or more")
+    whole_number("epochs", epochs)
     first, measured, tiers = _planned(plan, profile, topology)
-    plans = [first, *map(plan_of, alternatives)]
+    others = plans_of("alternatives", alternatives)
+    plans = [first, *others]
     before = [planner_of(measured, tiers, codec=option.codec).estimate(option).estimate for option in plans]
     trained = run_of(run)
     same_backbone(trained, measured, "profile")
-    network, tuned = _network(trained, plans, epochs=0 if alternatives else epochs, progress=progress)
+    network, tuned = _network(trained, plans, epochs=0 if others else epochs, progress=progress)
     exported = export_plans(
         network,
         trained.dataset,
@@ -156,7 +158,7 @@ def bundle_of(bundle: Bundle | str | Path) -> Bundle:
 
 
 def _planned(
-    plan: Solution | Plan | str | Path, profile: Profile | str | Path | None, topology: Topology | str | Path | None
+    plan: PlanSource, profile: Profile | str | Path | None, topology: Topology | str | Path | None
 ) -> tuple[Plan, Profile, Topology]:
     if isinstance(plan, Solution):
         if profile is not None or topology is not None:

@@ -16,7 +16,7 @@ from offramp.core.profile import Profile
 from offramp.core.requirement import Requirement
 from offramp.core.topology import Topology
 from offramp.files import RequirementWords
-from offramp.pipeline.arguments import requirement_of, uncertified
+from offramp.pipeline.arguments import check_answerable, requirement_of
 from offramp.pipeline.progress import ShowProgress
 from offramp.pipeline.solution import Solution
 from offramp.pipeline.solve import solve
@@ -122,11 +122,12 @@ def compare(
 ) -> Comparison:
     """Compare with published systems: each chooses by its own model, all are judged by Offramp's.
 
-    The arguments are those of `solve`; the constraints are Offramp's alone, and activations travel in the codec of
-    its plan.
+    The arguments are as in `solve`. The constraints are Offramp's alone, and activations travel in the codec of its
+    plan.
+    Raises `InputError` for what can't be used, and where a bound on accuracy is asked for.
     """
     asked = requirement_of(requirement, words)
-    uncertified(asked, "a comparison")
+    check_answerable(asked, "a comparison", timed=True)
     solution = solve(
         profile,
         topology,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offramp.core.profile import Profile
 from offramp.errors import fail
-from offramp.pipeline.arguments import path_of, profile_of, require_training, run_of, same_backbone, whole_numbers
+from offramp.pipeline.arguments import path_of, profile_of, require_training, run_of, same_backbone, whole_number
 from offramp.pipeline.progress import Progress, ShowProgress, reporting
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ def profile(
     out: str | Path | None = None,
     device: str | None = None,
     repeats: int = REPEATS,
-    partitions: float | None = None,
+    partitions: float | str = "auto",
     into: Profile | str | Path | None = None,
     progress: ShowProgress = None,
 ) -> Profile:
@@ -35,20 +38,20 @@ def profile(
     out: the file to write the profile to, its exit table beside it; None to write none.
     device: what to call this machine; None for a name after its processor.
     repeats: how often to time each block; each partition a quarter of it.
-    partitions: the share of them to time, in (0, 1]; the others are fitted. None for a tenth, but at least a hundred.
+    partitions: how many of them to time; the others are fitted. `all`, a share as 0.2 or "20%", or `auto` for a tenth,
+        but at least a hundred.
     into: a profile of the same network that this machine's times are added to; accuracy is not measured again then.
     Raises `InputError` at once for what can't be used.
     """
     check_repeats(repeats)
-    if partitions is not None and not 0 < partitions <= 1:
-        fail("partitions", f"{partitions} is no share of them", "give a number above 0, up to 1")
+    share = _share(partitions)
     path = None if out is None else writable("out", path_of("out", out, "a file for the profile"))
     require_training()
     from offramp.files import write_profile
     from offramp.nn.profiling import profiler
     from offramp.runtime.transport import messages
 
-    before = None if into is None else profile_of(into)
+    before = None if into is None else profile_of(into, "into")
     trained = run_of(run)
     name = device_name(device)
     network, dataset, setup = trained.network, trained.dataset, trained.setup
@@ -68,7 +71,7 @@ def profile(
                 device=name,
                 repeats=repeats,
                 partition_repeats=repeats // _PARTITION_SHARE,
-                partitions=partitions,
+                partitions=share,
                 overhead_bits=messages.overhead_bits(),
                 report=report,
             )
@@ -81,7 +84,7 @@ def profile(
                 device=name,
                 repeats=repeats,
                 partition_repeats=repeats // _PARTITION_SHARE,
-                partitions=partitions,
+                partitions=share,
                 codecs=before.codecs,
                 report=report,
             ).into(before)
@@ -110,9 +113,23 @@ def timed_partitions(profile: Profile, device: str) -> dict[str, Any]:
 
 def check_repeats(repeats: int) -> None:
     """Raise `InputError` for too few."""
-    whole_numbers(repeats=repeats)
-    if repeats < _PARTITION_SHARE:
-        fail("repeats", f"{repeats} are too few", f"give at least {_PARTITION_SHARE}, better {REPEATS}")
+    whole_number("repeats", repeats, least=_PARTITION_SHARE)
+
+
+def _share(partitions: float | str) -> float | None:
+    """The share of partitions to time, in (0, 1]; None for `auto`. Raises `InputError` for anything else."""
+    if partitions in ("auto", "all"):
+        return None if partitions == "auto" else 1.0
+    share = math.nan
+    if isinstance(partitions, str):
+        percent = partitions.endswith("%")
+        with contextlib.suppress(ValueError):
+            share = float(partitions.removesuffix("%")) / (100 if percent else 1)
+    elif isinstance(partitions, Real) and not isinstance(partitions, bool):
+        share = float(partitions)
+    if not 0 < share <= 1:
+        fail("partitions", f"{partitions!r} is no share of them", "use auto, all, or a share such as 10% or 0.1")
+    return share
 
 
 def writable(place: str, path: Path) -> Path:

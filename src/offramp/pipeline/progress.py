@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from offramp.errors import fail
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -41,9 +43,17 @@ ShowProgress: TypeAlias = ProgressCallback | bool | None
 True shows it always, False never."""
 
 
+def check_progress(progress: ShowProgress) -> None:
+    """Raise `InputError` where it is none of what a verb takes."""
+    if progress is not None and not isinstance(progress, bool) and not callable(progress):
+        problem = f"is {type(progress).__name__}"
+        fail("progress", problem, "give a function that takes a Progress, True to show it, False to show none, or None")
+
+
 @contextmanager
 def reporting(progress: ShowProgress) -> Iterator[ProgressCallback]:
-    """What to tell of progress while the block runs."""
+    """What to tell of progress while the block runs. Raises `InputError` as `check_progress`."""
+    check_progress(progress)
     if callable(progress):
         yield progress
     elif progress is False:

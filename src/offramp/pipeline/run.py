@@ -19,7 +19,7 @@ from offramp.files import read_profile, write_run_result
 from offramp.files.quantities import TIME
 from offramp.files.results import run_document
 from offramp.files.samples import check_samples, read_samples
-from offramp.pipeline.arguments import path_of, require_runtime, require_training, whole_numbers
+from offramp.pipeline.arguments import path_of, require_runtime, require_training, whole_number
 from offramp.pipeline.build import Bundle, bundle_of
 from offramp.pipeline.profile import writable
 from offramp.pipeline.progress import ShowProgress, counted, reporting
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from offramp.runtime.client import Answer
 
 COUNT = 100
+MOST_WINDOW = 256
 _LONGEST_S = 86400.0
 
 
@@ -205,11 +206,9 @@ def run(
     from offramp.runtime.tier.serve import load_sessions
 
     deadline_s = deadline_of(deadline)
-    whole_numbers(count=count, window=window)
-    if count is not None and count < 1:
-        fail("count", f"{count} samples", "send at least one")
-    if not 1 <= window <= 256:
-        fail("window", f"{window} requests at once", "give 1 to 256")
+    if count is not None:
+        whole_number("count", count, least=1)
+    whole_number("window", window, least=1, most=MOST_WINDOW)
     path = None if out is None else writable("out", path_of("out", out, "a file for the result"))
     bundle = bundle_of(bundle)
     manifest, folder = bundle.manifest, bundle.folder

@@ -16,6 +16,7 @@ from offramp.core.relaxation import Relaxation
 from offramp.core.requirement import Requirement
 from offramp.core.spread import spread_s
 from offramp.core.topology import Topology
+from offramp.errors import fail
 from offramp.files import write_plan
 from offramp.pipeline.estimate import plan_and_estimate
 from offramp.view.drawing import plotted
@@ -115,7 +116,9 @@ class Solution:
 
     @property
     def picture(self) -> FrontierPicture:
-        """The frontier as a picture's record, the plan marked on it."""
+        """The frontier as a picture's record, the plan marked on it. Raises `InputError` where there is none."""
+        if not self.frontier:
+            fail("frontier", "is empty: none was searched for, or no plan is allowed", "solve with frontier=True")
         return FrontierPicture.of(
             self.frontier, self.estimated, self.requirement, topology=self.topology, plan_count=self.plan_count
         )
@@ -124,7 +127,9 @@ class Solution:
         """The frontier by column, one entry per plan: for `pandas.DataFrame`, polars, or `numpy.savez`."""
         terms = ("accuracy", "latency_s", "compute_s", "propagation_s", "transmission_s", "serialization_s")
         estimates = [plan.estimate for plan in self.frontier]
-        columns: dict[str, NDArray[np.generic]] = {"plan": np.array([str(plan.plan) for plan in self.frontier])}
+        columns: dict[str, NDArray[np.generic]] = {
+            "plan": np.array([str(plan.plan) for plan in self.frontier], np.str_)
+        }
         columns |= {term: np.array([getattr(estimate, term) for estimate in estimates]) for term in terms}
         if all(min(estimate.exit_rates) >= 0 for estimate in estimates):
             columns |= {f"p{q}_s": np.array([estimate.percentile_s(q) for estimate in estimates]) for q in (50, 95, 99)}

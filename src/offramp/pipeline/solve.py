@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, NoReturn, Unpack
@@ -15,14 +15,14 @@ import numpy as np
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName
 from offramp.core.latency import ComputeSource
-from offramp.core.planner import Gap, Planner, choose, unbeaten
+from offramp.core.planner import Gap, Planner, SearchResult, choose, unbeaten
 from offramp.core.profile import Profile
 from offramp.core.relaxation import minimal_relaxations
 from offramp.core.requirement import NO_REQUIREMENT, Requirement
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files import RequirementWords
-from offramp.pipeline.arguments import planners_of, profile_of, requirement_of, topology_of
+from offramp.pipeline.arguments import planners_of, profile_of, requirement_of, topology_of, whole_number
 from offramp.pipeline.progress import Progress, ShowProgress, reporting
 from offramp.pipeline.solution import Solution
 from offramp.view.text import seconds
@@ -63,6 +63,7 @@ def solve(
     """
     profile, topology = profile_of(profile), topology_of(topology)
     asked = requirement_of(requirement, words)
+    whole_number("seed", seed)
     planners = planners_of(
         profile, topology, asked.codecs, exit_model=exit_model, compute=compute, thresholds=thresholds
     )
@@ -80,26 +81,48 @@ def solve_among(
     frontier: bool = True,
     seed: int = 0,
 ) -> Solution:
-    """The best of what each of the planners finds; the frontier is that of all of them.
+    """The best of what each of the planners finds; the frontier is that of all of them, and so is the gap.
 
     profile: what the planners were made of.
-    planners: at least one, on one topology, each with a codec of its own; the first sets the requirement where none
-        was stated.
+    planners: at least one, on one topology, each with a codec of its own.
     stop: as for `Planner.best`.
     """
-    first = _solve_one(profile, planners[0], requirement, stop=stop, frontier=frontier, seed=seed)
-    stated = first.requirement
-    solutions = [
-        first,
-        *(_solve_one(profile, other, stated, stop=stop, frontier=frontier, seed=seed) for other in planners[1:]),
+    began = time.perf_counter()
+    asked, answers, members = _searched(planners, requirement, stop, frontier=frontier)
+    search_s = time.perf_counter() - began
+    gap = _gap_of_all([answer.gap for answer in answers])
+    found = [
+        _Found(planner=planner, estimated=plan, met=answer.best is not None)
+        for planner, answer in zip(planners, answers, strict=True)
+        if (plan := answer.best or answer.nearest) is not None
     ]
-
-    best = min(solutions, key=lambda solution: stated.rank(solution.estimate, met=solution.met))
-    return replace(
-        best,
-        frontier=merged_frontier([plan for solution in solutions for plan in solution.frontier], stated),
-        search_s=sum(solution.search_s for solution in solutions),
-        plan_count=sum(solution.plan_count for solution in solutions),
+    if gap is not None and not found:
+        limit = "memory_limit" if asked.limits.time_s is None else "time_limit"
+        fail(limit, "the search ended before it found a plan", "give it more")
+    relaxations = () if gap or any(one.met for one in found) else minimal_relaxations(planners, asked)
+    if not found:
+        by_codec = {planner.codec: planner for planner in planners}
+        found = [
+            _Found(planner=by_codec[each.plan.plan.codec], estimated=each.plan, met=False) for each in relaxations[:1]
+        ]
+    if not found:
+        _no_plan()
+    best = min(
+        _certified(found, asked, seed, choices=len(planners)),
+        key=lambda one: asked.rank(one.estimated.estimate, met=one.met),
+    )
+    return Solution(
+        profile=profile,
+        planner=best.planner,
+        requirement=asked,
+        estimated=best.estimated,
+        met=best.met,
+        frontier=members,
+        relaxations=relaxations,
+        certificate=best.certificate,
+        gap=gap,
+        search_s=search_s,
+        plan_count=sum(planner.plan_count(asked.constraints) for planner in planners),
     )
 
 
@@ -131,42 +154,57 @@ def stop_after(time_s: float | None, planner: Planner) -> Iterator[BoolArray]:
         timer.cancel()
 
 
-def _solve_one(
-    profile: Profile, planner: Planner, asked: Requirement, *, stop: BoolArray | None, frontier: bool, seed: int
-) -> Solution:
-    members: tuple[EstimatedPlan, ...] = ()
-    began = time.perf_counter()
-    if frontier or not asked.has_goal:
-        members, gap = planner.frontier_within(asked, stop)
-        requirement = asked if asked.has_goal else default_requirement(members, asked)
-        answer = choose(members, requirement)
-    else:
-        requirement = asked
-        answer = planner.best(requirement, stop)
-        gap = answer.gap
-    search_s = time.perf_counter() - began
-    if gap is not None and not (answer.best or answer.nearest):
-        fail("time_limit", "the search ended before it found a plan", "give it more")
-    relaxations = () if answer.best or gap else minimal_relaxations(planner, requirement)
-    shown = answer.best or answer.nearest or (relaxations[0].plan if relaxations else None)
-    if shown is None:
-        _no_plan()
-    certificate = _certificate(planner, requirement, seed)
-    if certificate is not None:
-        shown = planner.estimate(certificate.plan)
-    return Solution(
-        profile=profile,
-        planner=planner,
-        requirement=requirement,
-        estimated=shown,
-        met=answer.best is not None and (certificate is None or not requirement.certify or certificate.certified),
-        frontier=members,
-        relaxations=relaxations,
-        certificate=certificate,
-        gap=gap,
-        search_s=search_s,
-        plan_count=planner.plan_count(requirement.constraints),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Found:
+    """What one planner found; the plan is certified where there is a certificate."""
+
+    planner: Planner
+    estimated: EstimatedPlan
+    met: bool
+    certificate: Certificate | None = None
+
+
+def _searched(
+    planners: Sequence[Planner], requirement: Requirement, stop: BoolArray | None, *, frontier: bool
+) -> tuple[Requirement, list[SearchResult], tuple[EstimatedPlan, ...]]:
+    """What was asked or stands in, each planner's answer, and the frontier of all where it was wanted or needed."""
+    if requirement.has_goal and not frontier:
+        return requirement, [planner.best(requirement, stop) for planner in planners], ()
+    searched = [planner.frontier_within(requirement, stop) for planner in planners]
+    merged = merged_frontier([plan for members, _ in searched for plan in members], requirement)
+    asked = requirement
+    if not requirement.has_goal and (merged or not any(gap for _, gap in searched)):
+        asked = default_requirement(merged, requirement)
+    if not asked.has_goal:
+        return asked, [SearchResult(best=None, gap=gap) for _, gap in searched], merged
+    return asked, [replace(choose(members, asked), gap=gap) for members, gap in searched], merged
+
+
+def _certified(found: Sequence[_Found], requirement: Requirement, seed: int, *, choices: int) -> list[_Found]:
+    """The same with certificates, where a bound on accuracy was asked for.
+
+    choices: among how many planners' plans one is chosen. Each one's bound holds with 1 - (1 - confidence) / choices,
+        and so all of them at once with that confidence (Bonferroni): whichever is chosen, its bound holds.
+    """
+    if requirement.confidence is None:
+        return list(found)
+    from offramp.core.certify import audit, certify  # needs scipy, which takes a moment
+
+    shared = replace(requirement, confidence=1 - (1 - requirement.confidence) / choices)
+    find = certify if requirement.certify else audit
+    certificates = [find(one.planner, shared, seed=seed) for one in found]
+    tested = sum(certificate.tested for certificate in certificates if certificate is not None)
+    return [
+        one
+        if certificate is None
+        else replace(
+            one,
+            estimated=one.planner.estimate(certificate.plan),
+            met=one.met and (certificate.certified or not requirement.certify),
+            certificate=replace(certificate, confidence=requirement.confidence, tested=tested),
+        )
+        for one, certificate in zip(found, certificates, strict=True)
+    ]
 
 
 def frontier_among(
@@ -177,23 +215,20 @@ def frontier_among(
     stop: as for `Planner.best`.
     """
     searched = [planner.frontier_within(requirement, stop) for planner in planners]
-    gaps = [gap for _, gap in searched if gap is not None]
-    gap = Gap(min(gap.latency_s for gap in gaps), max(gap.accuracy for gap in gaps)) if gaps else None
-    return merged_frontier([plan for members, _ in searched for plan in members], requirement), gap
+    merged = merged_frontier([plan for members, _ in searched for plan in members], requirement)
+    return merged, _gap_of_all([gap for _, gap in searched])
+
+
+def _gap_of_all(gaps: Sequence[Gap | None]) -> Gap | None:
+    """What is proven of the plans that none of several searches has looked at; None where all came to their end."""
+    open_ = [gap for gap in gaps if gap is not None]
+    return Gap(min(gap.latency_s for gap in open_), max(gap.accuracy for gap in open_)) if open_ else None
 
 
 def merged_frontier(plans: Sequence[EstimatedPlan], requirement: Requirement) -> tuple[EstimatedPlan, ...]:
     """Those of several frontiers' plans that no other beats, fastest first."""
     latency = requirement.latency
     return unbeaten(sorted(plans, key=lambda plan: latency.of(plan.estimate)), latency)
-
-
-def _certificate(planner: Planner, requirement: Requirement, seed: int) -> Certificate | None:
-    if requirement.confidence is None:
-        return None
-    from offramp.core.certify import audit, certify  # needs scipy, which takes a moment
-
-    return (certify if requirement.certify else audit)(planner, requirement, seed=seed)
 
 
 def _no_plan() -> NoReturn:

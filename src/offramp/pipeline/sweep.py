@@ -16,7 +16,15 @@ from offramp.core.requirement import Requirement
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files import RequirementWords
-from offramp.pipeline.arguments import member, profile_of, requirement_of, topology_of, uncertified, whole_numbers
+from offramp.pipeline.arguments import (
+    check_answerable,
+    member,
+    planners_of,
+    profile_of,
+    requirement_of,
+    topology_of,
+    whole_number,
+)
 from offramp.pipeline.progress import ShowProgress, counted, reporting
 from offramp.sweeps.grid import Grid, grid
 from offramp.sweeps.many import PlannedTopology, plan_many, write_parquet
@@ -95,7 +103,7 @@ def sweep(
     topology: Topology | str | Path = "mobile",
     requirement: Requirement | str | Path | None = None,
     *,
-    vary: Mapping[str, str | Sequence[float]],
+    vary: Mapping[str, str | Sequence[float | str]],
     steps: int = 24,
     exit_model: ExitModelName | str | None = None,
     compute: ComputeSource | str | None = None,
@@ -107,16 +115,20 @@ def sweep(
     """Plan on every combination of one or two varied numbers: links' bandwidths and latencies, tiers' slowdowns.
 
     vary: by path in the topology's document (`links[0].bandwidth`), the values: numbers in SI units; or text, a range
-        `100kb/s..10Mb/s` of `steps` values, each the same factor above the one before, or a list `1Mb/s,10Mb/s`.
+        `100kb/s..10Mb/s` of `steps` values, each the same factor above the one before, or a list `1Mb/s,10Mb/s`. In a
+        list of values, each may be a number or a text.
     workers: how many threads plan; by default one per core.
-    The other arguments are those of `solve`; a floor or a limit must be stated.
+    The other arguments are as in `solve`; a floor or a limit must be stated, and every search comes to its end.
+    Raises `InputError` for what can't be used, be it on every topology alike.
     """
     profile, topology = profile_of(profile), topology_of(topology)
     asked = requirement_of(requirement, words)
     if not asked.has_goal:
         fail("requirement", "is missing", "give min_accuracy, e.g. 0.9, or max_latency, e.g. 300 ms")
-    uncertified(asked, "a sweep")
-    whole_numbers(steps=steps, workers=workers)
+    check_answerable(asked, "a sweep")
+    whole_number("steps", steps, least=2)
+    if workers is not None:
+        whole_number("workers", workers, least=1)
     if not isinstance(vary, Mapping):
         fail("vary", f"is {type(vary).__name__}", 'give values by path, e.g. {"links[0].bandwidth": "100kb/s..10Mb/s"}')
     for path, values in vary.items():
@@ -125,6 +137,10 @@ def sweep(
     if not 1 <= len(vary) <= 2:
         fail("vary", f"names {len(vary)} parameters", "a map has one axis or two: vary one or two")
     topologies = grid(topology, vary=vary, steps=steps)
+    planner, *_ = planners_of(
+        profile, topology, asked.codecs, exit_model=exit_model, compute=compute, thresholds=thresholds
+    )
+    planner.allowed(asked.constraints)  # what is wrong here is wrong on every topology
     rows = plan_many(
         profile,
         topologies,

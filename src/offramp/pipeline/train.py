@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from offramp.errors import fail
-from offramp.pipeline.arguments import path_of, require_training, whole_numbers
-from offramp.pipeline.progress import Progress, ProgressCallback, ShowProgress, reporting
+from offramp.pipeline.arguments import path_of, require_training, whole_number
+from offramp.pipeline.progress import Progress, ProgressCallback, ShowProgress, check_progress, reporting
 from offramp.view.text import percent
 
 if TYPE_CHECKING:
@@ -75,16 +75,17 @@ def train(
     from offramp.nn.training.setup import Setup, read_setup
 
     out = path_of("out", out, "the folder of the run")
-    whole_numbers(
-        image_size=image_size, shift=shift, epochs=epochs, separate_epochs=separate_epochs, batch_size=batch_size,
-        seed=seed, workers=workers,
-    )  # fmt: skip
+    check_progress(progress)
+    for name, value, least in (("image_size", image_size, 1), ("shift", shift, 0), ("workers", workers, 1)):
+        if value is not None:
+            whole_number(name, value, least=least)
+    for name, value in (("epochs", epochs), ("separate_epochs", separate_epochs), ("batch_size", batch_size)):
+        whole_number(name, value, least=1)
+    whole_number("seed", seed)
     if not isinstance(learning_rate, Real):
         fail("learning_rate", f"{learning_rate!r} is not a number", "give a rate, e.g. 0.05")
     if precision not in ("auto", "fp32", "bf16"):
         fail("precision", f"{precision!r} is unknown", "use auto, fp32 or bf16")
-    if seed < 0:
-        fail("seed", f"{seed} is below zero", "give zero or more")
     spec = backbone_spec(backbone)
     runner = _runner(backbone, workers, ray)
     dataset = read_data(data, seed=seed, size=image_size)
@@ -145,8 +146,8 @@ def _runner(backbone: object, workers: int | None, ray: str | None) -> Runner:
     from offramp.nn.training.ray_runner import OnRay
     from offramp.nn.training.runner import in_turn
 
-    if workers is not None and workers < 1:
-        fail("workers", f"{workers} processes train nothing", "give 1 or more")
+    if ray is not None and not isinstance(ray, str):
+        fail("ray", f"is {type(ray).__name__}", "give HOST:PORT of a cluster")
     if isinstance(backbone, str):
         return OnRay(ray) if ray else local_runner(workers)
     if ray or (workers or 1) > 1:

@@ -21,16 +21,16 @@ from offramp.core.validation import Achieved, ValidatedPlan, Validation
 from offramp.errors import fail
 from offramp.files import RequirementWords, write_validation
 from offramp.pipeline.arguments import (
+    check_answerable,
     path_of,
-    planners_of,
+    planner_of,
     profile_of,
     require_training,
     requirement_of,
     run_of,
     same_backbone,
-    topology_of,
-    uncertified,
-    whole_numbers,
+    topologies_of,
+    whole_number,
 )
 from offramp.pipeline.progress import ShowProgress, counted, reporting
 from offramp.pipeline.sampling import MOST_PARTITIONS, trial_plans
@@ -67,7 +67,8 @@ def validate(
 
     run: a run, or its folder. profile: that was made of it on this machine.
     topology: one or several to run plans on.
-    requirement, words, exit_model, compute, thresholds: as in `solve`, but for the codec: any, unless it is stated.
+    requirement, words, exit_model, compute, thresholds: as in `solve`. Where neither a requirement nor a codec is
+        given, activations travel in any.
     plans: how many on each topology.
     count: how many held-out samples to send through each.
     seed: of the random plans.
@@ -78,23 +79,27 @@ def validate(
     if requirement is None:
         words = {"codec": "any", **words}
     asked = requirement_of(requirement, words)
-    uncertified(asked, "a validation")
-    whole_numbers(plans=plans, count=count)
-    if plans < 1 or count < 2:
-        fail("plans" if plans < 1 else "count", "is too small", "validate at least one plan with two samples")
-    given = [topology] if isinstance(topology, Topology | str | Path) else topology
-    topologies = [topology_of(name) for name in given]
+    check_answerable(asked, "a validation")
+    whole_number("plans", plans, least=1)
+    whole_number("count", count, least=2)
+    whole_number("seed", seed)
+    topologies = topologies_of(topology)
     measured, trained = profile_of(profile), run_of(run)
     same_backbone(trained, measured, "profile")
     folder = None if out is None else _folder(path_of("out", out, "a folder for what was measured"))
     validated: list[ValidatedPlan] = []
     with reporting(progress) as tell:
         for tiers in topologies:
-            planners = planners_of(
-                measured, tiers, asked.codecs, exit_model=exit_model, compute=compute, thresholds=thresholds
-            )
             judges = {planner.codec: planner for planner in Planner.each(measured, tiers, asked.codecs)}
-            chosen = _chosen(planners[0], judges, asked, plans, seed)
+            planner = planner_of(
+                measured,
+                tiers,
+                exit_model=exit_model,
+                compute=compute,
+                thresholds=thresholds,
+                codec=next(iter(judges)),
+            )
+            chosen = _chosen(planner, judges, asked, plans, seed)
             ran = _validated(trained, measured, tiers, chosen, count)
             for plan in counted(ran, f"plans on {tiers.name}", total=len(chosen), tell=tell):
                 validated.append(plan)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, Unpack, get_args
+from typing import Literal, TypeAlias, Unpack, get_args
 
 from offramp.core.exits import ExitModelName
 from offramp.core.latency import ComputeSource
-from offramp.core.plan import Plan
 from offramp.core.profile import Profile
 from offramp.core.requirement import Requirement
 from offramp.core.result import RunResult
@@ -20,7 +19,7 @@ from offramp.core.validation import Validation
 from offramp.errors import MissingExtraError, fail
 from offramp.files import RequirementWords, read_result
 from offramp.files.writing import replace_files
-from offramp.pipeline.arguments import plan_of
+from offramp.pipeline.arguments import PlanSource, path_of, plans_of, whole_number
 from offramp.pipeline.progress import Progress, ShowProgress, reporting
 from offramp.pipeline.run import BundleRun
 from offramp.pipeline.solution import Solution
@@ -31,7 +30,8 @@ from offramp.reports.study import Study
 Format = Literal["html", "pdf", "png", "md"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
-_DEFAULT_TOPOLOGY = "mobile"
+Result: TypeAlias = BundleRun | RunResult | Validation | str | Path
+"""What `run` or `validate` gave, or the path of what it wrote."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -55,12 +55,12 @@ class Report:
 
 def report(
     solution: Solution | Profile | str | Path,
-    topology: Topology | str | Path = _DEFAULT_TOPOLOGY,
+    topology: Topology | str | Path | None = None,
     requirement: Requirement | str | Path | None = None,
     *,
     out: str | Path,
-    plans: Sequence[Plan | str | Path] = (),
-    results: Sequence[BundleRun | RunResult | Validation | str | Path] = (),
+    plans: PlanSource | Sequence[PlanSource] = (),
+    results: Result | Sequence[Result] = (),
     format: Format | None = None,
     exit_model: ExitModelName | str | None = None,
     compute: ComputeSource | str | None = None,
@@ -73,29 +73,31 @@ def report(
     """Write a report: what was asked, the plan, what it achieves, what else there is, and what runs measured.
 
     solution: what `solve` gave, with which nothing of what it was asked may be given again; or a profile, its name or
-        its path: then it is solved as `solve` does, with the arguments of the same names.
+        its path: then it is solved as `solve` does, with the arguments of the same names; on `mobile` where no
+        topology is given.
     out: the file to write, whole or not at all. HTML is one file that loads nothing. Markdown has its figures and
         tables in a folder beside it, `NAME_files`.
-    plans: those to tell of; by default those of the runs, else the best.
-    results: what `run` and `validate` gave, or the paths of what they wrote.
+    plans: the one to tell of, or several; by default those of the runs, else the best.
+    results: what `run` or `validate` gave, or the path of what it wrote; or several of them.
     format: by default what the file ends in.
     command: the command line that makes the report again, to be told in it.
     Raises `InputError` for what can't be used, `MissingExtraError` where a package is not installed.
     """
-    path = Path(out)
+    path = path_of("out", out, "the file to write")
     layout = format_of(path, format)
-    chosen = [plan_of(plan) for plan in plans]
-    measured = [_named(result, number) for number, result in enumerate(results, 1)]
+    chosen = plans_of("plans", plans)
+    measured = _named(results)
+    whole_number("seed", seed)
     with reporting(progress) as tell:
         if isinstance(solution, Solution):
-            asked = (requirement, exit_model, compute, thresholds)
-            if words or topology != _DEFAULT_TOPOLOGY or seed or any(argument is not None for argument in asked):
+            asked = (topology, requirement, exit_model, compute, thresholds)
+            if words or seed or any(argument is not None for argument in asked):
                 problem = "is given beside arguments that say how to solve"
                 fail("solution", problem, "give either a Solution, or a profile and what is asked")
         else:
             solution = solve(
                 solution,
-                topology,
+                "mobile" if topology is None else topology,
                 requirement,
                 exit_model=exit_model,
                 compute=compute,
@@ -123,8 +125,9 @@ def format_of(path: Path, asked: str | None) -> Format:
     for known in FORMATS:
         if name == known:
             return known
-    place, given = ("format", asked) if asked else ("out", str(path))
-    fail(place, f"{given!r} is none of {', '.join(FORMATS)}", "end the file's name with .html, .pdf, .png or .md")
+    if asked:
+        fail("format", f"{asked!r} is unknown", f"use one of {', '.join(FORMATS)}")
+    fail("out", f"{str(path)!r} is none of {', '.join(FORMATS)}", "end the file's name with .html, .pdf, .png or .md")
 
 
 def write_report(study: Study, path: Path, *, layout: Format, command: str, made: str) -> None:
@@ -156,14 +159,23 @@ def write_report(study: Study, path: Path, *, layout: Format, command: str, made
     replace_files(contents)
 
 
-def _named(result: BundleRun | RunResult | Validation | str | Path, number: int) -> tuple[str, RunResult | Validation]:
-    """The result with its file's name, or the number that it was given as."""
-    match result:
-        case BundleRun():
-            return f"run {number}", result.result
-        case RunResult():
-            return f"run {number}", result
-        case Validation():
-            return f"validation {number}", result
-        case _:
-            return Path(result).name, read_result(result)
+def _named(results: Result | Iterable[Result]) -> list[tuple[str, RunResult | Validation]]:
+    """Each result with its file's name, or the number that it was given as."""
+    if isinstance(results, BundleRun | RunResult | Validation | str | Path):
+        results = [results]
+    wanted = "what run or validate gave, or the path of what it wrote"
+    if not isinstance(results, Iterable):
+        fail("results", f"is {type(results).__name__}", f"give {wanted}")
+    named: list[tuple[str, RunResult | Validation]] = []
+    for number, result in enumerate(results, 1):
+        match result:
+            case BundleRun():
+                named.append((f"run {number}", result.result))
+            case RunResult():
+                named.append((f"run {number}", result))
+            case Validation():
+                named.append((f"validation {number}", result))
+            case _:
+                path = path_of(f"results[{number - 1}]", result, wanted)
+                named.append((path.name, read_result(path)))
+    return named

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -103,11 +104,12 @@ def parameters(topology: Topology) -> dict[str, Parameter]:
     return {parameter.path: parameter for parameter in known}
 
 
-def grid(topology: Topology, *, vary: Mapping[str, str | Sequence[float]], steps: int = 24) -> Grid:
+def grid(topology: Topology, *, vary: Mapping[str, str | Sequence[float | str]], steps: int = 24) -> Grid:
     """Every topology that the values in `vary` give.
 
     vary: by path in the topology's document (`links[0].bandwidth`), the values: numbers in SI units; or text, a range
-        `100kb/s..10Mb/s` of `steps` values, each the same factor above the one before, or a list `1Mb/s,10Mb/s`.
+        `100kb/s..10Mb/s` of `steps` values, each the same factor above the one before, or a list `1Mb/s,10Mb/s`. In a
+        list of values, each may be a number or a text.
     Raises `InputError` with every path and value that is wrong, and with what can be varied.
     """
     known = parameters(topology)
@@ -132,9 +134,9 @@ def grid(topology: Topology, *, vary: Mapping[str, str | Sequence[float]], steps
     return Grid(topology, tuple(axes))
 
 
-def _values(parameter: Parameter, wanted: str | Sequence[float], steps: int) -> tuple[float, ...]:
+def _values(parameter: Parameter, wanted: str | Sequence[float | str], steps: int) -> tuple[float, ...]:
     if not isinstance(wanted, str):
-        found = tuple(float(value) for value in wanted)
+        found = tuple(_value(parameter, value) for value in wanted)
     elif ".." in wanted:
         found = _range(*(parameter.number(text) for text in wanted.split("..", 1)), steps=steps)
     else:
@@ -142,6 +144,14 @@ def _values(parameter: Parameter, wanted: str | Sequence[float], steps: int) -> 
     if not found or len(set(found)) < len(found):
         fail("", "has no values" if not found else "has a value twice", _EXAMPLE)
     return found
+
+
+def _value(parameter: Parameter, value: object) -> float:
+    if isinstance(value, str):
+        return parameter.number(value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        fail("", f"{value!r} is not a value", _EXAMPLE)
+    return float(value)
 
 
 def _range(start: float, stop: float, *, steps: int) -> tuple[float, ...]:

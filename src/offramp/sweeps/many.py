@@ -19,6 +19,7 @@ from offramp.core.profile import Profile
 from offramp.core.requirement import Requirement
 from offramp.core.topology import Topology
 from offramp.errors import Fault, InputError, MissingExtraError, fail
+from offramp.files.writing import target
 from offramp.sweeps.grid import VariedTopology
 
 # Topologies that a thread plans before it hands its rows over: enough for handing over to cost nothing.
@@ -33,7 +34,7 @@ class PlannedTopology:
 
     estimated: the optimal plan; where none meets the requirement, the nearest; None where there is none at all.
     meets: whether the plan meets the requirement.
-    reason: why there is no plan; "" where there is one.
+    reason: why there is no plan, or why it is not proven to be the best; "" where it is.
     """
 
     varied: VariedTopology
@@ -129,10 +130,11 @@ def _planned(planners: Sequence[Planner], requirement: Requirement, varied: Vari
 def best_answer(varied: VariedTopology, answers: Sequence[SearchResult], requirement: Requirement) -> PlannedTopology:
     """The best of what searches in several codecs found on one topology."""
     plans = [(plan, answer.best is not None) for answer in answers if (plan := answer.best or answer.nearest)]
+    ended = "the search was ended by its limits" if any(answer.gap for answer in answers) else ""
     if not plans:
-        return PlannedTopology(varied, None, meets=False, reason="the constraints allow no plan")
+        return PlannedTopology(varied, None, meets=False, reason=ended or "the constraints allow no plan")
     plan, meets = min(plans, key=lambda found: requirement.rank(found[0].estimate, met=found[1]))
-    return PlannedTopology(varied, plan, meets=meets)
+    return PlannedTopology(varied, plan, meets=meets, reason=ended)
 
 
 def _in_order(
@@ -165,7 +167,7 @@ def write_parquet(rows: Iterable[PlannedTopology], path: str | Path) -> int:
         from pyarrow.parquet import ParquetWriter
     except ImportError:
         raise MissingExtraError("Parquet files need pyarrow: pip install 'offramp[fleet]'") from None
-    path = Path(path)
+    path = target(path)
     part = path.parent / f".{secrets.token_hex(8)}.part"
     remaining, count = iter(rows), 0
     first = list(itertools.islice(remaining, 1))

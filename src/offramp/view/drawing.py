@@ -86,6 +86,8 @@ def draw(picture: Picture, ax: Axes, *, width: float = WIDE) -> None:
 def plotted(picture: Picture, ax: Axes | None = None) -> Axes:
     """The axis with the picture drawn on it: `ax`, or one of a new figure of the right size."""
     if ax is not None:
+        if not hasattr(ax, "get_window_extent"):
+            fail("ax", f"is {type(ax).__name__}", "give an axis of matplotlib, or None for a figure of its own")
         draw(picture, ax, width=ax.get_window_extent().width / ax.figure.dpi)
         return ax
     return _figure(picture).axes[0]

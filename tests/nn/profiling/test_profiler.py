@@ -184,7 +184,7 @@ def test_a_share_of_the_partitions_is_timed_and_the_profile_says_so(deeper, tmp_
 
 @pytest.mark.parametrize("share", ["some", "0", "0%", "101%", "1.5", "nan", "-10%", "", "%"])
 def test_a_share_that_is_none_is_refused(share, tmp_path):
-    with pytest.raises(InputError, match=r"--partitions: .* use auto, all, or a share such as 10% or 0.1"):
+    with pytest.raises(InputError, match=r"partitions: .* use auto, all, or a share such as 10% or 0.1"):
         profiled(tmp_path, "--out", tmp_path / "profile.json", "--partitions", share)
     assert not [*tmp_path.iterdir()]
 

@@ -283,6 +283,7 @@ def cluster() -> Iterator[str]:
         found.shutdown()
 
 
+@pytest.mark.nightly
 def test_a_cluster_trains_the_same_networks_though_a_worker_is_lost(cluster, small, trained, tmp_path):
     check_training(OnRay(cluster), small, trained, tmp_path)
 

@@ -40,7 +40,9 @@ def read_data(source: DataSource, *, seed: int = 0, size: int | None = None, nam
     Raises `InputError` where there is none, or it is damaged or of another form.
     """
     if size is not None and size < 1:
-        fail("image size", f"{size} is too small", "give the pixels of a side, e.g. 32")
+        fail("size", f"{size} is too small", "give the pixels of a side, e.g. 32")
+    if source == "":
+        fail("data", "is empty", f"use {KINDS}")
     match source:
         case Dataset():
             return source
