@@ -32,6 +32,43 @@ class TrainingOptions:
         str,
         typer.Option(help="digits, a folder with CIFAR-10's binary batches, a folder per class, an npz, or hf:NAME."),
     ] = "digits"
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="The weights of your network, in a file: .pt or .pth with a state dict, or .safetensors."),
+    ] = None
+    train: Annotated[
+        Literal["exits", "all"] | None,
+        typer.Option(
+            help="exits: your network stays as it is, to the bit, and gets exits; all: everything learns. "
+            "By default exits where there are --weights."
+        ),
+    ] = None
+    start_from: Annotated[
+        Literal["new", "weights"] | None,
+        typer.Option(
+            "--from",
+            help="weights: the factory's network comes with weights worth keeping, so train all of it gently, "
+            "and stop when it gets no better. By default so where there are --weights.",
+        ),
+    ] = None
+    heads: Annotated[
+        Literal["light", "own"] | None,
+        typer.Option(
+            help="Exits that are light, each chosen by cost and accuracy, or the network's own last layers. "
+            "By default light where exits alone are trained."
+        ),
+    ] = None
+    normalize: Annotated[
+        str | None,
+        typer.Option(
+            help="How the network wants its images: data (by their own statistics), imagenet, unit (divided by 255), "
+            "raw, or mean/deviation, e.g. 0.5,0.5,0.5/0.25,0.25,0.25. By default, for a network that has its weights, "
+            "as it says itself, or whichever it is best with."
+        ),
+    ] = None
+    distill: Annotated[
+        bool, typer.Option("--distill", help="Let light exits also learn from what the last exit says.")
+    ] = False
     image_size: Annotated[
         int | None, typer.Option(min=1, help="Pixels of a side that images are resized to; by default as they are.")
     ] = None
@@ -42,13 +79,23 @@ class TrainingOptions:
         bool | None,
         typer.Option("--flip/--no-flip", help="Mirror images at random; by default where that is usual."),
     ] = None
-    epochs: Annotated[int, typer.Option(help="Of the network with all branches.")] = 6
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Of the network with all branches; by default 6, or 20 of light exits.", show_default=False),
+    ] = None
     separate_epochs: Annotated[int, typer.Option(help="Of each network with one branch.")] = 2
     separate: Annotated[
         bool, typer.Option("--separate/--no-separate", help="Train a network for each branch alone, too.")
     ] = True
-    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 16
-    learning_rate: Annotated[float, typer.Option(help="The highest of the schedule.")] = 0.1
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images per step; by default 16, or 64 for light exits.", show_default=False)
+    ] = None
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="The highest of the schedule; by default 0.1, or 0.003 where there are weights.", show_default=False
+        ),
+    ] = None
     precision: Annotated[
         Literal["auto", "fp32", "bf16"], typer.Option(help="auto (by what is faster here), fp32 or bf16.")
     ] = "auto"
@@ -74,9 +121,10 @@ def train(
     seed: Annotated[int, typer.Option(help="Of the splits, the first weights and the order of the images.")] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Train a backbone with a branch after every block.
+    """Give a network an exit after every block: your trained one, which stays as it is, or a new one.
 
-    Examples: offramp train --backbone resnet20 --data digits --out runs/digits
+    Examples: offramp train --backbone my_models:net --weights net.pt --data pictures/ --out runs/mine
+    offramp train --backbone resnet20 --data digits --out runs/digits
     offramp train --data cifar-10-batches-bin --batch-size 128 --out runs/cifar10 --ray head.example.org:6379
     """
     from offramp.pipeline.train import train as train_run
@@ -93,6 +141,9 @@ def train(
                 "run": str(out),
                 "backbone": training.backbone,
                 "data": training.data,
+                "train": run.setup.train,
+                "normalize": run.setup.normalize,
+                "given_accuracy": run.setup.given_accuracy,
                 "seconds": took_s,
                 "branches": [
                     {"block": name, "joint_accuracy": joint, "separate_accuracy": alone}

@@ -190,7 +190,7 @@ def _cells(channels: int, most: int, widest: int) -> int:
 
 
 def _grid(sides: tuple[int, ...], cells: int) -> nn.Module:
-    """The mean of every cell of a grid, fewer of them on a side that is shorter; cells overlap where that divides badly.
+    """The mean of every cell of a grid, fewer on a shorter side; cells overlap where that divides badly.
 
     Not `AdaptiveAvgPool2d`, which can't be exported where cells differ in size.
     """

@@ -13,6 +13,16 @@ from torch import Tensor, nn
 
 from offramp.errors import Fault, InputError, refuse
 
+_UNREADABLE = (
+    OSError,
+    SafetensorError,
+    UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    zipfile.BadZipFile,
+)
 # What trainers call the weights where their file holds more than these.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
 _MOST_NAMED = 5
@@ -26,9 +36,8 @@ def load_weights(module: nn.Module, path: Path) -> None:
     `_orig_mod.`, which wrappers leave. Raises `InputError` for a file of another kind, and for every weight that is
     missing, unknown or of another shape.
     """
-    weights = read_weights(path)
     own = module.state_dict()
-    weights = _without_prefix(weights, own)
+    weights = _without_prefix(read_weights(path), own)
     refuse(_faults(weights, own), source=str(path))
     # How many batches normalization has seen is only counted where its momentum is None, and older files lack it.
     module.load_state_dict({**own, **{name: weight for name, weight in weights.items() if name in own}})
@@ -41,8 +50,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise InputError([Fault("weights", "there is no such file", "give the path of one")], source=str(path)) from error
-    except (OSError, SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            [Fault("weights", "there is no such file", "give the path of one")], source=str(path)
+        ) from error
+    except (
+        OSError,
+        SafetensorError,
+        UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        zipfile.BadZipFile,
+    ) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError([Fault("weights", f"can't be read: {reason}", _SAVE)], source=str(path)) from error
     for _ in _WRAPPERS:

@@ -111,7 +111,8 @@ def build(
     out: the folder of the bundle; a bundle that is there is replaced.
     profile, topology: what a plan was planned with; the topology is `mobile` where none is given.
     alternatives: one other plan, or several, that can be switched in while the bundle runs.
-    epochs: to tune the plan's branches for; with alternatives none are tuned.
+    epochs: to tune the plan's branches for; with alternatives none are tuned, nor where exits alone were trained: the
+        network stays as it was given.
     Raises `InputError` for what can't be used, for a profile of another network, and where a partition says something
     else in ONNX Runtime than in PyTorch.
     """
@@ -186,7 +187,7 @@ def _network(
     from offramp.nn.training.finetune import tune, tuned
     from offramp.pipeline.train import tell_training
 
-    if epochs == 0:
+    if epochs == 0 or run.setup.train == "exits":
         return selected(run.network, {end for plan in plans for end in plan.ends}), None
     with reporting(progress) as tell:
         tell_training(tune(run, plans[0], epochs=epochs), tell)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from offramp.errors import fail
 from offramp.pipeline.arguments import path_of, require_training, whole_number
@@ -19,13 +19,28 @@ if TYPE_CHECKING:
     from offramp.nn.training.jobs import Event
     from offramp.nn.training.run import Run
     from offramp.nn.training.runner import Runner
+    from offramp.nn.training.setup import Heads, Trained
 
-EPOCHS = 6
 SEPARATE_EPOCHS = 2
-BATCH_SIZE = 16
-LEARNING_RATE = 0.1
 
 Precision = Literal["auto", "fp32", "bf16"]
+Start = Literal["new", "weights"]
+"""What training begins with: new weights, or those that the network comes with or is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What a recipe is where nothing else was asked for."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+
+
+NEW = Usual(epochs=6, batch_size=16, learning_rate=0.1)
+FINE_TUNED = Usual(epochs=6, batch_size=16, learning_rate=0.003)
+# Light exits of a network that stays as it is: an epoch of them takes no pass through the network.
+LIGHT = Usual(epochs=20, batch_size=64, learning_rate=0.003)
 
 
 def train(
@@ -33,32 +48,52 @@ def train(
     data: DataSource,
     *,
     out: str | Path,
+    weights: str | Path | None = None,
+    train: Trained | None = None,
+    start_from: Start | None = None,
+    heads: Heads | None = None,
+    normalize: str | Sequence[Any] | None = None,
+    distill: bool = False,
     image_size: int | None = None,
     shift: int | None = None,
     flip: bool | None = None,
-    epochs: int = EPOCHS,
+    epochs: int | None = None,
     separate: bool = True,
     separate_epochs: int = SEPARATE_EPOCHS,
-    batch_size: int = BATCH_SIZE,
-    learning_rate: float = LEARNING_RATE,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
     precision: Precision = "auto",
     seed: int = 0,
     workers: int | None = None,
     ray: str | None = None,
     progress: ShowProgress = None,
 ) -> Run:
-    """Train a backbone with a branch after every block, and for each block a network with that branch alone.
+    """Give a network an exit after every block: exits alone, for one that is trained, or all of it.
 
     backbone: a name such as `resnet20`; `package.module:factory`; or an `nn.Module` in hand, which is cut into blocks
         and keeps its weights to begin with.
     data: as `read_data` takes it.
     out: the folder of the run; one that was interrupted goes on, and what is trained is not trained again.
+    weights: a file with the weights of a network of yours: a state dict (.pt, .pth) or .safetensors.
+    train: `exits` to leave the network as it was given, to the bit, and train its exits alone; `all` to train
+        everything. None for `exits` where there are weights to keep: from a file, or in a module in hand that is
+        clearly better than chance.
+    start_from: `weights` where the factory's network comes with weights that are worth keeping: a gentler rate, and
+        an end when no epoch is better than those before; `new` where it has none. None for what `train` and `weights`
+        say.
+    heads: what exits are: `light` ones, chosen block by block by what they cost and how good they are, or the
+        network's `own` last layers. None for light ones where exits alone are trained, else the network's own.
+    normalize: how images are normalized for the network: `data` (by the data set's own statistics), `imagenet`, `unit`
+        (divided by 255), `raw`, or means and deviations of images in 0..1, as a pair or as 0.5/0.25. None for what the
+        network says itself or else what it does best with, where it has weights; else `data`.
+    distill: whether light exits also learn from what the last exit says.
     image_size: what images are resized to, square; None for as they are.
     shift, flip: by how many pixels images are moved, and whether they are mirrored, at random; None for what is usual
-        for the data set.
-    epochs: of the network with all branches.
-    separate, separate_epochs: whether to train the networks with one branch, and for how long.
-    learning_rate: the highest of the schedule.
+        for the data set. Light exits alone learn from images as they are.
+    epochs, batch_size, learning_rate: of the network with all branches; the rate is the highest of the schedule. None
+        for what is usual: see `NEW`, `FINE_TUNED` and `LIGHT`.
+    separate, separate_epochs: whether to train the networks with one branch, and for how long. Exits of a network that
+        stays as it is depend on no other, and are not trained twice.
     precision: fp32, bf16, or auto for what is faster here.
     seed: of the splits, the first weights and the order of the samples.
     workers: processes for the networks with one branch; None for one per GPU or core. A module in hand trains in this
@@ -69,42 +104,80 @@ def train(
     require_training()
     from offramp.nn.catalog import backbone_spec
     from offramp.nn.datasets import read_data
+    from offramp.nn.normalization import normalization_text
     from offramp.nn.profiling import machine
     from offramp.nn.training.fit import Recipe
+    from offramp.nn.training.given import seems_trained
     from offramp.nn.training.run import begin_run
     from offramp.nn.training.setup import Setup, read_setup
 
     out = path_of("out", out, "the folder of the run")
     check_progress(progress)
-    for name, value, least in (("image_size", image_size, 1), ("shift", shift, 0), ("workers", workers, 1)):
+    numbers = {"image_size": (image_size, 1), "shift": (shift, 0), "workers": (workers, 1), "epochs": (epochs, 1)}
+    for name, (value, least) in {**numbers, "batch_size": (batch_size, 1)}.items():
         if value is not None:
             whole_number(name, value, least=least)
-    for name, value in (("epochs", epochs), ("separate_epochs", separate_epochs), ("batch_size", batch_size)):
-        whole_number(name, value, least=1)
+    whole_number("separate_epochs", separate_epochs, least=1)
     whole_number("seed", seed)
-    if not isinstance(learning_rate, Real):
+    if learning_rate is not None and not isinstance(learning_rate, Real):
         fail("learning_rate", f"{learning_rate!r} is not a number", "give a rate, e.g. 0.05")
-    if precision not in ("auto", "fp32", "bf16"):
-        fail("precision", f"{precision!r} is unknown", "use auto, fp32 or bf16")
+    for name, choice, choices in (
+        ("precision", precision, ("auto", "fp32", "bf16")),
+        ("train", train, (None, "exits", "all")),
+        ("start_from", start_from, (None, "new", "weights")),
+        ("heads", heads, (None, "light", "own")),
+    ):
+        if choice not in choices:
+            fail(name, f"{choice!r} is unknown", f"use {' or '.join(filter(None, choices))}")
+    file = None if weights is None else path_of("weights", weights, "a file of weights")
+    normalized = None if normalize is None else normalization_text(normalize)
+    if start_from == "new" and (file is not None or train == "exits"):
+        remedy = "leave start_from out, or train all of the network, without weights"
+        fail("start_from", "is new, and there are weights to keep", remedy)
     spec = backbone_spec(backbone)
+    given = backbone_spec(backbone, weights=file)
     runner = _runner(backbone, workers, ray)
     dataset = read_data(data, seed=seed, size=image_size)
-    usual = dataset.augmentation
+    from_weights = file is not None or train == "exits" or start_from == "weights"
+    if not from_weights and start_from is None and not isinstance(backbone, str):
+        from_weights = seems_trained(given, dataset, seed=seed, normalize=normalized)
+    trained = train or ("exits" if from_weights and start_from is None else "all")
+    made_of = heads or ("light" if trained == "exits" else "own")
+    light = trained == "exits" and made_of == "light"
+    if light:
+        _check_light(shift, flip, ray)
+    elif distill:
+        fail("distill", "is for light exits of a network that stays as it is", "leave it out, or train exits alone")
+    usual = LIGHT if light else FINE_TUNED if from_weights else NEW
     recipe = Recipe(
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        shift=usual.shift if shift is None else shift,
-        flip=usual.flip if flip is None else flip,
+        epochs=epochs or usual.epochs,
+        batch_size=batch_size or usual.batch_size,
+        learning_rate=usual.learning_rate if learning_rate is None else learning_rate,
+        shift=0 if light else dataset.augmentation.shift if shift is None else shift,
+        flip=False if light else dataset.augmentation.flip if flip is None else flip,
     )
-    bf16 = precision == "bf16" or (precision == "auto" and machine.has_fast_bf16())
+    bf16 = not light and (precision == "bf16" or (precision == "auto" and machine.has_fast_bf16()))
     if precision != "auto" and (out / "run.json").exists() and read_setup(out).bf16 != bf16:
         remedy = "leave it out, or give another folder"
         fail("precision", f"the run in {out} began in another than {precision}", remedy)
-    alone = replace(recipe, epochs=separate_epochs) if separate else None
-    setup = Setup.of(spec, dataset, seed=seed, bf16=bf16, joint=recipe, separate=alone)
-    training = begin_run(out, setup, dataset, spec)
+    setup = Setup.of(
+        spec,
+        dataset,
+        seed=seed,
+        bf16=bf16,
+        joint=recipe,
+        separate=replace(recipe, epochs=separate_epochs) if separate and trained == "all" else None,
+        train=trained,
+        heads=made_of,
+        distill=distill,
+        from_weights=from_weights,
+        weights=file,
+        normalize=normalized or (None if from_weights else "data"),
+    )
+    training = begin_run(out, setup, dataset, spec, given=given)
     with reporting(progress) as tell:
+        if training.note:
+            tell(Progress("normalization", 1.0, training.note))
         tell_training(training.train(runner), tell)
     return training.finished()
 
@@ -139,6 +212,18 @@ def tell_training(events: Iterable[Event], tell: ProgressCallback) -> None:
             tell(Progress("all", min(done, 0.999), f"{finished} of {planned.networks} networks done"))
     if planned.networks > 1:
         tell(Progress("all", 1.0))
+
+
+def _check_light(shift: int | None, flip: bool | None, ray: str | None) -> None:
+    """Refuse what light exits alone have no use for."""
+    for name, value in (("shift", shift), ("flip", flip)):
+        if value:
+            problem = (
+                "is for images that the network sees again in every epoch; light exits alone see what it makes of each"
+            )
+            fail(name, problem, "leave it out, or train all of the network")
+    if ray is not None:
+        fail("ray", "light exits alone take seconds, and are trained here", "leave it out, or train all of the network")
 
 
 def _runner(backbone: object, workers: int | None, ray: str | None) -> Runner:

@@ -78,9 +78,7 @@ def _copy(module: nn.Module, weights: Path | None, image_shape: Shape, classes: 
     return copied
 
 
-def _make(
-    module_name: str, factory_name: str, weights: Path | None, image_shape: Shape, classes: int
-) -> nn.Module:
+def _make(module_name: str, factory_name: str, weights: Path | None, image_shape: Shape, classes: int) -> nn.Module:
     name = f"{factory_name} of {module_name}"
     with _working_directory():
         factory = _factory(module_name, factory_name)

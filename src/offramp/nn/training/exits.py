@@ -1,7 +1,7 @@
 """Exits for a network that stays as it was given: light heads, fitted to what its blocks make of the samples.
 
-The blocks don't learn, so a head depends on no other: fitted together or each alone, they are the same. So these are also the
-networks with one branch whose accuracies EdgeSys'22 wants, and none is trained twice.
+The blocks don't learn, so a head depends on no other: fitted together or each alone, they are the same. So these are
+also the networks with one branch whose accuracies EdgeSys'22 wants, and none is trained twice.
 """
 
 import math
@@ -58,8 +58,8 @@ def train_exits(to_train: ExitsToTrain, dataset: Dataset) -> Iterator[Event]:
     """Choose and fit a head for every block but the last, as the events are taken; what is kept is not done again.
 
     A fifth of the training samples (of 10,000 at most) is held back, and every head that `heads.candidates` has for a
-    block is fitted to the others. The head with the least work is chosen that has as much of what was held back right as
-    the best of them, within one standard error of it (Breiman et al., Classification and Regression Trees, 1984,
+    block is fitted to the others. The head with the least work is chosen that has as much of what was held back right
+    as the best of them, within one standard error of it (Breiman et al., Classification and Regression Trees, 1984,
     section 3.4.3), and is fitted again, to all. The validation split has no part in it: the exit table is made of it.
     """
     network = selected(to_train.network, to_train.network.ends).eval()
@@ -113,7 +113,7 @@ def with_heads(network: MultiExitNetwork, kinds: Sequence[str], dataset: Dataset
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A block that an exit is for: its number, the shape of its output, and the heads it may have, the least work first."""
+    """A block that an exit is for: its number, its output's shape, and the heads it may have, the least work first."""
 
     number: int
     shape: Shape

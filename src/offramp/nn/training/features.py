@@ -1,4 +1,4 @@
-"""What a network that stays as it is makes of the training samples: computed once, and kept on disk while exits learn."""
+"""What a network that stays as it is makes of the training samples: computed once, on disk while exits learn."""
 
 import json
 import os
@@ -160,12 +160,12 @@ def _begin(to_keep: Layout, classes: int) -> None:
         problem = f"has no room for features of {needed / 1e9:.2f} GB: {free / 1e9:.2f} GB are free"
         fail(str(to_keep.folder.parent), problem, "make room, or give another folder")
     for path, shape in zip(_paths(to_keep), shapes, strict=True):
-        open_memmap(path, mode="w+", dtype=np.float32, shape=(to_keep.rows, *shape)).flush()  # type: ignore[no-untyped-call]
+        open_memmap(path, mode="w+", dtype=np.float32, shape=(to_keep.rows, *shape)).flush()
     _note(to_keep, 0)
 
 
 def _arrays(kept: Layout, mode: str) -> list[np.memmap[tuple[int, ...], np.dtype[np.float32]]]:
-    return [open_memmap(path, mode=mode) for path in _paths(kept)]  # type: ignore[no-untyped-call]
+    return [open_memmap(path, mode=mode) for path in _paths(kept)]
 
 
 def _paths(kept: Layout) -> list[Path]:

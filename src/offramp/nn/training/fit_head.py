@@ -56,8 +56,9 @@ def fit_head(head: Head, samples: Samples, rows: IntArray, recipe: Recipe, *, se
     standardized inputs: channels of a network that was given differ by orders of magnitude. What standardizes them
     becomes part of the first layer's weights in the end, so it takes no time where the head is deployed.
     """
-    linear = head.classifier[0] if isinstance(head.classifier, nn.Sequential) else None
-    summarized = _summarized(head, samples.inputs, rows) if isinstance(linear, nn.Linear) else None
+    begins = head.classifier[0] if isinstance(head.classifier, nn.Sequential) else None
+    linear = begins if isinstance(begins, nn.Linear) else None
+    summarized = None if linear is None else _summarized(head, samples.inputs, rows)
     mean, deviation = _statistics(summarized) if summarized is not None else (None, None)
     optimizer = torch.optim.AdamW(head.classifier.parameters(), lr=0.0, weight_decay=recipe.weight_decay)
     head.train()

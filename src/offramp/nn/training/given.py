@@ -1,8 +1,12 @@
 """A network that comes with its weights: as it is before training, and how its images were normalized."""
 
+import math
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 
+from offramp.core.checks import IntArray
 from offramp.nn.data import Dataset
 from offramp.nn.heads import lightest
 from offramp.nn.network import MultiExitNetwork, Spec, as_given, build
@@ -10,6 +14,8 @@ from offramp.nn.normalization import DATA, IMAGENET, RAW, SYMMETRIC, UNIT, norma
 from offramp.nn.training.setup import Setup
 
 _TRIED_ON = 1000
+# By so many standard errors a network has to be better than who always says the most frequent class.
+_CLEARLY = 5.0
 _BATCH = 100
 
 
@@ -34,19 +40,39 @@ def normalized_by(spec: Spec, dataset: Dataset, *, seed: int) -> tuple[str, str]
     network, said = as_given(spec, dataset, seed=seed, normalize=None)
     if said is not None:
         return said, f"{said}, as the network says"
+    labels, achieved = _tried(network, dataset, (DATA, IMAGENET, UNIT, SYMMETRIC, RAW), seed)
+    best = max(achieved, key=lambda text: achieved[text])
+    others = ", ".join(f"{text} {100 * share:.1f} %" for text, share in achieved.items() if text != best)
+    return best, f"{best}: with it {100 * achieved[best]:.1f} % of {len(labels)} training samples are right ({others})"
+
+
+def seems_trained(spec: Spec, dataset: Dataset, *, seed: int, normalize: str | None) -> bool:
+    """Whether a network, as it is, is clearly better on 1,000 training samples than who always says the same.
+
+    normalize: how images are normalized for it; None for what it says itself, or else the best way there is.
+    """
+    network, said = as_given(spec, dataset, seed=seed, normalize=None)
+    one = normalize or said
+    labels, achieved = _tried(network, dataset, (one,) if one else (DATA, IMAGENET, UNIT, SYMMETRIC, RAW), seed)
+    same = float(np.bincount(labels).max() / len(labels))
+    return max(achieved.values()) > same + _CLEARLY * math.sqrt(same * (1 - same) / len(labels))
+
+
+def _tried(
+    network: MultiExitNetwork, dataset: Dataset, normalizations: Iterable[str], seed: int
+) -> tuple[IntArray, dict[str, float]]:
+    """[R] labels of some training samples, and the share of them that is right, by the way images are normalized."""
     network.eval()
     rows = np.random.default_rng(seed).permutation(len(dataset.train))[:_TRIED_ON]
     images, labels = torch.tensor(dataset.train.images[rows]), torch.tensor(dataset.train.labels[rows])
     first, *blocks = network.blocks
     assert isinstance(first, torch.nn.Sequential)
     achieved = {}
-    for text in (DATA, IMAGENET, UNIT, SYMMETRIC, RAW):
+    for text in normalizations:
         if text == IMAGENET and images.shape[1] != 3:
             continue
         whole = torch.nn.Sequential(normalization(text, dataset), first[1], *blocks, network.branches[-1]).eval()
         with torch.inference_mode():
             said_right = [whole(batch).argmax(1) for batch in torch.split(images, _BATCH)]
         achieved[text] = float((torch.cat(said_right) == labels).float().mean())
-    best = max(achieved, key=lambda text: achieved[text])
-    others = ", ".join(f"{text} {100 * share:.1f} %" for text, share in achieved.items() if text != best)
-    return best, f"{best}: with it {100 * achieved[best]:.1f} % of {len(labels)} training samples are right ({others})"
+    return dataset.train.labels[rows], achieved

@@ -181,8 +181,10 @@ def _learn(to_train: NetworkToTrain, kept: Checkpoint | None, dataset: Dataset) 
     best = _Best.of(kept)
     began = told = time.perf_counter()
     images = 0
-    for event in () if best.is_old(to_train, start) else fit(
-        network, dataset.train, recipe, seed=to_train.seed, bf16=to_train.bf16, start=start
+    for event in (
+        ()
+        if best.is_old(to_train, start)
+        else fit(network, dataset.train, recipe, seed=to_train.seed, bf16=to_train.bf16, start=start)
     ):
         if isinstance(event, Step):
             step = event
@@ -223,7 +225,7 @@ class _Best:
         return cls(kept.best_epoch, kept.best_score, kept.best) if kept else cls(0, 0.0, {})
 
     def or_now(self, network: MultiExitNetwork, epoch: int, dataset: Dataset) -> "_Best":
-        """This one, or the network as it is after that epoch where it is better."""
+        """The network as it is after that epoch where it is better, or else what there was."""
         achieved = accuracy(network, dataset.validation)
         score = sum(achieved) / len(achieved)
         if self.weights and score <= self.score:

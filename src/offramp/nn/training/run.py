@@ -91,7 +91,7 @@ class Run:
         """How the accuracies came about, for a profile's provenance."""
         setup = self.setup
         record: dict[str, object] = {"seed": setup.seed, "joint": asdict(setup.joint), "bf16": setup.bf16}
-        if setup.has_weights:
+        if setup.from_weights:
             record |= {"train": setup.train, "heads": setup.heads, "normalize": setup.normalize}
         if self.separate_accuracy is not None and setup.separate is not None:
             record["separate"] = asdict(setup.separate)
@@ -124,18 +124,13 @@ class Training:
         return networks
 
     def _to_train(self, name: str, recipe: Recipe, ends: tuple[int, ...] | None) -> NetworkToTrain:
-        if not self.setup.has_weights:
+        if not self.setup.from_weights:
             return _to_train(self.folder, self.setup, self.spec, name, recipe, ends=ends)
         # With the weights, which may be in a file that other machines don't have.
         weights = self.network.part(ends or self.network.ends).state_dict()
         network = _to_train(self.folder, self.setup, self.spec, name, recipe, ends=ends, weights=weights)
         frozen = self.setup.train == "exits"
         return replace(network, frozen=frozen, patience=None if frozen else _PATIENCE)
-
-    def given_accuracy(self) -> float:
-        """Of the network's own last layers on the validation split, before any training."""
-        [achieved] = accuracy(self.network.part(self.network.ends[-1:]), self.dataset.validation)
-        return achieved
 
     def train(self, runner: Runner = in_turn) -> Iterator[Event]:
         """Train all networks, as the events are taken.
@@ -182,9 +177,12 @@ def begin_run(folder: Path, setup: Setup, dataset: Dataset, spec: Spec, *, given
         normalize, note = (before, "") if before else normalized_by(given or spec, dataset, seed=setup.seed)
         setup = replace(setup, normalize=normalize)
     network = first_network(given or spec, dataset, setup)
-    made_of = fingerprints(dataset, network, weights=setup.has_weights)
+    made_of = fingerprints(dataset, network, weights=setup.from_weights)
     if begun:
         setup = same_run(folder, setup, made_of)
+    elif setup.from_weights:
+        [achieved] = accuracy(network.part(network.ends[-1:]), dataset.validation)
+        setup = replace(setup, given_accuracy=achieved)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if setup.dataset == DATA and not (begun and (folder / DATA).exists()):

@@ -46,7 +46,9 @@ class Setup:
     data_seed: of the splits, where it is another than `seed`.
     train, heads: what is trained, and what branches are.
     distill: whether exits also learn from what the last one says.
-    weights: the file that the backbone's weights are from; None for those that it comes with. The run keeps a copy.
+    from_weights: whether the weights that the backbone comes with, or is given, are worth keeping.
+    weights: the file that they are from; None for those that it comes with. The run keeps a copy.
+    given_accuracy: of the network as it was given, on the validation split; None for one that began with new weights.
     normalize: how images are normalized, as `normalization_text` writes it; None while that is to be found out.
     """
 
@@ -61,13 +63,10 @@ class Setup:
     train: Trained = "all"
     heads: Heads = "own"
     distill: bool = False
+    from_weights: bool = False
     weights: str | None = None
     normalize: str | None = DATA_STATISTICS
-
-    @property
-    def has_weights(self) -> bool:
-        """Whether it matters which weights the backbone had to begin with."""
-        return self.train == "exits" or self.weights is not None
+    given_accuracy: float | None = None
 
     @classmethod
     def of(
@@ -82,6 +81,7 @@ class Setup:
         train: Trained = "all",
         heads: Heads = "own",
         distill: bool = False,
+        from_weights: bool = False,
         weights: Path | None = None,
         normalize: str | None = DATA_STATISTICS,
     ) -> "Setup":
@@ -99,6 +99,7 @@ class Setup:
             train=train,
             heads=heads,
             distill=distill,
+            from_weights=from_weights,
             weights=None if weights is None else str(weights.resolve()),
             normalize=normalize,
         )
@@ -138,6 +139,8 @@ def same_run(folder: Path, setup: Setup, made_of: Mapping[str, str]) -> Setup:
     after = replace(setup, separate=setup.separate or before.separate, bf16=before.bf16)
     # Weights are known by their digest: their file may have been moved.
     after = replace(after, weights=before.weights if setup.weights and before.weights else setup.weights)
+    # Sums are rounded differently on another machine.
+    after = replace(after, given_accuracy=before.given_accuracy)
     kept, asked = _flat(replace(before, separate=before.separate or setup.separate)), _flat(after)
     faults = [
         Fault(name, f"was {kept[name]!r}, now {asked[name]!r}", "use the same options, or another folder")
@@ -199,6 +202,8 @@ def _setup(document: dict[str, Any]) -> Setup:
         train=document.get("train", "all"),
         heads=document.get("heads", "own"),
         distill=document.get("distill", False),
+        from_weights=document.get("from_weights", False),
         weights=document.get("weights"),
         normalize=document.get("normalize", DATA_STATISTICS),
+        given_accuracy=document.get("given_accuracy"),
     )
