@@ -103,5 +103,6 @@ def test_without_torch_the_commands_say_what_to_install(monkeypatch, tmp_path):
 
 def test_the_defaults_are_those_of_the_recipe():
     recipe = {each.name: each.default for each in fields(Recipe)}
-    assert recipe["batch_size"] == train.BATCH_SIZE
-    assert recipe["learning_rate"] == train.LEARNING_RATE
+    assert recipe["batch_size"] == train.NEW.batch_size
+    assert recipe["learning_rate"] == train.NEW.learning_rate
+    assert recipe["given_share"] == train.NEW.given_share

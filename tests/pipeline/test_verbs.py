@@ -322,7 +322,11 @@ BAD = {
         "forbid: topology mobile has no tier 'moon'",
     ),
     "compare: certify": (lambda: offramp.compare(SHIPPED, min_accuracy=0.5, certify=True), "certify: a comparison"),
-    "train: no epochs": (lambda: offramp.train("resnet8", "digits", out="x", epochs=None), "epochs: None is not a wh"),
+    "train: nothing of that name": (lambda: offramp.train("resnet8", "digits", out="x", train="heads"), "use exits or"),
+    "train: no weights of ours": (
+        lambda: offramp.train("resnet8", "digits", out="x", weights="net.pt"),
+        "weights: are for a network of yours",
+    ),
     "train: empty data": (lambda: offramp.train("resnet8", "", out="x"), "data: is empty; use digits"),
     "train: type of ray": (lambda: offramp.train("resnet8", "digits", out="x", ray=3), "ray: is int; give HOST:PORT"),
     "train: progress": (lambda: offramp.train("resnet8", "digits", out="x", progress=3), "progress: is int"),

@@ -92,9 +92,7 @@ class TrainingOptions:
     ] = None
     learning_rate: Annotated[
         float | None,
-        typer.Option(
-            help="The highest of the schedule; by default 0.1, or 0.003 where there are weights.", show_default=False
-        ),
+        typer.Option(help="The highest of the schedule; by default 0.1, or 0.003 for light exits.", show_default=False),
     ] = None
     precision: Annotated[
         Literal["auto", "fp32", "bf16"], typer.Option(help="auto (by what is faster here), fp32 or bf16.")

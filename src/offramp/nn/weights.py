@@ -16,7 +16,6 @@ from offramp.errors import Fault, InputError, refuse
 _UNREADABLE = (
     OSError,
     SafetensorError,
-    UnpicklingError,
     RuntimeError,
     EOFError,
     ValueError,

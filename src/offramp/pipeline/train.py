@@ -30,15 +30,16 @@ Start = Literal["new", "weights"]
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What a recipe is where nothing else was asked for."""
+    """What a recipe is where nothing else was asked for; the share is not asked for."""
 
     epochs: int
     batch_size: int
     learning_rate: float
+    given_share: float = 1.0
 
 
 NEW = Usual(epochs=6, batch_size=16, learning_rate=0.1)
-FINE_TUNED = Usual(epochs=6, batch_size=16, learning_rate=0.003)
+FINE_TUNED = Usual(epochs=6, batch_size=16, learning_rate=0.1, given_share=0.03)
 # Light exits of a network that stays as it is: an epoch of them takes no pass through the network.
 LIGHT = Usual(epochs=20, batch_size=64, learning_rate=0.003)
 
@@ -91,7 +92,8 @@ def train(
     shift, flip: by how many pixels images are moved, and whether they are mirrored, at random; None for what is usual
         for the data set. Light exits alone learn from images as they are.
     epochs, batch_size, learning_rate: of the network with all branches; the rate is the highest of the schedule. None
-        for what is usual: see `NEW`, `FINE_TUNED` and `LIGHT`.
+        for what is usual: see `NEW`, `FINE_TUNED` and `LIGHT`. Where all of a network learns that has its weights,
+        these learn with 3 % of the rate, and what is new with all of it.
     separate, separate_epochs: whether to train the networks with one branch, and for how long. Exits of a network that
         stays as it is depend on no other, and are not trained twice.
     precision: fp32, bf16, or auto for what is faster here.
@@ -155,6 +157,7 @@ def train(
         learning_rate=usual.learning_rate if learning_rate is None else learning_rate,
         shift=0 if light else dataset.augmentation.shift if shift is None else shift,
         flip=False if light else dataset.augmentation.flip if flip is None else flip,
+        given_share=usual.given_share,
     )
     bf16 = not light and (precision == "bf16" or (precision == "auto" and machine.has_fast_bf16()))
     if precision != "auto" and (out / "run.json").exists() and read_setup(out).bf16 != bf16:

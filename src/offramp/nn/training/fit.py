@@ -22,6 +22,8 @@ class Recipe:
     learning_rate: the peak, reached after `warmup` (a share of all steps); from there a cosine down to zero.
     shift: images are moved by up to so many pixels each way.
     flip: images are mirrored left to right by chance.
+    given_share: the share of the rate with which weights learn that were given, and not new: those of the blocks and
+        of the last branch.
     """
 
     epochs: int
@@ -32,6 +34,7 @@ class Recipe:
     weight_decay: float = 5e-4
     shift: int = 1
     flip: bool = False
+    given_share: float = 1.0
 
     def __post_init__(self) -> None:
         refuse(self._faults())
@@ -102,8 +105,11 @@ def fit(
     images = torch.tensor(split.images, device=device)
     labels = torch.tensor(split.labels, device=device)
     augmentation = Augmentation(recipe.shift, recipe.flip)
+    new = [*network.branches[:-1].parameters()]
+    given = [*network.blocks.parameters(), *network.branches[-1].parameters()]
+    groups = [{"params": given, "share": recipe.given_share}, {"params": new, "share": 1.0}]
     optimizer = torch.optim.SGD(
-        network.parameters(), momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
+        groups, lr=0.0, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
     )
     first = 1
     if start is not None:
@@ -119,7 +125,9 @@ def fit(
         for x, y in batches(images, labels, batch_size=recipe.batch_size, augmentation=augmentation, rng=rng):
             learned += len(y)
             # The rate of the step's end: the first step would otherwise learn nothing.
-            optimizer.param_groups[0]["lr"] = recipe.rate((epoch - 1 + learned / len(split)) / recipe.epochs)
+            rate = recipe.rate((epoch - 1 + learned / len(split)) / recipe.epochs)
+            for group in optimizer.param_groups:
+                group["lr"] = group["share"] * rate
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 logits = network(x)
             loss = torch.stack([F.cross_entropy(branch.float(), y) for branch in logits]).sum()
