@@ -13,15 +13,6 @@ from torch import Tensor, nn
 
 from offramp.errors import Fault, InputError, refuse
 
-_UNREADABLE = (
-    OSError,
-    SafetensorError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    KeyError,
-    zipfile.BadZipFile,
-)
 _UNREADABLE = (OSError, SafetensorError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile)
 # What trainers call the weights where their file holds more than these.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")

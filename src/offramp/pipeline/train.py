@@ -108,6 +108,7 @@ def train(
     from offramp.nn.datasets import read_data
     from offramp.nn.normalization import normalization_text
     from offramp.nn.profiling import machine
+    from offramp.nn.training.cautions import cautions
     from offramp.nn.training.fit import Recipe
     from offramp.nn.training.given import seems_trained
     from offramp.nn.training.run import begin_run
@@ -182,7 +183,10 @@ def train(
         if training.note:
             tell(Progress("normalization", 1.0, training.note))
         tell_training(training.train(runner), tell)
-    return training.finished()
+        run = training.finished()
+        for sentence in cautions(run):
+            tell(Progress("warning", 1.0, sentence))
+    return run
 
 
 def tell_training(events: Iterable[Event], tell: ProgressCallback) -> None:
