@@ -131,7 +131,8 @@ def train(
         ("heads", heads, (None, "light", "own")),
     ):
         if choice not in choices:
-            fail(name, f"{choice!r} is unknown", f"use {' or '.join(filter(None, choices))}")
+            *others, last = filter(None, choices)
+            fail(name, f"{choice!r} is unknown", f"use {', '.join(others)} or {last}")
     file = None if weights is None else path_of("weights", weights, "a file of weights")
     normalized = None if normalize is None else normalization_text(normalize)
     if start_from == "new" and (file is not None or train == "exits"):
