@@ -107,6 +107,7 @@ def train(
     from offramp.nn.catalog import backbone_spec
     from offramp.nn.datasets import read_data
     from offramp.nn.normalization import normalization_text
+    from offramp.nn.normalization import usual as usually_normalized
     from offramp.nn.profiling import machine
     from offramp.nn.training.cautions import cautions
     from offramp.nn.training.fit import Recipe
@@ -177,7 +178,7 @@ def train(
         distill=distill,
         from_weights=from_weights,
         weights=file,
-        normalize=normalized or (None if from_weights else "data"),
+        normalize=normalized or (None if from_weights else usually_normalized(dataset)),
     )
     training = begin_run(out, setup, dataset, spec, given=given)
     with reporting(progress) as tell:

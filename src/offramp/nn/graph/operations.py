@@ -38,12 +38,14 @@ _OTHERS = (
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)[^\n]*\n\s*(?P<code>[^\n]*)')
 
 
-def written_down(module: nn.Module, image_shape: Shape) -> tuple[fx.Graph, dict[str, Tensor], dict[fx.Node, str]]:
+def written_down(
+    module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float32
+) -> tuple[fx.Graph, dict[str, Tensor], dict[fx.Node, str]]:
     """The operations, the tensors by name, and the nodes that stand for them.
 
     Raises `InputError` with the line where the module fails on images, or can't be traced.
     """
-    images = torch.zeros(2, *image_shape)
+    images = torch.zeros(2, *image_shape, dtype=kind)
     _try(module, images)
     try:
         program = _program(module, images)
@@ -139,8 +141,12 @@ def _try(module: nn.Module, images: Tensor) -> None:
     except InputError:
         raise
     except Exception as error:  # whatever the module's own code ran into
-        problem = f"{type(module).__name__} fails on images {[*images.shape]}{what_happened(error)}"
-        fail("backbone", problem, "see that it takes normalized images [B, C, H, W] float32")
+        kind = str(images.dtype).removeprefix("torch.")
+        problem = f"{type(module).__name__} fails on samples {[*images.shape]} of {kind}{what_happened(error)}"
+        remedy = "see that it takes such a batch"
+        if not images.is_floating_point():
+            remedy += ", or let them be made floating-point numbers, normalize=data"
+        fail("backbone", problem, remedy)
 
 
 def _check_arguments(module: nn.Module) -> None:

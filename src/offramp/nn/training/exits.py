@@ -105,7 +105,7 @@ def with_heads(network: MultiExitNetwork, kinds: Sequence[str], dataset: Dataset
     Raises `ValueError` where there are more kinds or fewer than blocks before the last.
     """
     own = selected(network, network.ends[-1:])
-    shapes = output_shapes(own, dataset.image_shape)[:-1]
+    shapes = output_shapes(own, dataset)[:-1]
     made = [heads.make(kind, shape, dataset.classes) for kind, shape in zip(kinds, shapes, strict=True)]
     branches = dict(enumerate([*made, own.branches[-1]], start=1))
     return MultiExitNetwork(dict(zip(own.names, own.blocks, strict=True)), branches)

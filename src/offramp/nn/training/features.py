@@ -80,7 +80,7 @@ def layout(network: MultiExitNetwork, dataset: Dataset, folder: Path, *, most_by
 
     network: in evaluation mode, on the CPU, with the last branch alone.
     """
-    shapes = output_shapes(network, dataset.image_shape)
+    shapes = output_shapes(network, dataset)
     numbers = sum(_size(reduced_shape(shape)) for shape in shapes[:-1]) + dataset.classes
     rows = max(1, min(len(dataset.train), most_bytes // (_NUMBER_BYTES * numbers)))
     batch = max(1, min(_MOST_AT_ONCE, _NUMBERS_AT_ONCE // max(map(_size, shapes))))
