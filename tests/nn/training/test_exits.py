@@ -12,6 +12,7 @@ from offramp.errors import InputError
 from offramp.nn import heads
 from offramp.nn.catalog import backbone_spec
 from offramp.nn.data import Dataset
+from offramp.nn.heads import Output
 from offramp.nn.network import Shape
 from offramp.nn.normalization import normalization
 from offramp.nn.training import features
@@ -177,25 +178,33 @@ def test_features_are_what_the_blocks_make_of_the_samples(tiny, tmp_path):
 
 
 SHAPES: list[Shape] = [(64, 32, 32), (3, 7, 5), (16, 1, 1), (2000, 3, 3), (17, 64), (10,), (14, 14, 96)]
+OUTPUTS = [*map(Output, SHAPES), Output((8, 16_000), signal=True), Output((64, 5), signal=True)]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_every_head_answers_for_every_class(shape):
-    x = torch.rand(3, *shape)
-    for kind in heads.kinds(shape):
-        head = heads.make(kind, shape, 5).eval()
+@pytest.mark.parametrize("output", OUTPUTS, ids=str)
+def test_every_head_answers_for_every_class(output):
+    x = torch.rand(3, *output.shape)
+    for kind in heads.kinds(output):
+        head = heads.make(kind, output, 5).eval()
         assert head(x).shape == (3, 5)
-        assert head.reduce(x).shape[1:] == heads.reduced_shape(shape)
-        assert head.reduce(x)[0].numel() <= max(heads.MOST_NUMBERS, 2 * max(shape))
+        assert head.reduce(x).shape[1:] == heads.reduced_shape(output)
+        most = heads.MOST_NUMBERS if output.signal else max(heads.MOST_NUMBERS, 2 * max(output.shape))
+        assert head.reduce(x)[0].numel() <= most
+
+
+def test_a_signal_is_told_from_tokens():
+    assert Output.of(nn.Sequential(nn.Conv1d(2, 4, 3)), (4, 9)).signal
+    assert not Output.of(nn.Sequential(nn.Linear(2, 4)), (9, 4)).signal
+    assert not Output.of(nn.Sequential(nn.Conv2d(2, 4, 3)), (4, 9, 9)).signal
 
 
 def test_heads_are_small_beside_their_block():
     block = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.ReLU())  # 1,792 weights, as VGG-11's first block
-    found = heads.candidates(block, (3, 224, 224), (64, 224, 224), 1000)
+    found = heads.candidates(block, torch.zeros(1, 3, 64, 64), Output((64, 64, 64)), 1000)
     assert next(iter(found)) == "linear"
     assert found["linear"].weights == 65_000
     assert set(found) == {"linear"}  # others have more weights than the block and the 8,192 that any head may have
-    few = heads.candidates(block, (3, 224, 224), (64, 224, 224), 10)
+    few = heads.candidates(block, torch.zeros(1, 3, 64, 64), Output((64, 64, 64)), 10)
     assert {*few} > {"linear"}
     assert all(cost.weights <= 8192 for cost in few.values())
 
@@ -205,7 +214,7 @@ def test_a_head_says_of_plain_features_what_it_learned_of_standardized_ones():
     labels = torch.arange(200) % 3
     inputs = 100 * torch.randn(200, 6, generator=generator) + 1e4  # far from standardized
     inputs[torch.arange(200), labels] += 500
-    head = heads.make("linear", (6,), 3)
+    head = heads.make("linear", Output((6,)), 3)
     recipe = Recipe(epochs=20, batch_size=32, learning_rate=0.05)
     for _ in fit_head(head, Samples(inputs, labels, None), np.arange(200), recipe, seed=0):
         pass
