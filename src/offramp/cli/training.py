@@ -30,7 +30,10 @@ class TrainingOptions:
     ] = "resnet20"
     data: Annotated[
         str,
-        typer.Option(help="digits, a folder with CIFAR-10's binary batches, a folder per class, an npz, or hf:NAME."),
+        typer.Option(
+            help="digits, a folder with CIFAR-10's binary batches, a folder per class, an npz, "
+            "a table (.csv, .parquet; table.csv?label=COLUMN), or hf:NAME."
+        ),
     ] = "digits"
     weights: Annotated[
         Path | None,
