@@ -14,7 +14,7 @@ from offramp.errors import fail
 from offramp.nn.branches import pooled_head, width
 from offramp.nn.graph.operations import logits_of, operation, where
 from offramp.nn.graph.trace import BATCH_NORM, Trace, trace, widest
-from offramp.nn.network import Line, Shape
+from offramp.nn.network import Line, Output, Shape
 
 MIN_WORK = 0.01
 # Where these don't change the shape, as on images of one pixel, they are the classifier's all the same.
@@ -64,8 +64,13 @@ def _cut(module: nn.Module, image_shape: Shape, kind: torch.dtype, *, min_work: 
     _check(module, traced, ends, parts, classifier, samples_like(image_shape, kind))
     names = _names(traced, ends)
     classes = traced.shape(len(traced.nodes) - 1)[0]
-    branch = functools.partial(_branch, classifier, like=traced.shape(ends[-1]), classes=classes)
-    return Line(dict(zip(names, parts, strict=True)), branch)
+    blocks = dict(zip(names, parts, strict=True))
+    signals = any(Output.of(part, (1, 1)).signal for part in parts)
+    if ends[-1] in traced.carried:  # the classifier looks at inputs, too
+        pooled = functools.partial(pooled_head, classes=classes, signals=signals)
+        return Line(blocks, pooled, last=classifier)
+    branch = functools.partial(_branch, classifier, like=traced.shape(ends[-1]), classes=classes, signals=signals)
+    return Line(blocks, branch)
 
 
 @contextmanager
@@ -215,8 +220,11 @@ def samples_like(shape: Shape, kind: torch.dtype) -> Tensor:
     return torch.randint(0, 2, (3, *shape), generator=generator, dtype=kind)
 
 
-def _branch(classifier: fx.GraphModule, shape: Shape, *, like: Shape, classes: int) -> nn.Module:
-    """The classifier for an output of `shape`; it was made for one like `like`."""
+def _branch(classifier: fx.GraphModule, shape: Shape, *, like: Shape, classes: int, signals: bool) -> nn.Module:
+    """The classifier for an output of `shape`; it was made for one like `like`.
+
+    signals: whether shapes of two axes are those of signals [C, L].
+    """
     own = copy.deepcopy(classifier)
     if shape == like:
         return own
@@ -229,10 +237,10 @@ def _branch(classifier: fx.GraphModule, shape: Shape, *, like: Shape, classes: i
         bound = 2 * sum(weight.numel() for weight in classifier.parameters())
         small = sum(weight.numel() for weight in own.parameters()) <= bound
         # One that takes any width for its own has mixed channels with positions.
-        if logits.shape == (2, classes) and small and widened.linear == (width(shape) != width(like)):
+        if logits.shape == (2, classes) and small and widened.linear == (width(shape, signals) != width(like, signals)):
             own.recompile()
             return own.train()
-    return pooled_head(shape, classes)
+    return pooled_head(shape, classes, signals=signals)
 
 
 class _Widened(fx.Interpreter):
