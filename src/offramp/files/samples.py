@@ -20,7 +20,7 @@ _PREFIXES = ("", "test_", "val_", "train_")
 
 
 def read_samples(
-    source: str | Path, *, shape: tuple[int, ...], kind: str, classes: int, most: int | None = None
+    source: str | Path, *, shape: tuple[int, ...], classes: int, kind: str = "uint8", most: int | None = None
 ) -> tuple[list[str], Samples, IntArray | None]:
     """[S] names and [S, ...] the samples in an npz or a folder of images, and [S] their classes if an npz tells.
 

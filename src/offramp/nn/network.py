@@ -39,26 +39,30 @@ class Line:
 class Spec:
     """A backbone before it has weights.
 
-    make: from the shape of samples, images (C, H, W), the number of classes, the type of the numbers that block 1
-        gets, and what samples are packed of, to a line of blocks.
+    make: from the shape of samples, images (C, H, W), and the number of classes to a line of blocks, the first of which
+        gets floating-point numbers.
     portable: whether another process can make it, too: from its name, and not only from a module in this one.
+    make_for: from the type of the numbers that block 1 gets, and from what samples are packed of, to what `make` is for
+        these; None for a backbone that takes images alone.
     """
 
     name: str
-    make: Callable[[Shape, int, torch.dtype, Parts], Line]
+    make: Callable[[Shape, int], Line]
     portable: bool = True
+    make_for: Callable[[torch.dtype, Parts], Callable[[Shape, int], Line]] | None = None
 
+    def line(self, shape: Shape, classes: int, kind: torch.dtype, parts: Parts) -> Line:
+        """The line for samples of that shape, whose numbers block 1 gets in that type; packed of several inputs.
 
-def of_images(name: str, make: Callable[[Shape, int], Line]) -> Spec:
-    """The spec of a backbone that takes images alone."""
-
-    def line(shape: Shape, classes: int, kind: torch.dtype, parts: Parts) -> Line:
-        if len(shape) != 3 or kind != torch.float32:
-            problem = f"{name} takes images (C, H, W), and samples are {shape} of {str(kind).removeprefix('torch.')}"
+        Raises `InputError` where the backbone takes images alone, and these are none.
+        """
+        if self.make_for is not None:
+            return self.make_for(kind, parts)(shape, classes)
+        if len(shape) != 3 or kind != torch.float32 or parts:
+            of = f"{shape} of {str(kind).removeprefix('torch.')}"
+            problem = f"{self.name} takes images (C, H, W), and samples are {of}"
             fail("backbone", problem, "give a network that is made for them: package.module:factory")
-        return make(shape, classes)
-
-    return Spec(name, line)
+        return self.make(shape, classes)
 
 
 MAIN = "main"
@@ -223,7 +227,7 @@ def _built(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         kind = taken(normalize or usual(dataset), dataset)
-        line = spec.make(dataset.image_shape, dataset.classes, kind, dataset.parts)
+        line = spec.line(dataset.image_shape, dataset.classes, kind, dataset.parts)
         blocks = dict(line.blocks)
         first = next(iter(blocks))
         blocks[first] = nn.Sequential(

@@ -54,7 +54,8 @@ def custom(
     name: str, make: Callable[[Shape, int], nn.Module], *, min_work: float = MIN_WORK, min_size: float = 0.0
 ) -> Spec:
     """The backbone that `make` makes for images (C, H, W) and a number of classes, cut as `graph.split.cut` does it."""
-    return Spec(name, functools.partial(_line, make, min_work, min_size))
+    make_for = functools.partial(_for, make, min_work, min_size)
+    return Spec(name, make_for(torch.float32, ()), make_for=make_for)
 
 
 def in_hand(module: nn.Module, *, weights: Path | None = None) -> Spec:
@@ -67,14 +68,20 @@ def in_hand(module: nn.Module, *, weights: Path | None = None) -> Spec:
     return replace(custom(f"{IN_HAND}{type(module).__name__}", make), portable=False)
 
 
+def _for(
+    make: Callable[[Shape, int], nn.Module], min_work: float, min_size: float, kind: torch.dtype, parts: Parts
+) -> Callable[[Shape, int], Line]:
+    return functools.partial(_line, make, min_work, min_size, kind, parts)
+
+
 def _line(
     make: Callable[[Shape, int], nn.Module],
     min_work: float,
     min_size: float,
-    image_shape: Shape,
-    classes: int,
     kind: torch.dtype,
     parts: Parts,
+    image_shape: Shape,
+    classes: int,
 ) -> Line:
     module = make(image_shape, classes)
     taking = Unpacked(module, parts) if parts else module

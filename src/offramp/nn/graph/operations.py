@@ -143,7 +143,7 @@ def _try(module: nn.Module, images: Tensor) -> None:
     except Exception as error:  # whatever the module's own code ran into
         kind = str(images.dtype).removeprefix("torch.")
         problem = f"{type(module).__name__} fails on samples {[*images.shape]} of {kind}{what_happened(error)}"
-        remedy = "see that it takes such a batch"
+        remedy = "see that it takes normalized samples in batches, [B, ...]"
         if not images.is_floating_point():
             remedy += ", or let them be made floating-point numbers, normalize=data"
         fail("backbone", problem, remedy)
