@@ -140,7 +140,8 @@ def _entropy(block: int) -> str:
 
 def _cut(whole: ModelProto, first: int, outputs: Mapping[str, str]) -> bytes:
     piece = onnx.utils.Extractor(whole).extract_model([_output(first - 1)], [*outputs])
-    renamed = {_output(first - 1): "x", **outputs}
+    # Wherever it is needed, the exporter takes the number of images from the network's own input.
+    renamed = {_output(0): "x", _output(first - 1): "x", **outputs}
     for node in piece.graph.node:
         for names in (node.input, node.output):
             for i, name in enumerate(names):

@@ -5,7 +5,7 @@ import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, fx, nn
@@ -58,7 +58,7 @@ def _cut(module: nn.Module, image_shape: Shape, kind: torch.dtype, *, min_work: 
         fail("backbone", f"there is no point that one tensor passes alone: {widest(traced)}", _REMEDY)
     ends = list(_grouped(traced, places, min_work=min_work, min_size=min_size))
     if len(ends) < 2:
-        fail("backbone", "all of it falls into one block", "ask for smaller blocks: less work, less size")
+        _refuse_one_block(traced, ends[-1])
     parts = [traced.part(start, end) for start, end in zip((0, *ends), ends, strict=False)]
     classifier = traced.part(ends[-1], len(traced.nodes) - 1)
     _check(module, traced, ends, parts, classifier, samples_like(image_shape, kind))
@@ -151,6 +151,14 @@ def _grouped(traced: Trace, places: Sequence[int], *, min_work: float, min_size:
             start = end
         i += 1
     yield places[-1]
+
+
+def _refuse_one_block(traced: Trace, end: int) -> NoReturn:
+    products = [node for node, flops in zip(traced.nodes[: end + 1], traced.flops, strict=False) if flops]
+    if len(products) == 1:
+        problem = f"all of its work before the classifier is in {where(products[0])}, which can't be cut"
+        fail("backbone", problem, "give it a second layer, or one before it")
+    fail("backbone", "all of it falls into one block", "ask for smaller blocks: less work, less size")
 
 
 def _numbers(traced: Trace, start: int, end: int) -> int:

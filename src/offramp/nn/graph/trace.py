@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from offramp.errors import fail
 from offramp.nn.graph.operations import operation, where, written_down
+from offramp.nn.graph.recurrent import TRAINING, is_recurrent, take_layers_apart, work
 from offramp.nn.network import Shape
 
 _ATEN = torch.ops.aten
@@ -106,7 +107,7 @@ class Trace:
 
 
 class Moded(nn.Module):
-    """An operation that is told whether it is in training: dropout, batch normalization."""
+    """An operation that is told whether it is in training: dropout, batch normalization, a recurrent layer."""
 
     def __init__(self, operation: Any, place: int) -> None:
         super().__init__()
@@ -124,6 +125,7 @@ def trace(module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float
     Raises `InputError` with the operation and the line where it can't be traced.
     """
     graph, tensors, names = written_down(module, image_shape, kind)
+    take_layers_apart(graph)
     images = next(node for node in graph.nodes if node.op == "placeholder" and node not in names)
     batch = images.meta["val"].shape[0]
     dependent = _dependent(graph, images, batch)
@@ -193,7 +195,7 @@ def _run(graph: fx.Graph, known: Mapping[fx.Node, Any], batch: Any) -> tuple[dic
             if node.op == _CALL:
                 before = mode.get_total_flops()
                 values[node] = node.target(*fx.map_arg(node.args, values.get), **fx.map_arg(node.kwargs, values.get))
-                flops[node] = mode.get_total_flops() - before
+                flops[node] = work(node) if is_recurrent(node) else mode.get_total_flops() - before
                 if _travels(node, batch) and values[node].shape != (1, *node.meta["val"].shape[1:]):
                     problem = f"{where(node)} makes {[*values[node].shape]} of a single image, without a batch"
                     fail("backbone", problem, "write flatten(1), not squeeze()")
@@ -256,4 +258,5 @@ def _mode(node: fx.Node) -> int | None:
     """Which argument says whether the operation is in training, where the module's mode decided that."""
     dropout = operation(node) in ("dropout", "dropout_", "feature_dropout", "feature_dropout_")
     place = BATCH_NORM if operation(node) == "batch_norm" else 2 if dropout else None
+    place = TRAINING if is_recurrent(node) else place
     return place if place is not None and node.args[place] is False else None
