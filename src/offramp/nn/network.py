@@ -189,8 +189,9 @@ def _built(
 def _check_logits(spec: Spec, logits: Tensor, classes: int) -> None:
     """Raise `InputError` where a branch's answer to one image is not a number for each class."""
     if logits.shape != (1, classes):
-        problem = f"{spec.name} answers an image with {[*logits.shape]} numbers, there are {classes} classes"
-        fail("backbone", problem, "give one with as many outputs as there are classes")
+        made = logits.shape[-1]
+        problem = f"{spec.name} makes {made} logits, so it is made for {made} classes, and the data have {classes}"
+        fail("backbone", problem, f"make it for {classes}, as num_classes says, or give data of {made} classes")
 
 
 def selected(network: MultiExitNetwork, ends: Iterable[int]) -> MultiExitNetwork:

@@ -12,8 +12,10 @@ from torch import Tensor, fx, nn
 
 from offramp.errors import fail
 from offramp.nn.branches import pooled_head, width
-from offramp.nn.graph.operations import logits_of, operation, where
+from offramp.nn.graph.operations import operation, where
+from offramp.nn.graph.outputs import logits_of
 from offramp.nn.graph.trace import BATCH_NORM, Trace, trace, widest
+from offramp.nn.graph.undo import ROUNDING, has_one_output, redone, refuse_probabilities
 from offramp.nn.network import Line, Shape
 
 MIN_WORK = 0.01
@@ -27,17 +29,19 @@ def cut(
     image_shape: Shape,
     kind: torch.dtype = torch.float32,
     *,
+    classes: int | None = None,
     min_work: float = MIN_WORK,
     min_size: float = 0.0,
 ) -> Line:
     """Blocks that compute what `module` computes, bit for bit, in evaluation mode, and branches like its classifier.
 
-    module: takes normalized samples, images as [B, C, H, W] float32, and returns logits [B, classes], or an object
-        with `logits`.
-        Its weights become those of the blocks. Dropout and batch normalization go on to know training from
+    module: takes normalized samples, images as [B, C, H, W] float32, and returns logits [B, classes], as `logits_of`
+        finds them. Where it ends in a softmax, or in the sigmoid of its only output, the logits are what goes into
+        that. Its weights become those of the blocks. Dropout and batch normalization go on to know training from
         evaluation; whatever else it does differently in training is left out.
     image_shape: (C, H, W) of images, else the shape of a sample.
     kind: the type of its numbers, as the module gets them.
+    classes: how many the data have, where that is known.
     min_work: the least share of the network's arithmetic that a block may have; it stands for time, which would cut
         the same network differently on every machine.
     min_size: the least share of its weights.
@@ -47,12 +51,17 @@ def cut(
     Raises `InputError` where the module can't be traced or has no cut, with the operation and the line.
     """
     with _operations_alone():
-        return _cut(module, image_shape, kind, min_work=min_work, min_size=min_size)
+        return _cut(module, image_shape, kind, classes, min_work=min_work, min_size=min_size)
 
 
-def _cut(module: nn.Module, image_shape: Shape, kind: torch.dtype, *, min_work: float, min_size: float) -> Line:
+def _cut(
+    module: nn.Module, image_shape: Shape, kind: torch.dtype, classes: int | None, *, min_work: float, min_size: float
+) -> Line:
     _check_statistics(module)
     traced = trace(module, image_shape, kind)
+    if classes not in (None, 2) and has_one_output(traced.nodes[-1]):
+        problem = f"returns one number for each sample, which tells two classes apart, and the data have {classes}"
+        fail("backbone", problem, "give it an output for each class, or data of two")
     places = _body(traced)
     if len(places) < 3:
         fail("backbone", f"there is no point that one tensor passes alone: {widest(traced)}", _REMEDY)
@@ -63,8 +72,8 @@ def _cut(module: nn.Module, image_shape: Shape, kind: torch.dtype, *, min_work: 
     classifier = traced.part(ends[-1], len(traced.nodes) - 1)
     _check(module, traced, ends, parts, classifier, samples_like(image_shape, kind))
     names = _names(traced, ends)
-    classes = traced.shape(len(traced.nodes) - 1)[0]
-    branch = functools.partial(_branch, classifier, like=traced.shape(ends[-1]), classes=classes)
+    outputs = traced.shape(len(traced.nodes) - 1)[0]
+    branch = functools.partial(_branch, classifier, like=traced.shape(ends[-1]), classes=outputs)
     return Line(dict(zip(names, parts, strict=True)), branch)
 
 
@@ -203,15 +212,19 @@ def _check(
 ) -> None:
     """Refuse parts that, one after the other, compute other numbers than the module of samples `x`."""
     with torch.inference_mode():
-        expected = logits_of(module.eval()(x.clone()))
+        expected = logits_of(module.eval()(x.clone()), len(x))
+        if traced.undone is None:
+            refuse_probabilities(expected)
         for end, part in zip((*ends, len(traced.nodes) - 1), (*parts, classifier), strict=True):
             before = x.clone()
             y = part.eval()(x)
             if not torch.equal(x, before):
                 fail("backbone", f"what leads to {where(traced.nodes[end])} changes its input", _REMEDY)
             x = y
-    if not torch.equal(x, expected):
-        problem = f"its parts compute other numbers than the whole: {float((x - expected).abs().max()):g} apart"
+    answer = redone(x, traced.undone)
+    apart = float((answer - expected).abs().max())
+    if not torch.equal(answer, expected) and not (traced.undone and apart <= ROUNDING):
+        problem = f"its parts compute other numbers than the whole: {apart:g} apart"
         fail("backbone", problem, "see that it gives the same answer to the same images twice; " + _REMEDY)
 
 

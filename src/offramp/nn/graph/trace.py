@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from offramp.errors import fail
 from offramp.nn.graph.operations import operation, where, written_down
 from offramp.nn.graph.recurrent import TRAINING, is_recurrent, take_layers_apart, work
+from offramp.nn.graph.undo import Undone, undo
 from offramp.nn.network import Shape
 
 _ATEN = torch.ops.aten
@@ -37,6 +38,7 @@ class Trace:
     uses: per node, the names of those it takes, be it by way of what doesn't depend on the images.
     cuts: places in `nodes` of the tensors that alone lead on, in order; the first is 0, the last that of the logits.
     flops: per node, for one image.
+    undone: what made probabilities of the logits, and was taken off.
     """
 
     nodes: tuple[fx.Node, ...]
@@ -45,6 +47,7 @@ class Trace:
     uses: tuple[frozenset[str], ...]
     cuts: tuple[int, ...]
     flops: tuple[int, ...]
+    undone: Undone | None
 
     def shape(self, place: int) -> Shape:
         """Of the tensor at that place, without the batch."""
@@ -125,6 +128,7 @@ def trace(module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float
     Raises `InputError` with the operation and the line where it can't be traced.
     """
     graph, tensors, names = written_down(module, image_shape, kind)
+    undone = undo(graph)
     take_layers_apart(graph)
     images = next(node for node in graph.nodes if node.op == "placeholder" and node not in names)
     batch = images.meta["val"].shape[0]
@@ -139,7 +143,7 @@ def trace(module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float
     uses = tuple(_uses(node, dependent, names) for node in nodes)
     trained = [{name for name in used if isinstance(tensors[name], nn.Parameter)} for used in uses]
     cuts = tuple(i for i in _passed_alone(nodes, trained) if _travels(nodes[i], batch))
-    return Trace(tuple(nodes), tensors, names, uses, cuts, tuple(flops[node] for node in nodes))
+    return Trace(tuple(nodes), tensors, names, uses, cuts, tuple(flops[node] for node in nodes), undone)
 
 
 def widest(trace: Trace) -> str:
