@@ -38,11 +38,13 @@ class Spec:
     make: from the shape of samples, images (C, H, W), the number of classes, and the type of the numbers that block 1
         gets, to a line of blocks.
     portable: whether another process can make it, too: from its name, and not only from a module in this one.
+    foreign: whether someone else wrote its blocks, which may have what can't be exported.
     """
 
     name: str
     make: Callable[[Shape, int, torch.dtype], Line]
     portable: bool = True
+    foreign: bool = False
 
 
 def of_images(name: str, make: Callable[[Shape, int], Line]) -> Spec:

@@ -52,7 +52,7 @@ def custom(
     name: str, make: Callable[[Shape, int], nn.Module], *, min_work: float = MIN_WORK, min_size: float = 0.0
 ) -> Spec:
     """The backbone that `make` makes for images (C, H, W) and a number of classes, cut as `graph.split.cut` does it."""
-    return Spec(name, functools.partial(_line, make, min_work, min_size))
+    return Spec(name, functools.partial(_line, make, min_work, min_size), foreign=True)
 
 
 def in_hand(module: nn.Module, *, weights: Path | None = None) -> Spec:

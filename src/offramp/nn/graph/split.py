@@ -215,10 +215,12 @@ def _check(
         expected = logits_of(module.eval()(x.clone()), len(x))
         if traced.undone is None:
             refuse_probabilities(expected)
+        if bool(expected.isnan().any()):
+            fail("backbone", "returns numbers that are none (NaN), for random samples", "see that it takes any numbers")
         for end, part in zip((*ends, len(traced.nodes) - 1), (*parts, classifier), strict=True):
             before = x.clone()
             y = part.eval()(x)
-            if not torch.equal(x, before):
+            if not torch.allclose(x, before, rtol=0, atol=0, equal_nan=True):
                 fail("backbone", f"what leads to {where(traced.nodes[end])} changes its input", _REMEDY)
             x = y
     answer = redone(x, traced.undone)
