@@ -1,6 +1,7 @@
 """Samples to send to a deployment: an npz, or a folder of images."""
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,12 @@ from offramp.core.checks import IntArray, Uint8Array
 from offramp.errors import Fault, InputError, fail
 from offramp.files.arrays import Samples, as_pictures, as_samples
 from offramp.files.images import SUFFIXES, eight_bits, opened
+from offramp.files.parts import packed
 from offramp.files.sources import locate
 
 _MOST_BYTES = 1 << 32
+# Of the arrays of a split; what was held out comes first.
+_PREFIXES = ("", "test_", "val_", "train_")
 
 
 def read_samples(
@@ -80,6 +84,12 @@ def _from_folder(folder: Path, shape: tuple[int, ...], most: int | None) -> tupl
     return [str(path.relative_to(folder)) for path in paths], images
 
 
+def _samples_of(names: Sequence[str], prefix: str) -> list[str]:
+    """Of the arrays of an archive, those that hold the samples of one split."""
+    whole = [name for name in (f"{prefix}images", f"{prefix}inputs") if name in names]
+    return whole[:1] or [name for name in names if name.startswith(f"{prefix}inputs_")]
+
+
 def _from_archive(path: Path, most: int | None) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
     try:
         if path.stat().st_size > _MOST_BYTES:
@@ -89,11 +99,12 @@ def _from_archive(path: Path, most: int | None) -> tuple[NDArray[np.generic], ND
         if claimed > _MOST_BYTES:
             fail(str(path), f"claims {claimed} bytes of arrays", "send it in parts")
         with np.load(path, allow_pickle=False) as arrays:
-            names = [f"{prefix}{name}" for prefix in ("", "test_", "val_", "train_") for name in ("images", "inputs")]
-            found = next((name for name in names if name in arrays), "images")
-            images = arrays[found][:most]
-            its_labels = found.replace("images", "labels").replace("inputs", "labels")
-            labels = arrays[its_labels][:most] if its_labels in arrays else None
+            prefix = next((prefix for prefix in _PREFIXES if _samples_of(arrays.files, prefix)), "")
+            names = _samples_of(arrays.files, prefix) or ["images"]
+            inputs = {name.removeprefix(f"{prefix}inputs_"): arrays[name][:most] for name in names}
+            several = names[0].startswith(f"{prefix}inputs_")
+            images = packed(str(path), inputs)[0] if several else arrays[names[0]][:most]
+            labels = arrays[f"{prefix}labels"][:most] if f"{prefix}labels" in arrays else None
     except InputError:
         raise
     except Exception as error:

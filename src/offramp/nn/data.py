@@ -15,6 +15,7 @@ from offramp.core import checks
 from offramp.core.checks import FloatArray
 from offramp.errors import fail
 from offramp.files.arrays import Samples, are_pictures, as_samples
+from offramp.files.parts import Parts
 from offramp.nn.inputs import torch_type
 
 VALIDATION_SHARE = 0.25
@@ -96,6 +97,7 @@ class Dataset:
     augmentation: what is usual in training on such images.
     class_names: by class; where none are known, the classes' numbers.
     source: what it was read from; None where it has only ever been in memory.
+    parts: what a sample is packed of, where it has several inputs.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Dataset:
     augmentation: Augmentation
     class_names: tuple[str, ...]
     source: Source | None = None
+    parts: Parts = ()
 
     def __repr__(self) -> str:
         splits = f"{len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test"
@@ -160,6 +163,7 @@ def split(
     test: int = 0,
     augmentation: Augmentation | None = None,
     class_names: Iterable[str] | None = None,
+    parts: Parts = (),
 ) -> Dataset:
     """A data set of three splits, every class in equal shares in those that are drawn here.
 
@@ -171,11 +175,14 @@ def split(
         test, and 25 % of them, but at most 5,000, for validation.
     augmentation: None for a shift of an eighth of the height and no mirroring of images, and nothing of other samples.
     class_names: by class; None for the classes' numbers.
+    parts: what a sample is packed of, where it has several inputs.
     Raises `InputError` where a class has too few samples for that, there is one class alone, or the seed is none of
     32 bits and something is drawn.
     """
     if _begin_at_one(labels) and (class_names is None or len(class_names := tuple(class_names)) == labels.max()):
-        fail(name, f"has labels from 1 to {labels.max()}: labels begin at 1, and classes at 0", "subtract one from each")
+        fail(
+            name, f"has labels from 1 to {labels.max()}: labels begin at 1, and classes at 0", "subtract one from each"
+        )
     # A name for each would be made below, and one label may say that there are billions.
     if class_names is None and (largest := labels.max(initial=-1)) >= len(labels):
         fail(
@@ -201,7 +208,7 @@ def split(
         Split(images[members], labels[members], members) for members in map(np.sort, (rest, kept, published))
     )
     augmentation = augmentation or Augmentation(images.shape[2] // 8 if are_pictures(images) else 0, flip=False)
-    return Dataset(name, classes, train, held_out, tested, augmentation, names)
+    return Dataset(name, classes, train, held_out, tested, augmentation, names, parts=parts)
 
 
 def batches(

@@ -93,7 +93,7 @@ def export(network: MultiExitNetwork, image_shape: Iterable[int], kind: torch.dt
 
 
 def check_exports(network: MultiExitNetwork, sample: Samples) -> None:
-    """Raise `InputError` where a network can't be exported, block by block, or ONNX Runtime says otherwise than PyTorch.
+    """Raise `InputError` where a network can't be exported, or a block then computes other numbers than in PyTorch.
 
     network: with any weights, on the CPU; it stays as it is.
     sample: [1, ...].

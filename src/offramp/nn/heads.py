@@ -6,14 +6,14 @@ map: what it leaves is what training keeps of a sample. `summary` has no weights
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from offramp.nn.branches import Pool, pooled_head
-from offramp.nn.network import Shape
+from offramp.nn.network import Main, Output, Shape
 
 MOST_NUMBERS = 4096
 """That are kept of a map [C, H, W] or a signal [C, L], unless it has more channels: as many are kept of any."""
@@ -79,26 +79,6 @@ class AsMap(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """What a block puts out.
-
-    shape: without the batch.
-    signal: whether a shape [C, L] is that of a signal, channels first, and not of tokens [T, C].
-    """
-
-    shape: Shape
-    signal: bool = False
-
-    @classmethod
-    def of(cls, block: nn.Module, shape: Shape) -> "Output":
-        """A signal is what was convolved along one axis."""
-        nodes = block.graph.nodes if isinstance(block, fx.GraphModule) else ()
-        convolved = any("conv1d" in str(node.target) for node in nodes)
-        convolved = convolved or any(isinstance(layer, nn.Conv1d) for layer in block.modules())
-        return cls(shape, len(shape) == 2 and convolved)
-
-
-@dataclass(frozen=True, slots=True)
 class Cost:
     """Of a module, for one sample.
 
@@ -116,6 +96,8 @@ def reduction(output: Output) -> nn.Module:
     Of a map [C, H, W] the means of a grid of cells, as fine as `MOST_NUMBERS` lets it be and 8x8 at most; of a signal
     [C, L] as of a map of one row; of tokens [T, C] the first and the mean; a vector stays.
     """
+    if output.row is not None:
+        return nn.Sequential(Main(output.shape), reduction(replace(output, row=None)))
     shape = output.shape
     if output.signal:
         pool = _grid((1, shape[1]), _cells(shape[0], MOST_NUMBERS, _WIDEST**2, axes=1))
@@ -178,7 +160,7 @@ def candidates(block: nn.Module, given: Tensor, output: Output, classes: int) ->
     interrupted has to choose the same again.
     """
     bound = cost(block, given)
-    x = torch.zeros(1, *output.shape)
+    x = torch.zeros(1, *output.taken)
     costs = {kind: cost(make(kind, output, classes), x) for kind in kinds(output)}
     ordered = sorted(costs, key=lambda kind: (costs[kind].work, costs[kind].weights))
     return {
@@ -200,7 +182,7 @@ def cost(module: nn.Module, given: Tensor) -> Cost:
 
 def reduced_shape(output: Output) -> Shape:
     """Of what `reduction` leaves of one sample."""
-    return _after(reduction(output), output.shape)
+    return _after(reduction(output), output.taken)
 
 
 def lightest(shape: Shape, classes: int) -> nn.Module:

@@ -2,15 +2,17 @@
 
 import copy
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from offramp.errors import fail
+from offramp.files.parts import Parts
 from offramp.nn.data import Dataset
 from offramp.nn.normalization import normalization, taken, usual
 
@@ -24,25 +26,27 @@ class Line:
     blocks: by name, in order; block 1 takes normalized samples [B, ...], images [B, C, H, W].
     make_branch: classifying layers of their own for an output of that shape (without the batch).
     normalize: how images are to be normalized for it, as `normalization_text` writes it; None where it doesn't say.
+    last: the branch after the last block, where it isn't like the others.
     """
 
     blocks: Mapping[str, nn.Module]
     make_branch: Callable[[Shape], nn.Module]
     normalize: str | None = None
+    last: nn.Module | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
     """A backbone before it has weights.
 
-    make: from the shape of samples, images (C, H, W), the number of classes, and the type of the numbers that block 1
-        gets, to a line of blocks.
+    make: from the shape of samples, images (C, H, W), the number of classes, the type of the numbers that block 1
+        gets, and what samples are packed of, to a line of blocks.
     portable: whether another process can make it, too: from its name, and not only from a module in this one.
     foreign: whether someone else wrote its blocks, which may have what can't be exported.
     """
 
     name: str
-    make: Callable[[Shape, int, torch.dtype], Line]
+    make: Callable[[Shape, int, torch.dtype, Parts], Line]
     portable: bool = True
     foreign: bool = False
 
@@ -50,13 +54,65 @@ class Spec:
 def of_images(name: str, make: Callable[[Shape, int], Line]) -> Spec:
     """The spec of a backbone that takes images alone."""
 
-    def line(shape: Shape, classes: int, kind: torch.dtype) -> Line:
+    def line(shape: Shape, classes: int, kind: torch.dtype, parts: Parts) -> Line:
         if len(shape) != 3 or kind != torch.float32:
             problem = f"{name} takes images (C, H, W), and samples are {shape} of {str(kind).removeprefix('torch.')}"
             fail("backbone", problem, "give a network that is made for them: package.module:factory")
         return make(shape, classes)
 
     return Spec(name, line)
+
+
+MAIN = "main"
+"""Under what name a traced block says the shape of its own output, where inputs are carried on beside it."""
+
+
+def main_shape(block: nn.Module) -> Shape | None:
+    """Of a block's own output, where it is a row of numbers with inputs behind that later blocks need; else None."""
+    last = [*block.children()][-1] if isinstance(block, nn.Sequential) and len(block) else block
+    found = getattr(last, "meta", {}).get(MAIN)
+    return None if found is None else tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a block puts out.
+
+    shape: of its own output, without the batch.
+    signal: whether a shape [C, L] is that of a signal, channels first, and not of tokens [T, C].
+    row: how many numbers there are in all, where inputs are carried on behind the own output; else None.
+    """
+
+    shape: Shape
+    signal: bool = False
+    row: int | None = None
+
+    @classmethod
+    def of(cls, block: nn.Module, shape: Shape) -> "Output":
+        """Of a block that puts out [B, *shape]; a signal is what was convolved along one axis."""
+        graphs = [layer.graph for layer in block.modules() if isinstance(layer, fx.GraphModule)]
+        convolved = any("conv1d" in str(node.target) for graph in graphs for node in graph.nodes)
+        convolved = convolved or any(isinstance(layer, nn.Conv1d) for layer in block.modules())
+        main = main_shape(block)
+        own = main or shape
+        return cls(own, len(own) == 2 and convolved, None if main is None else shape[0])
+
+    @property
+    def taken(self) -> Shape:
+        """The shape that a branch takes."""
+        return self.shape if self.row is None else (self.row,)
+
+
+class Main(nn.Module):
+    """A block's own output without the inputs that are carried on beside it."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, n] -> [B, *shape]."""
+        return x[:, : math.prod(self.shape)].reshape(x.shape[0], *self.shape)
 
 
 class MultiExitNetwork(nn.Module):
@@ -168,7 +224,8 @@ def _built(
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        line = spec.make(dataset.image_shape, dataset.classes, taken(normalize or usual(dataset), dataset))
+        kind = taken(normalize or usual(dataset), dataset)
+        line = spec.make(dataset.image_shape, dataset.classes, kind, dataset.parts)
         blocks = dict(line.blocks)
         first = next(iter(blocks))
         blocks[first] = nn.Sequential(
@@ -182,10 +239,22 @@ def _built(
             x = output_of(block, x)
             if i in kept:
                 shape = tuple(x.shape[1:])
-                branches[i] = line.make_branch(shape) if head is None or i == last else head(shape, dataset.classes)
+                if i == last:
+                    branches[i] = line.last or line.make_branch(shape)
+                else:
+                    branches[i] = _branch(line, block, shape, head, dataset.classes)
                 branches[i].requires_grad_(True)
                 _check_logits(spec, output_of(branches[i], x), dataset.classes)
     return MultiExitNetwork(blocks, branches), line.normalize
+
+
+def _branch(
+    line: Line, block: nn.Module, shape: Shape, head: Callable[[Shape, int], nn.Module] | None, classes: int
+) -> nn.Module:
+    """The branch after a block that isn't the last, from the shape of its output."""
+    own = main_shape(block)
+    made = line.make_branch(own or shape) if head is None else head(own or shape, classes)
+    return made if own is None else nn.Sequential(Main(own), made)
 
 
 def _check_logits(spec: Spec, logits: Tensor, classes: int) -> None:

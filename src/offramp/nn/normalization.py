@@ -47,13 +47,15 @@ class Normalize(nn.Module):
 
 
 def usual(dataset: Dataset) -> str:
-    """How samples are normalized for a network with new weights: whole numbers of 32 or 64 bits, not at all."""
-    return RAW if are_whole(dataset.input_type) else DATA
+    """How samples are normalized for a network with new weights: several inputs and whole numbers of 32 bits, not."""
+    return RAW if dataset.parts or are_whole(dataset.input_type) else DATA
 
 
 def taken(text: str, dataset: Dataset) -> torch.dtype:
     """The type that a network gets samples in, normalized as `text` says."""
-    return dataset.input_type if text == RAW and are_whole(dataset.input_type) else torch.float32
+    if dataset.parts and text != RAW:
+        fail("normalize", f"{text} is for one input, there are {len(dataset.parts)}", "let the network normalize them")
+    return dataset.input_type if dataset.parts or (text == RAW and are_whole(dataset.input_type)) else torch.float32
 
 
 def normalization(text: str, dataset: Dataset) -> nn.Module:
@@ -62,7 +64,7 @@ def normalization(text: str, dataset: Dataset) -> nn.Module:
     Samples that are not of 8 bits count as they are, where images are divided by 255. Raises `InputError` where it
     doesn't fit the samples' channels.
     """
-    if taken(text, dataset) != torch.float32:
+    if taken(text, dataset) != torch.float32 or dataset.parts:
         return nn.Identity()
     channels, axes = dataset.image_shape[0], len(dataset.image_shape)
     white = _WHITE if dataset.input_type == torch.uint8 else 1.0

@@ -12,8 +12,7 @@ from offramp.errors import InputError
 from offramp.nn import heads
 from offramp.nn.catalog import backbone_spec
 from offramp.nn.data import Dataset
-from offramp.nn.heads import Output
-from offramp.nn.network import Shape
+from offramp.nn.network import Output, Shape
 from offramp.nn.normalization import normalization
 from offramp.nn.training import features
 from offramp.nn.training.exits import FEATURES, ExitsToTrain, train_exits

@@ -15,7 +15,9 @@ import torch
 from torch import nn
 
 from offramp.errors import OfframpError, fail
+from offramp.files.parts import Parts
 from offramp.nn.graph.operations import what_happened
+from offramp.nn.graph.several_inputs import Unpacked
 from offramp.nn.graph.split import MIN_WORK, cut
 from offramp.nn.network import Line, Shape, Spec
 from offramp.nn.normalization import said_by
@@ -72,9 +74,11 @@ def _line(
     image_shape: Shape,
     classes: int,
     kind: torch.dtype,
+    parts: Parts,
 ) -> Line:
     module = make(image_shape, classes)
-    line = cut(module, image_shape, kind, classes=classes, min_work=min_work, min_size=min_size)
+    taking = Unpacked(module, parts) if parts else module
+    line = cut(taking, image_shape, kind, classes=classes, min_work=min_work, min_size=min_size)
     return replace(line, normalize=said_by(module))
 
 

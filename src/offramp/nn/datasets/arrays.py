@@ -1,6 +1,6 @@
 """Arrays of images and labels, in memory or from an archive: what is accepted, and how they become a data set."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from offramp.errors import fail
 from offramp.files.arrays import Samples, are_pictures, as_pictures, as_samples
+from offramp.files.parts import Parts, packed, unpacked
 from offramp.nn.data import Dataset, split
 from offramp.nn.datasets.pictures import check_room, resized
 
@@ -25,11 +26,11 @@ REMEDY = (
 )
 
 
-def names_in(held: Container[str]) -> Iterator[str]:
+def names_in(held: Collection[str]) -> Iterator[str]:
     """Of the arrays that are called so, those that make up a data set; required ones whether they are held or not."""
-    kind = _kind(held)
+    kind, parts = _kind(held), _parts(held)
     for prefix in _prefixes(held):
-        yield f"{prefix}{kind}"
+        yield from [f"{prefix}inputs_{part}" for part in parts] or [f"{prefix}{kind}"]
         yield f"{prefix}labels"
     yield from (name for name in (NAME, CLASS_NAMES) if name in held)
 
@@ -39,13 +40,15 @@ def dataset_of(arrays: Mapping[str, Array], *, name: str, place: str, seed: int,
 
     arrays: `images` and `labels`, or `train_images`, `train_labels`, `test_images`, `test_labels` and, it may be,
         `val_images` and `val_labels`. Images are uint8 [S, H, W], [S, H, W, C] or [S, C, H, W] with C 1 or 3; gray
-        ones get three equal channels. Or `inputs` and so on, numbers of any shape [S, ...], as they are.
+        ones get three equal channels. Or `inputs` and so on, numbers of any shape [S, ...], as they are; where a sample
+        has several inputs, `inputs_NAME`, by the names that the network's `forward` gives them.
         Labels are whole numbers from 0, [S] or [S, 1]. Beside them there may be `class_names` [classes] and `name`.
     name: of the data set, where `arrays` has none.
     place: of the arrays in messages.
     size: the images are resized to size x size; None for as they are.
     Raises `InputError` for anything else, and before the images would take more than 4 GB.
     """
+    arrays, parts = _packed(arrays, place)
     pairs = {prefix: _pair(arrays, prefix, place) for prefix in _prefixes(arrays)}
     if len({images.shape[1:] for images, _ in pairs.values()}) > 1:
         fail(place, "has parts with images of different shapes", "give all images one shape")
@@ -66,6 +69,7 @@ def dataset_of(arrays: Mapping[str, Array], *, name: str, place: str, seed: int,
         validation=counts.get("val_", 0) if held_out == "test_" else 0,
         test=counts.get(held_out, 0),
         class_names=_class_names(arrays[CLASS_NAMES], place) if CLASS_NAMES in arrays else None,
+        parts=parts,
     )
 
 
@@ -74,13 +78,39 @@ def arrays_of(dataset: Dataset) -> dict[str, Array]:
     arrays: dict[str, Array] = {NAME: np.array(dataset.name), CLASS_NAMES: np.array(dataset.class_names)}
     kind = "images" if dataset.pictures and dataset.image_shape[0] == 3 else "inputs"
     for prefix, part in zip(_SPLITS, (dataset.train, dataset.validation, dataset.test), strict=True):
-        arrays |= {f"{prefix}{kind}": part.images, f"{prefix}labels": part.labels}
+        inputs = unpacked(part.images, dataset.parts)
+        arrays |= {f"{prefix}inputs_{name}": values for name, values in inputs.items()}
+        arrays |= {f"{prefix}labels": part.labels} | ({} if inputs else {f"{prefix}{kind}": part.images})
     return arrays
 
 
-def _kind(held: Container[str]) -> str:
+def _packed(arrays: Mapping[str, Array], place: str) -> tuple[Mapping[str, Array], Parts]:
+    """The arrays with several inputs as one, and what that is packed of."""
+    names = _parts(arrays)
+    if not names:
+        return arrays, ()
+    packed_ones, parts = {}, {}
+    for prefix in _prefixes(arrays):
+        inputs = {name: arrays[f"{prefix}inputs_{name}"] for name in names if f"{prefix}inputs_{name}" in arrays}
+        if missing := [name for name in names if name not in inputs]:
+            fail(f"{place}: {prefix}inputs_{missing[0]}", "is missing", "give every part all inputs")
+        packed_ones[f"{prefix}inputs"], parts[prefix] = packed(place, inputs)
+    if len({*parts.values()}) > 1:
+        fail(place, "has parts with inputs of different shapes or types", "give them one")
+    others = {name: array for name, array in arrays.items() if "inputs_" not in name}
+    return {**others, **packed_ones}, next(iter(parts.values()))
+
+
+def _parts(held: Collection[str]) -> list[str]:
+    """Names of several inputs."""
+    first = "train_inputs_" if "train_labels" in held else "inputs_"
+    return sorted(name.removeprefix(first) for name in held if name.startswith(first))
+
+
+def _kind(held: Collection[str]) -> str:
     """What samples are called in what is held."""
     found = [kind for kind in _KINDS for prefix in ("", "train_") if f"{prefix}{kind}" in held]
+    found += ["inputs"] if _parts(held) else []
     if len({*found}) > 1:
         fail("data", "holds images and inputs", "give one of them")
     return found[0] if found else _KINDS[0]
@@ -90,12 +120,13 @@ def _resized(images: Samples, size: int | None) -> Samples:
     return images if size is None else resized(images.view(np.uint8), size)
 
 
-def _prefixes(held: Container[str]) -> tuple[str, ...]:
+def _prefixes(held: Collection[str]) -> tuple[str, ...]:
     """Of the splits that are held; of the one pair where they are not split."""
-    kind = _kind(held)
-    if f"train_{kind}" not in held:
+    parts = _parts(held)
+    first = f"inputs_{parts[0]}" if parts else _kind(held)
+    if f"train_{first}" not in held:
         return _WHOLE
-    return tuple(prefix for prefix in _SPLITS if prefix == "train_" or f"{prefix}{kind}" in held)
+    return tuple(prefix for prefix in _SPLITS if prefix == "train_" or f"{prefix}{first}" in held)
 
 
 def _pair(arrays: Mapping[str, Array], prefix: str, place: str) -> tuple[Samples, NDArray[np.int64]]:

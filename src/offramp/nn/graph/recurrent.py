@@ -22,26 +22,29 @@ def is_recurrent(node: fx.Node) -> bool:
     return node.target in _OPERATIONS
 
 
-def work(node: fx.Node) -> int:
+def recurrent_work(node: fx.Node) -> int:
     """Floating-point operations of a recurrent operation, for one image.
 
     Counted here, since on some machines torch computes them in one kernel, whose work its counter takes for none.
     """
-    steps = int(node.args[0].meta["val"].shape[1 if node.args[8] else 0])
-    weights = [weight.meta["val"] for weight in _list(node.args[2])]
+    arguments: Any = node.args
+    steps = int(arguments[0].meta["val"].shape[1 if arguments[8] else 0])
+    weights = [weight.meta["val"] for weight in _list(arguments[2])]
     return 2 * steps * sum(int(weight.numel()) for weight in weights if weight.ndim == 2)
 
 
 def take_layers_apart(graph: fx.Graph) -> None:
     """Give every layer of a recurrent operation an operation of its own, which computes the same to the bit."""
     for node in [*graph.nodes]:
-        if is_recurrent(node) and node.args[4] > 1:
+        arguments: Any = node.args
+        if is_recurrent(node) and arguments[4] > 1:
             _take_apart(graph, node)
 
 
 def _take_apart(graph: fx.Graph, node: fx.Node) -> None:
-    x, state, weights, biases, layers, dropout, training, bidirectional, batch_first = node.args
-    getters = [(getter, getter.args[1]) for getter in node.users]
+    arguments: Any = node.args
+    x, state, weights, biases, layers, dropout, training, bidirectional, batch_first = arguments
+    getters: list[tuple[fx.Node, Any]] = [(getter, getter.args[1]) for getter in node.users]
     output, *_ = node.meta["val"]
     by_image = output if batch_first else output.transpose(0, 1)
     parameters = _list(weights)
@@ -84,8 +87,9 @@ def _take_apart(graph: fx.Graph, node: fx.Node) -> None:
 def _take_from_one(whole: fx.Node, ends: Sequence[fx.Node], directions: int) -> None:
     """Whoever takes the last state of one layer out of those of all has it from that layer."""
     for user in [*whole.users]:
-        if operation(user) == "select" and user.args[1] == 0:
-            place = user.args[2] % (len(ends) * directions)
+        arguments: Any = user.args
+        if operation(user) == "select" and arguments[1] == 0:
+            place = arguments[2] % (len(ends) * directions)
             user.args = (ends[place // directions], 0, place % directions)
 
 

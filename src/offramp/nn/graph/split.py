@@ -12,16 +12,15 @@ from torch import Tensor, fx, nn
 
 from offramp.errors import fail
 from offramp.nn.branches import pooled_head, width
+from offramp.nn.graph.check import REMEDY, check_parts, samples_like
 from offramp.nn.graph.operations import operation, where
-from offramp.nn.graph.outputs import logits_of
 from offramp.nn.graph.trace import BATCH_NORM, Trace, trace, widest
-from offramp.nn.graph.undo import ROUNDING, has_one_output, redone, refuse_probabilities
-from offramp.nn.network import Line, Shape
+from offramp.nn.graph.undo import has_one_output
+from offramp.nn.network import Line, Output, Shape
 
 MIN_WORK = 0.01
 # Where these don't change the shape, as on images of one pixel, they are the classifier's all the same.
 _CLASSIFYING = ("layer_norm", "group_norm", "linear", "pool", "mean")
-_REMEDY = "take another backbone, or write its blocks down as an offramp.nn.network.Spec"
 
 
 def cut(
@@ -64,17 +63,22 @@ def _cut(
         fail("backbone", problem, "give it an output for each class, or data of two")
     places = _body(traced)
     if len(places) < 3:
-        fail("backbone", f"there is no point that one tensor passes alone: {widest(traced)}", _REMEDY)
+        fail("backbone", f"there is no point that one tensor passes alone: {widest(traced)}", REMEDY)
     ends = list(_grouped(traced, places, min_work=min_work, min_size=min_size))
     if len(ends) < 2:
         _refuse_one_block(traced, ends[-1])
     parts = [traced.part(start, end) for start, end in zip((0, *ends), ends, strict=False)]
     classifier = traced.part(ends[-1], len(traced.nodes) - 1)
-    _check(module, traced, ends, parts, classifier, samples_like(image_shape, kind))
+    check_parts(module, traced, ends, parts, classifier, samples_like(image_shape, kind))
     names = _names(traced, ends)
     outputs = traced.shape(len(traced.nodes) - 1)[0]
-    branch = functools.partial(_branch, classifier, like=traced.shape(ends[-1]), classes=outputs)
-    return Line(dict(zip(names, parts, strict=True)), branch)
+    blocks = dict(zip(names, parts, strict=True))
+    signals = any(Output.of(part, (1, 1)).signal for part in parts)
+    if ends[-1] in traced.carried:  # the classifier looks at inputs, too
+        pooled = functools.partial(pooled_head, classes=outputs, signals=signals)
+        return Line(blocks, pooled, last=classifier)
+    branch = functools.partial(_branch, classifier, like=traced.shape(ends[-1]), classes=outputs, signals=signals)
+    return Line(blocks, branch)
 
 
 @contextmanager
@@ -202,44 +206,11 @@ def _path(node: fx.Node) -> tuple[str, ...]:
     return tuple(paths[-1].split(".")[1:]) if paths else ()
 
 
-def _check(
-    module: nn.Module,
-    traced: Trace,
-    ends: Sequence[int],
-    parts: Sequence[nn.Module],
-    classifier: nn.Module,
-    x: Tensor,
-) -> None:
-    """Refuse parts that, one after the other, compute other numbers than the module of samples `x`."""
-    with torch.inference_mode():
-        expected = logits_of(module.eval()(x.clone()), len(x))
-        if traced.undone is None:
-            refuse_probabilities(expected)
-        if bool(expected.isnan().any()):
-            fail("backbone", "returns numbers that are none (NaN), for random samples", "see that it takes any numbers")
-        for end, part in zip((*ends, len(traced.nodes) - 1), (*parts, classifier), strict=True):
-            before = x.clone()
-            y = part.eval()(x)
-            if not torch.allclose(x, before, rtol=0, atol=0, equal_nan=True):
-                fail("backbone", f"what leads to {where(traced.nodes[end])} changes its input", _REMEDY)
-            x = y
-    answer = redone(x, traced.undone)
-    apart = float((answer - expected).abs().max())
-    if not torch.equal(answer, expected) and not (traced.undone and apart <= ROUNDING):
-        problem = f"its parts compute other numbers than the whole: {apart:g} apart"
-        fail("backbone", problem, "see that it gives the same answer to the same images twice; " + _REMEDY)
+def _branch(classifier: fx.GraphModule, shape: Shape, *, like: Shape, classes: int, signals: bool) -> nn.Module:
+    """The classifier for an output of `shape`; it was made for one like `like`.
 
-
-def samples_like(shape: Shape, kind: torch.dtype) -> Tensor:
-    """[3, ...] random ones; whole numbers are zeros and ones, which every vocabulary has."""
-    generator = torch.Generator().manual_seed(0)
-    if kind.is_floating_point:
-        return torch.randn(3, *shape, generator=generator, dtype=kind)
-    return torch.randint(0, 2, (3, *shape), generator=generator, dtype=kind)
-
-
-def _branch(classifier: fx.GraphModule, shape: Shape, *, like: Shape, classes: int) -> nn.Module:
-    """The classifier for an output of `shape`; it was made for one like `like`."""
+    signals: whether shapes of two axes are those of signals [C, L].
+    """
     own = copy.deepcopy(classifier)
     if shape == like:
         return own
@@ -252,10 +223,10 @@ def _branch(classifier: fx.GraphModule, shape: Shape, *, like: Shape, classes: i
         bound = 2 * sum(weight.numel() for weight in classifier.parameters())
         small = sum(weight.numel() for weight in own.parameters()) <= bound
         # One that takes any width for its own has mixed channels with positions.
-        if logits.shape == (2, classes) and small and widened.linear == (width(shape) != width(like)):
+        if logits.shape == (2, classes) and small and widened.linear == (width(shape, signals) != width(like, signals)):
             own.recompile()
             return own.train()
-    return pooled_head(shape, classes)
+    return pooled_head(shape, classes, signals=signals)
 
 
 class _Widened(fx.Interpreter):

@@ -4,6 +4,7 @@ A cut is where one tensor alone leads from what is before to what is after. Cons
 images don't count: either side can have its own.
 """
 
+import math
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +16,10 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from offramp.errors import fail
 from offramp.nn.graph.operations import operation, where, written_down
-from offramp.nn.graph.recurrent import TRAINING, is_recurrent, take_layers_apart, work
+from offramp.nn.graph.recurrent import TRAINING, is_recurrent, recurrent_work, take_layers_apart
+from offramp.nn.graph.several_inputs import behind, made_of, part_of, sizes
 from offramp.nn.graph.undo import Undone, undo
-from offramp.nn.network import Shape
+from offramp.nn.network import MAIN, Shape
 
 _ATEN = torch.ops.aten
 BATCH_NORM = 5  # which of its arguments says whether batch normalization is in training
@@ -37,6 +39,8 @@ class Trace:
     names: from the nodes that stand for such tensors to their names.
     uses: per node, the names of those it takes, be it by way of what doesn't depend on the images.
     cuts: places in `nodes` of the tensors that alone lead on, in order; the first is 0, the last that of the logits.
+    carried: by place of a cut, those of several inputs that lead on beside the tensor.
+    part_sizes: how many numbers each of several inputs has; none where there is one.
     flops: per node, for one image.
     undone: what made probabilities of the logits, and was taken off.
     """
@@ -46,6 +50,8 @@ class Trace:
     names: Mapping[fx.Node, str]
     uses: tuple[frozenset[str], ...]
     cuts: tuple[int, ...]
+    carried: Mapping[int, tuple[int, ...]]
+    part_sizes: tuple[int, ...]
     flops: tuple[int, ...]
     undone: Undone | None
 
@@ -66,7 +72,7 @@ class Trace:
         """A module of its own that does what leads from the tensor at `start` to the one at `end`."""
         graph = fx.Graph()
         attributes: dict[str, Any] = {}
-        copies = {self.nodes[start]: graph.placeholder("x")}
+        copies = self._taken(graph, start)
 
         def copy(node: fx.Node) -> fx.Node:
             if node not in copies:
@@ -105,8 +111,36 @@ class Trace:
 
         for node in self.between(start, end):
             copy(node)
-        graph.output(copies[self.nodes[end]])
-        return fx.GraphModule(attributes, graph)
+        output = copies[self.nodes[end]]
+        carried = self.carried.get(end, ())
+        if carried:
+            inputs = {part_of(node, self.nodes[0]): node for node in self.nodes}
+            rows = [graph.call_function(_ATEN.flatten.using_ints, (output, 1))]
+            rows += [graph.call_function(_ATEN.to.dtype, (copy(inputs[part]), torch.float32)) for part in carried]
+            output = graph.call_function(_ATEN.cat.default, (rows, 1))
+        graph.output(output)
+        made = fx.GraphModule(attributes, graph)
+        if carried:
+            made.meta[MAIN] = self.shape(end)
+        return made
+
+    def _taken(self, graph: fx.Graph, start: int) -> dict[fx.Node, fx.Node]:
+        """What a part is given: the tensor at `start`, and inputs that are carried behind it."""
+        row = graph.placeholder("x")
+        carried = self.carried.get(start, ())
+        if not carried:
+            return {self.nodes[start]: row}
+        shape = self.shape(start)
+        main = math.prod(shape)
+        own = graph.call_function(_ATEN.slice.Tensor, (row, 1, 0, main))
+        taken = {self.nodes[start]: graph.call_function(_ATEN.reshape.default, (own, [-1, *shape]))}
+        kind = self.nodes[0].meta["val"].dtype
+        given = behind(graph, row, main, carried, self.part_sizes, kind)
+        for node in self.nodes:
+            part = part_of(node, self.nodes[0])
+            if part is not None and part in given:
+                taken[node] = given[part]
+        return taken
 
 
 class Moded(nn.Module):
@@ -142,8 +176,15 @@ def trace(module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float
     nodes = [*dependent][: [*dependent].index(logits) + 1]
     uses = tuple(_uses(node, dependent, names) for node in nodes)
     trained = [{name for name in used if isinstance(tensors[name], nn.Parameter)} for used in uses]
-    cuts = tuple(i for i in _passed_alone(nodes, trained) if _travels(nodes[i], batch))
-    return Trace(tuple(nodes), tensors, names, uses, cuts, tuple(flops[node] for node in nodes), undone)
+    work = tuple(flops[node] for node in nodes)
+    again = made_of(nodes, uses, work)
+    passed = {
+        i: carried
+        for i, carried in _passed_alone(nodes, trained, again)
+        if not i or (_travels(nodes[i], batch) and nodes[i] not in again)
+    }
+    carried = {i: parts for i, parts in passed.items() if parts}
+    return Trace(tuple(nodes), tensors, names, uses, tuple(passed), carried, tuple(sizes(nodes)), work, undone)
 
 
 def widest(trace: Trace) -> str:
@@ -199,7 +240,7 @@ def _run(graph: fx.Graph, known: Mapping[fx.Node, Any], batch: Any) -> tuple[dic
             if node.op == _CALL:
                 before = mode.get_total_flops()
                 values[node] = node.target(*fx.map_arg(node.args, values.get), **fx.map_arg(node.kwargs, values.get))
-                flops[node] = work(node) if is_recurrent(node) else mode.get_total_flops() - before
+                flops[node] = recurrent_work(node) if is_recurrent(node) else mode.get_total_flops() - before
                 if _travels(node, batch) and values[node].shape != (1, *node.meta["val"].shape[1:]):
                     problem = f"{where(node)} makes {[*values[node].shape]} of a single image, without a batch"
                     fail("backbone", problem, "write flatten(1), not squeeze()")
@@ -218,10 +259,13 @@ def _uses(node: fx.Node, dependent: Container[fx.Node], names: Mapping[fx.Node, 
     return frozenset(used)
 
 
-def _passed_alone(nodes: Sequence[fx.Node], trained: Sequence[Iterable[str]]) -> Iterator[int]:
-    """Places in `nodes` where nothing but the tensor there is used both before and after.
+def _passed_alone(
+    nodes: Sequence[fx.Node], trained: Sequence[Iterable[str]], again: Mapping[fx.Node, frozenset[int]]
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Places in `nodes` where nothing but the tensor there is used both before and after, and inputs carried beside it.
 
     trained: the weights each node uses; two parts that share one can't be kept apart.
+    again: what can be made of inputs again, and of which.
     """
     last: dict[fx.Node | str, int] = {}
     for i, (node, weights) in enumerate(zip(nodes, trained, strict=True)):
@@ -230,8 +274,10 @@ def _passed_alone(nodes: Sequence[fx.Node], trained: Sequence[Iterable[str]]) ->
     for i, (node, weights) in enumerate(zip(nodes, trained, strict=True)):
         reach = max([reach, *(last[name] for name in weights)])
         if reach <= i and not _changed_later(node):
-            yield i
-        reach = max(reach, last.get(node, 0))
+            used = (again[other] for other in nodes[:i] if other in again and last.get(other, 0) > i)
+            yield i, tuple(sorted(frozenset().union(*used)))
+        if node not in again:
+            reach = max(reach, last.get(node, 0))
 
 
 def _travels(node: fx.Node, batch: Any) -> bool:

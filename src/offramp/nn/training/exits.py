@@ -16,9 +16,8 @@ import torch
 from offramp.core.checks import IntArray
 from offramp.nn import heads
 from offramp.nn.data import Dataset
-from offramp.nn.heads import Output
 from offramp.nn.inference import accuracy
-from offramp.nn.network import MultiExitNetwork, selected
+from offramp.nn.network import MultiExitNetwork, Output, selected
 from offramp.nn.training import checkpoint, features
 from offramp.nn.training.checkpoint import Checkpoint
 from offramp.nn.training.features import Layout
@@ -144,7 +143,7 @@ class _Work:
     @classmethod
     def of(cls, network: MultiExitNetwork, layout: Layout, dataset: Dataset, recipe: Recipe) -> "_Work":
         first = torch.zeros(1, *dataset.image_shape, dtype=dataset.input_type)
-        given = [first, *(torch.zeros(1, *output.shape) for output in layout.outputs)]
+        given = [first, *(torch.zeros(1, *output.taken) for output in layout.outputs)]
         found = tuple(
             tuple(heads.candidates(block, x, output, dataset.classes))
             for block, x, output in zip(network.blocks, given, layout.outputs[:-1], strict=False)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from offramp.core.checks import IntArray
 from offramp.errors import fail
 from offramp.nn.data import Dataset
-from offramp.nn.heads import Output, reduced_shape, reduction
-from offramp.nn.network import MultiExitNetwork, Shape, output_shapes
+from offramp.nn.heads import reduced_shape, reduction
+from offramp.nn.network import MultiExitNetwork, Output, Shape, output_shapes
 
 MOST_BYTES = 4 << 30
 """That features take on disk; where all samples would take more, exits learn from fewer of them, drawn at random."""
@@ -203,7 +203,7 @@ def _note(kept: Layout, done: int) -> None:
 
 
 def _noted(kept: Layout) -> dict[str, object]:
-    return {"rows": kept.rows, "shapes": [[*output.shape] for output in kept.outputs], "batch": kept.batch}
+    return {"rows": kept.rows, "shapes": [[*output.taken] for output in kept.outputs], "batch": kept.batch}
 
 
 def _size(shape: Shape) -> int:

@@ -1,0 +1,71 @@
+"""Several inputs as one: token ids and their mask, an image and a table, packed in a row of numbers."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+
+from offramp.errors import fail
+from offramp.files.arrays import TYPES, Samples, as_samples
+
+# So many whole numbers, from zero on, are floating-point numbers of 32 bits as well.
+_EXACT = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several inputs.
+
+    name: as the network's own `forward` calls it.
+    shape: of a sample's.
+    kind: the type of its numbers.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+
+    @property
+    def size(self) -> int:
+        """How many numbers of a sample it has."""
+        return math.prod(self.shape)
+
+
+Parts = tuple[Part, ...]
+"""In the order in which they are packed; none where there is one input only."""
+
+
+def packed(place: str, inputs: Mapping[str, Samples]) -> tuple[Samples, Parts]:
+    """[S, n] the inputs of every sample in a row, by name in order, and what the parts of a row are.
+
+    inputs: [S, ...] by name. They travel in the smallest type that holds all of their types.
+    place: in messages. Raises `InputError` where they don't go together.
+    """
+    arrays = {name: as_samples(f"{place}: {name}", inputs[name]) for name in sorted(inputs)}
+    counts = {name: len(array) for name, array in arrays.items()}
+    if len({*counts.values()}) > 1:
+        said = ", ".join(f"{count} of {name}" for name, count in counts.items())
+        fail(place, f"holds {said}", "give every sample each of its inputs")
+    parts = tuple(Part(name, array.shape[1:], array.dtype.name) for name, array in arrays.items())
+    kind = np.result_type(*arrays.values())
+    if kind.name not in TYPES:
+        for name, array in arrays.items():
+            if np.issubdtype(array.dtype, np.integer) and max(array.max(), -array.min()) > _EXACT:
+                problem = f"has {array.max()}, which floating-point numbers of 32 bits don't hold"
+                fail(
+                    f"{place}: {name}", problem, f"give whole numbers up to {_EXACT}, or no other inputs with fractions"
+                )
+        kind = np.dtype(np.float32)
+    rows = [array.reshape(len(array), -1).astype(kind, copy=False) for array in arrays.values()]
+    return np.concatenate(rows, axis=1), parts
+
+
+def unpacked(samples: Samples, parts: Parts) -> dict[str, Samples]:
+    """What `packed` was given."""
+    ends = [*accumulate((part.size for part in parts), initial=0)]
+    return {
+        part.name: samples[:, begin : begin + part.size].reshape(len(samples), *part.shape).astype(part.kind)
+        for part, begin in zip(parts, ends, strict=False)
+    }
