@@ -295,7 +295,7 @@ class Segmenting(Skipping):
         (Skipping, r"until `\w+` at .*test_split.py:\d+ \(`return self.head"),
         (Deciding, r"can't be traced at .*test_split.py:\d+ \(`if x.mean\(\) > 0:`\)"),
         (Counting, r"number of images for a constant at .*test_split.py:\d+ \(`return self.head"),
-        (Segmenting, r"returns a tensor \[.*4, 32, 32\], not logits"),
+        (Segmenting, r"returns a tensor \[.*4, 32, 32\], an answer for every position"),
     ],
 )
 def test_what_cannot_be_cut_is_refused_with_the_operation_and_the_line(model, message):

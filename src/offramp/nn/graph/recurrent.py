@@ -33,12 +33,17 @@ def recurrent_work(node: fx.Node) -> int:
     return 2 * steps * sum(int(weight.numel()) for weight in weights if weight.ndim == 2)
 
 
-def take_layers_apart(graph: fx.Graph) -> None:
-    """Give every layer of a recurrent operation an operation of its own, which computes the same to the bit."""
-    for node in [*graph.nodes]:
-        arguments: Any = node.args
-        if is_recurrent(node) and arguments[4] > 1:
-            _take_apart(graph, node)
+def take_layers_apart(graph: fx.Graph) -> bool:
+    """Give every layer of a recurrent operation an operation of its own: whether there were any to take apart.
+
+    They compute the same; but where a layer's last state isn't one of several in a row, it is multiplied in another
+    order.
+    """
+    arguments: dict[fx.Node, Any] = {node: node.args for node in graph.nodes if is_recurrent(node)}
+    several = [node for node, given in arguments.items() if given[4] > 1]
+    for node in several:
+        _take_apart(graph, node)
+    return bool(several)
 
 
 def _take_apart(graph: fx.Graph, node: fx.Node) -> None:

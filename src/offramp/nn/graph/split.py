@@ -37,7 +37,8 @@ def cut(
     module: takes normalized samples, images as [B, C, H, W] float32, and returns logits [B, classes], as `logits_of`
         finds them. Where it ends in a softmax, or in the sigmoid of its only output, the logits are what goes into
         that. Its weights become those of the blocks. Dropout and batch normalization go on to know training from
-        evaluation; whatever else it does differently in training is left out.
+        evaluation; whatever else it does differently in training is left out. Of several recurrent layers in one
+        module every one is computed for itself, which may round otherwise.
     image_shape: (C, H, W) of images, else the shape of a sample.
     kind: the type of its numbers, as the module gets them.
     classes: how many the data have, where that is known.

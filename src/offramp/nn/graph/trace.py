@@ -43,6 +43,7 @@ class Trace:
     part_sizes: how many numbers each of several inputs has; none where there is one.
     flops: per node, for one image.
     undone: what made probabilities of the logits, and was taken off.
+    exact: whether it is the module's own operations, and no others that compute the same but for rounding.
     """
 
     nodes: tuple[fx.Node, ...]
@@ -54,6 +55,7 @@ class Trace:
     part_sizes: tuple[int, ...]
     flops: tuple[int, ...]
     undone: Undone | None
+    exact: bool
 
     def shape(self, place: int) -> Shape:
         """Of the tensor at that place, without the batch."""
@@ -163,7 +165,7 @@ def trace(module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float
     """
     graph, tensors, names = written_down(module, image_shape, kind)
     undone = undo(graph)
-    take_layers_apart(graph)
+    apart = take_layers_apart(graph)
     images = next(node for node in graph.nodes if node.op == "placeholder" and node not in names)
     batch = images.meta["val"].shape[0]
     dependent = _dependent(graph, images, batch)
@@ -184,7 +186,8 @@ def trace(module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float
         if not i or (_travels(nodes[i], batch) and nodes[i] not in again)
     }
     carried = {i: parts for i, parts in passed.items() if parts}
-    return Trace(tuple(nodes), tensors, names, uses, tuple(passed), carried, tuple(sizes(nodes)), work, undone)
+    exact = undone is None and not apart
+    return Trace(tuple(nodes), tensors, names, uses, tuple(passed), carried, tuple(sizes(nodes)), work, undone, exact)
 
 
 def widest(trace: Trace) -> str:

@@ -15,8 +15,6 @@ _SHAPING = ("view", "reshape", "flatten", "squeeze", "unsqueeze", "contiguous", 
 _PICKING = ("select", "slice")
 _ONE_LOGIT = ("pad", "constant_pad_nd")
 _WITHIN = 1e-4
-ROUNDING = 1e-6
-"""How far two ways to compute the same probabilities are apart."""
 _LOGITS = "return what goes into the softmax"
 
 
