@@ -27,12 +27,14 @@ class Line:
     make_branch: classifying layers of their own for an output of that shape (without the batch).
     normalize: how images are to be normalized for it, as `normalization_text` writes it; None where it doesn't say.
     last: the branch after the last block, where it isn't like the others.
+    note: what of the network as it was given is not in the blocks and branches, in words.
     """
 
     blocks: Mapping[str, nn.Module]
     make_branch: Callable[[Shape], nn.Module]
     normalize: str | None = None
     last: nn.Module | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +122,16 @@ class MultiExitNetwork(nn.Module):
 
     blocks: by name, block 1 first; block 1 takes raw samples, images as uint8 [B, C, H, W].
     branches: by the 1-based block they follow.
+    note: as in `Line`.
     """
 
-    def __init__(self, blocks: Mapping[str, nn.Module], branches: Mapping[int, nn.Module]) -> None:
+    def __init__(self, blocks: Mapping[str, nn.Module], branches: Mapping[int, nn.Module], *, note: str = "") -> None:
         super().__init__()
         self.names = tuple(blocks)
         self.blocks = nn.ModuleList(blocks.values())
         self.ends = tuple(sorted(branches))
         self.branches = nn.ModuleList(branches[end] for end in self.ends)
+        self.note = note
         if not self.ends or self.ends[-1] != len(self.blocks):
             raise ValueError(f"the last of {len(self.blocks)} blocks needs a branch, there are branches at {self.ends}")
 
@@ -245,7 +249,7 @@ def _built(
                     branches[i] = _branch(line, block, shape, head, dataset.classes)
                 branches[i].requires_grad_(True)
                 _check_logits(spec, output_of(branches[i], x), dataset.classes)
-    return MultiExitNetwork(blocks, branches), line.normalize
+    return MultiExitNetwork(blocks, branches, note=line.note), line.normalize
 
 
 def _branch(

@@ -67,6 +67,14 @@ def test_logits_are_found(answer):
     assert torch.equal(cut_apart, own)
 
 
+@pytest.mark.parametrize("name", ["softmax", "sigmoid"])
+def test_what_is_taken_off_is_said(name):
+    outputs = 5 if name == "softmax" else 1
+    model = Net(lambda z, h: z.softmax(1) if name == "softmax" else z.sigmoid(), outputs)
+    assert cut(model, IMAGE).note.startswith(f"its {name} is taken off: ")
+    assert not cut(Net(lambda z, h: z, outputs), IMAGE).note
+
+
 def test_logarithms_of_probabilities_are_logits():
     cut_apart, own = both(Net(lambda z, h: z.log_softmax(1)))
     assert torch.equal(cut_apart, own.log_softmax(1))

@@ -74,12 +74,13 @@ def _cut(
     names = _names(traced, ends)
     outputs = traced.shape(len(traced.nodes) - 1)[0]
     blocks = dict(zip(names, parts, strict=True))
+    note = f"its {traced.undone} is taken off: exits need what goes into it, and say the same" if traced.undone else ""
     signals = any(Output.of(part, (1, 1)).signal for part in parts)
     if ends[-1] in traced.carried:  # the classifier looks at inputs, too
         pooled = functools.partial(pooled_head, classes=outputs, signals=signals)
-        return Line(blocks, pooled, last=classifier)
+        return Line(blocks, pooled, last=classifier, note=note)
     branch = functools.partial(_branch, classifier, like=traced.shape(ends[-1]), classes=outputs, signals=signals)
-    return Line(blocks, branch)
+    return Line(blocks, branch, note=note)
 
 
 @contextmanager
