@@ -170,7 +170,7 @@ class Plain(nn.Module):
 
     def __init__(self, depth: int) -> None:
         super().__init__()
-        line = resnet(depth).make(IMAGE, CLASSES)
+        line = resnet(depth).make(IMAGE, CLASSES, torch.float32, ())
         self.blocks = nn.Sequential(*line.blocks.values())
         self.classifier = line.make_branch((64,))
 
@@ -336,7 +336,10 @@ class Halved(Skipping):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (Asserting, r"Asserting fails on images \[2, 3, 32, 32\] at .*test_split.py:\d+ \(`assert .*`\): Assertion"),
+        (
+            Asserting,
+            r"Asserting fails on samples \[2, 3, 32, 32\] of float32 at .*test_split.py:\d+ \(`assert .*`\): Assertion",
+        ),
         (Unfinished, r"Unfinished fails .* at .*test_split.py:\d+ \(`raise NotImpl.*`\): NotImplementedError; see"),
         (Pairing, r"Pairing wants more than images: forward\(x, y\) at .*test_split.py:\d+; give y a default"),
         (Halved, r"Halved fails .* at .*test_split.py:\d+ .*: RuntimeError: .*Half"),
@@ -506,7 +509,7 @@ def test_a_factory_is_named_on_the_command_line(tiny):
         again.load_state_dict(network.state_dict())
         images = torch.tensor(tiny.validation.images)
         assert all(map(torch.equal, again.eval()(images), network.eval()(images)))
-    assert len(backbone_spec("factories_of_mine:small@work=40%").make((3, 8, 8), 4).blocks) == 2
+    assert len(backbone_spec("factories_of_mine:small@work=40%").make((3, 8, 8), 4, torch.float32, ()).blocks) == 2
 
 
 @pytest.mark.usefixtures("factories")
@@ -530,4 +533,4 @@ def test_a_factory_is_named_on_the_command_line(tiny):
 )
 def test_a_factory_that_does_not_make_a_network_is_refused(name, message):
     with pytest.raises(InputError, match=message):
-        backbone_spec(name).make((3, 8, 8), 4)
+        backbone_spec(name).make((3, 8, 8), 4, torch.float32, ())
