@@ -202,6 +202,7 @@ def test_every_class_is_in_every_split_however_few_there_are():
         ([0] * 9 + [1] * 3, "has 3 samples of class 1 .*at least 4"),
         ([0] * 9 + [2] * 9, "has 0 samples of class 1"),
         ([0] * 9 + [1 << 40] * 9, "has 18 samples and one of class 1099511627776; count the classes from 0"),
+        ([1] * 9 + [2] * 9, "has labels from 1 to 2: labels begin at 1, and classes at 0; subtract one from each"),
     ],
 )
 def test_labels_that_cannot_be_split_are_refused(labels, message):

@@ -21,10 +21,11 @@ class PartitionSession:
     """A partition, loaded.
 
     model: an ONNX file's bytes, with one input, `x`.
+    remedy: what to do about one that can't be loaded.
     Raises `InputError` for bytes that are no such model.
     """
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, *, remedy: str = "build the bundle again") -> None:
         options = onnxruntime.SessionOptions()
         # A tier serves one sample at a time, and one thread is the fastest way to run blocks as small as these.
         options.intra_op_num_threads = 1
@@ -34,7 +35,7 @@ class PartitionSession:
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has a dozen types for what can be wrong, most of them undocumented
-            fail("model", f"can't be loaded: {error}", "build the bundle again")
+            fail("model", f"can't be loaded: {error}", remedy)
 
         self.input_type: np.dtype[np.generic] = _type(self._session.get_inputs()[0].type)
         """Of what the model takes."""

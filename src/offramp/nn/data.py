@@ -179,6 +179,10 @@ def split(
     Raises `InputError` where a class has too few samples for that, there is one class alone, or the seed is none of
     32 bits and something is drawn.
     """
+    if _begin_at_one(labels) and (class_names is None or len(class_names := tuple(class_names)) == labels.max()):
+        fail(
+            name, f"has labels from 1 to {labels.max()}: labels begin at 1, and classes at 0", "subtract one from each"
+        )
     # A name for each would be made below, and one label may say that there are billions.
     if class_names is None and (largest := labels.max(initial=-1)) >= len(labels):
         fail(
@@ -238,6 +242,12 @@ def batches(
     for chosen in (*fit, last):
         moved = padded[chosen[:, None, None], :, rows[chosen][:, :, None], columns[chosen][:, None, :]]
         yield moved.permute(0, 3, 1, 2), labels[chosen]
+
+
+def _begin_at_one(labels: NDArray[np.int64]) -> bool:
+    """Whether the classes used are 1 and up, with none left out."""
+    used = np.unique(labels)
+    return len(used) > 1 and bool(np.array_equal(used, np.arange(1, len(used) + 1)))
 
 
 def _check_classes(name: str, labels: NDArray[np.int64], names: Sequence[str], *, fewest: int) -> None:

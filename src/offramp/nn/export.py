@@ -6,6 +6,7 @@ cut out of that graph in milliseconds, where exporting it for itself would take 
 
 import copy
 import logging
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,10 +18,17 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from offramp.bundle.session import PartitionSession
+from offramp.errors import InputError, fail
 from offramp.files.arrays import Samples
-from offramp.nn.network import MultiExitNetwork, lay_out
+from offramp.nn.inputs import torch_type
+from offramp.nn.network import MultiExitNetwork, lay_out, output_of
+
+TOLERANCE = 1e-4
+"""How far ONNX Runtime may be from PyTorch: in probabilities, and in outputs relative to their largest entry."""
 
 _OPSET = 18
+_ANOTHER = "do without that operation, or use another network"
+_OPERATION = re.compile(r"No ONNX function found for <OpOverload\(op='\w+\.(?P<name>\w+)'")
 
 
 class _Answering(nn.Module):
@@ -55,6 +63,7 @@ def export(network: MultiExitNetwork, image_shape: Iterable[int], kind: torch.dt
 
     image_shape: (C, H, W) of images, else the shape of a sample.
     kind: the type of its numbers.
+    Raises `InputError` with the operation that can't be exported.
     """
     # On a copy, in the usual memory layout: the export must not change the network, nor depend on how it was trained.
     whole = _Answering(copy.deepcopy(network).cpu()).eval()
@@ -66,18 +75,42 @@ def export(network: MultiExitNetwork, image_shape: Iterable[int], kind: torch.dt
     ]
     with warnings.catch_warnings(), _quiet("torch.onnx"):
         warnings.simplefilter("ignore")  # of deprecated parts of torch that its own exporter uses
-        program = torch.onnx.export(
-            whole,
-            (torch.zeros(2, *image_shape, dtype=kind),),
-            dynamo=True,
-            verbose=False,
-            opset_version=_OPSET,
-            input_names=[_output(0)],
-            output_names=names,
-            dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
-        )
+        try:
+            program = torch.onnx.export(
+                whole,
+                (torch.zeros(2, *image_shape, dtype=kind),),
+                dynamo=True,
+                verbose=False,
+                opset_version=_OPSET,
+                input_names=[_output(0)],
+                output_names=names,
+                dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
+            )
+        except Exception as error:  # of the exporter, or whatever it ran into
+            fail("backbone", _what_stopped(error), _ANOTHER)
     assert program is not None
     return program.model_proto
+
+
+def check_exports(network: MultiExitNetwork, sample: Samples) -> None:
+    """Raise `InputError` where a network can't be exported, or a block then computes other numbers than in PyTorch.
+
+    network: with any weights, on the CPU; it stays as it is.
+    sample: [1, ...].
+    """
+    whole = export(network, sample.shape[1:], torch_type(sample))
+    x = torch.tensor(sample)
+    for i, (name, block) in enumerate(zip(network.names, network.blocks, strict=True), start=1):
+        y = output_of(block, x)
+        _check_piece(f"block {name}", cut_block(whole, i), x, [y])
+        if i in network.ends:
+            _check_piece(f"the exit after {name}", cut_branch(whole, i), y, answer(output_of(network.branch(i), y)))
+        x = y
+
+
+def load(model: bytes) -> PartitionSession:
+    """A partition that was exported just now. Raises `InputError` where ONNX Runtime can't load it."""
+    return PartitionSession(model, remedy=_ANOTHER)
 
 
 def cut(whole: ModelProto, first: int, last: int) -> bytes:
@@ -108,7 +141,7 @@ def parity(network: MultiExitNetwork, pieces: Mapping[int, bytes], images: Sampl
     Over the probabilities and entropies of every piece, and its outputs relative to their largest entry.
     """
     network.eval()
-    sessions = {end: PartitionSession(piece) for end, piece in sorted(pieces.items())}
+    sessions = {end: load(piece) for end, piece in sorted(pieces.items())}
     worst = 0.0
     with torch.inference_mode():
         for image in images:
@@ -126,6 +159,35 @@ def parity(network: MultiExitNetwork, pieces: Mapping[int, bytes], images: Sampl
     return worst
 
 
+def _check_piece(place: str, model: bytes, x: Tensor, expected: Iterable[Tensor]) -> None:
+    try:
+        outputs = load(model).run(x.numpy())
+    except InputError:
+        raise
+    except Exception as error:  # ONNX Runtime has a dozen types for what can be wrong, most of them undocumented
+        fail("backbone", f"{place} can't be run once exported: {_first_line(error)}", _ANOTHER)
+    for said, tensor in zip(outputs, expected, strict=True):
+        scale = max(float(tensor.abs().max()), 1.0)
+        apart = float(np.abs(said - tensor.numpy()).max()) / scale
+        if not apart <= TOLERANCE:  # NaN is no agreement either
+            problem = f"{place} differs by {apart:.2g} once exported, more than {TOLERANCE:g}"
+            fail("backbone", problem, _ANOTHER)
+
+
+def _what_stopped(error: BaseException) -> str:
+    """The operation that can't be exported, or else what the exporter said first."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if match := _OPERATION.search(str(cause)):
+            return f"`{match['name'].lstrip('_')}` can't be exported: ONNX has nothing like it"
+        error, cause = cause, cause.__cause__
+    return f"can't be exported: {_first_line(error)}"
+
+
+def _first_line(error: BaseException) -> str:
+    return ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
+
+
 def _output(block: int) -> str:
     return f"output-{block}"
 
@@ -140,7 +202,8 @@ def _entropy(block: int) -> str:
 
 def _cut(whole: ModelProto, first: int, outputs: Mapping[str, str]) -> bytes:
     piece = onnx.utils.Extractor(whole).extract_model([_output(first - 1)], [*outputs])
-    renamed = {_output(first - 1): "x", **outputs}
+    # Wherever it is needed, the exporter takes the number of images from the network's own input.
+    renamed = {_output(0): "x", _output(first - 1): "x", **outputs}
     for node in piece.graph.node:
         for names in (node.input, node.output):
             for i, name in enumerate(names):

@@ -27,12 +27,14 @@ class Line:
     make_branch: classifying layers of their own for an output of that shape (without the batch).
     normalize: how images are to be normalized for it, as `normalization_text` writes it; None where it doesn't say.
     last: the branch after the last block, where it isn't like the others.
+    note: what of the network as it was given is not in the blocks and branches, in words.
     """
 
     blocks: Mapping[str, nn.Module]
     make_branch: Callable[[Shape], nn.Module]
     normalize: str | None = None
     last: nn.Module | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,14 @@ class Spec:
     portable: whether another process can make it, too: from its name, and not only from a module in this one.
     make_for: from the type of the numbers that block 1 gets, and from what samples are packed of, to what `make` is for
         these; None for a backbone that takes images alone.
+    foreign: whether someone else wrote its blocks, which may have what can't be exported.
     """
 
     name: str
     make: Callable[[Shape, int], Line]
     portable: bool = True
     make_for: Callable[[torch.dtype, Parts], Callable[[Shape, int], Line]] | None = None
+    foreign: bool = False
 
     def line(self, shape: Shape, classes: int, kind: torch.dtype, parts: Parts) -> Line:
         """The line for samples of that shape, whose numbers block 1 gets in that type; packed of several inputs.
@@ -122,14 +126,16 @@ class MultiExitNetwork(nn.Module):
 
     blocks: by name, block 1 first; block 1 takes raw samples, images as uint8 [B, C, H, W].
     branches: by the 1-based block they follow.
+    note: as in `Line`.
     """
 
-    def __init__(self, blocks: Mapping[str, nn.Module], branches: Mapping[int, nn.Module]) -> None:
+    def __init__(self, blocks: Mapping[str, nn.Module], branches: Mapping[int, nn.Module], *, note: str = "") -> None:
         super().__init__()
         self.names = tuple(blocks)
         self.blocks = nn.ModuleList(blocks.values())
         self.ends = tuple(sorted(branches))
         self.branches = nn.ModuleList(branches[end] for end in self.ends)
+        self.note = note
         if not self.ends or self.ends[-1] != len(self.blocks):
             raise ValueError(f"the last of {len(self.blocks)} blocks needs a branch, there are branches at {self.ends}")
 
@@ -247,7 +253,7 @@ def _built(
                     branches[i] = _branch(line, block, shape, head, dataset.classes)
                 branches[i].requires_grad_(True)
                 _check_logits(spec, output_of(branches[i], x), dataset.classes)
-    return MultiExitNetwork(blocks, branches), line.normalize
+    return MultiExitNetwork(blocks, branches, note=line.note), line.normalize
 
 
 def _branch(
@@ -262,8 +268,9 @@ def _branch(
 def _check_logits(spec: Spec, logits: Tensor, classes: int) -> None:
     """Raise `InputError` where a branch's answer to one image is not a number for each class."""
     if logits.shape != (1, classes):
-        problem = f"{spec.name} answers an image with {[*logits.shape]} numbers, there are {classes} classes"
-        fail("backbone", problem, "give one with as many outputs as there are classes")
+        made = logits.shape[-1]
+        problem = f"{spec.name} makes {made} logits, so it is made for {made} classes, and the data have {classes}"
+        fail("backbone", problem, f"make it for {classes}, as num_classes says, or give data of {made} classes")
 
 
 def selected(network: MultiExitNetwork, ends: Iterable[int]) -> MultiExitNetwork:

@@ -8,18 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.bundle import Manifest, PartitionFile, checksum
-from offramp.bundle.session import PartitionSession
 from offramp.core.estimate import Estimate
 from offramp.core.plan import Plan
 from offramp.core.profile import Profile
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.nn.data import Dataset
-from offramp.nn.export import cut, export, parity
+from offramp.nn.export import TOLERANCE, cut, export, load, parity
 from offramp.nn.network import MultiExitNetwork
 from offramp.pipeline.reference import PartitionSessions, PlanOutputs, run_locally
 
-TOLERANCE = 1e-4
 PARITY_SAMPLES = 32
 
 Models = Mapping[tuple[int, int], bytes]
@@ -59,7 +57,7 @@ def export_plans(
     whole = export(network, dataset.image_shape, dataset.input_type)
     wanted = sorted({blocks for plan in plans for blocks in plan.blocks})
     models = {blocks: cut(whole, *blocks) for blocks in wanted}
-    sessions = {blocks: PartitionSession(model) for blocks, model in models.items()}
+    sessions = {blocks: load(model) for blocks, model in models.items()}
     held_out = dataset.test.images[:PARITY_SAMPLES]
     deviation = float(np.max([parity(network, {p[1]: models[p] for p in plan.blocks}, held_out) for plan in plans]))
     if not deviation <= TOLERANCE:  # NaN is no agreement either

@@ -184,6 +184,8 @@ def train(
     with reporting(progress) as tell:
         if training.note:
             tell(Progress("normalization", 1.0, training.note))
+        if training.network.note:
+            tell(Progress("network", 1.0, training.network.note))
         tell_training(training.train(runner), tell)
         run = training.finished()
         for sentence in cautions(run):

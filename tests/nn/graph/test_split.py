@@ -295,7 +295,7 @@ class Segmenting(Skipping):
         (Skipping, r"until `\w+` at .*test_split.py:\d+ \(`return self.head"),
         (Deciding, r"can't be traced at .*test_split.py:\d+ \(`if x.mean\(\) > 0:`\)"),
         (Counting, r"number of images for a constant at .*test_split.py:\d+ \(`return self.head"),
-        (Segmenting, r"returns a tensor \[.*4, 32, 32\], not logits"),
+        (Segmenting, r"returns a tensor \[.*4, 32, 32\], an answer for every position"),
     ],
 )
 def test_what_cannot_be_cut_is_refused_with_the_operation_and_the_line(model, message):
@@ -336,7 +336,10 @@ class Halved(Skipping):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (Asserting, r"Asserting fails on images \[2, 3, 32, 32\] at .*test_split.py:\d+ \(`assert .*`\): Assertion"),
+        (
+            Asserting,
+            r"Asserting fails on samples \[2, 3, 32, 32\] of float32 at .*test_split.py:\d+ \(`assert .*`\): Assertion",
+        ),
         (Unfinished, r"Unfinished fails .* at .*test_split.py:\d+ \(`raise NotImpl.*`\): NotImplementedError; see"),
         (Pairing, r"Pairing wants more than images: forward\(x, y\) at .*test_split.py:\d+; give y a default"),
         (Halved, r"Halved fails .* at .*test_split.py:\d+ .*: RuntimeError: .*Half"),

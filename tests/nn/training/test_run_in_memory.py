@@ -135,7 +135,9 @@ def test_networks_begin_with_the_weights_of_the_module_in_hand(tiny):
 
 
 def test_a_module_with_other_outputs_than_classes_is_refused(tiny):
-    with pytest.raises(InputError, match=r"answers an image with \[1, 1000\] numbers, there are 4 classes; give one"):
+    with pytest.raises(
+        InputError, match="makes 1000 logits, so it is made for 1000 classes, and the data have 4; make it for 4"
+    ):
         networks.build(backbone_spec(Small(classes=1000)), tiny, seed=0)
 
 

@@ -33,8 +33,8 @@ def named(name: str, *, weights: Path | None = None) -> Spec:
     """The backbone `package.module:factory`, e.g. `torchvision.models:resnet18`, and how finely it is cut.
 
     The factory is called as `factory(num_classes=..., image_shape=(C, H, W))`, with those of the two that it takes.
-    It returns an `nn.Module` that makes logits [B, classes], or an object with `logits`, of normalized images
-    [B, C, H, W] float32. Modules are looked for in the working directory, too.
+    It returns an `nn.Module` that makes logits [B, classes] of normalized samples, images as [B, C, H, W] float32; how
+    it may return them is said in `graph.outputs.logits_of`. Modules are looked for in the working directory, too.
 
     `package.module:factory@work=2%` asks for blocks of at least 2 % of the arithmetic, `@size=5%` for 5 % of the
     weights; both may be given. They are part of the name, so that a run is cut the same way when it is read again.
@@ -55,13 +55,13 @@ def custom(
 ) -> Spec:
     """The backbone that `make` makes for images (C, H, W) and a number of classes, cut as `graph.split.cut` does it."""
     make_for = functools.partial(_for, make, min_work, min_size)
-    return Spec(name, make_for(torch.float32, ()), make_for=make_for)
+    return Spec(name, make_for(torch.float32, ()), make_for=make_for, foreign=True)
 
 
 def in_hand(module: nn.Module, *, weights: Path | None = None) -> Spec:
     """The backbone that a module is, with its weights: every network that is built gets a copy of it.
 
-    It takes normalized images [B, C, H, W] float32 and returns logits [B, classes], or an object with `logits`.
+    It takes and returns what the networks do that functions make, see `named`.
     weights: a file of other weights for it, as `load_weights` takes it.
     """
     make = functools.partial(_copy, module, weights)
@@ -85,7 +85,7 @@ def _line(
 ) -> Line:
     module = make(image_shape, classes)
     taking = Unpacked(module, parts) if parts else module
-    line = cut(taking, image_shape, kind, min_work=min_work, min_size=min_size)
+    line = cut(taking, image_shape, kind, classes=classes, min_work=min_work, min_size=min_size)
     return replace(line, normalize=said_by(module))
 
 

@@ -15,13 +15,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
 from offramp.errors import InputError, fail
+from offramp.nn.graph.outputs import WithLogits
 from offramp.nn.network import Shape
 
 _TORCH = f"{Path(torch.__file__).parent}{os.sep}"  # not torchvision
@@ -89,24 +89,6 @@ def operation(node: fx.Node) -> str:
     return str(getattr(packet, "__name__", packet))
 
 
-class _Logits(nn.Module):
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        return logits_of(self.model(images))
-
-
-def logits_of(output: Any) -> Tensor:
-    """The logits in what an image classifier returns: a tensor, or an object or a mapping that has `logits`."""
-    logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
-    if not isinstance(logits, Tensor) or logits.ndim != 2:
-        kind = type(output).__name__ if not isinstance(logits, Tensor) else f"a tensor {[*logits.shape]}"
-        fail("backbone", f"returns {kind}, not logits [B, classes]", "give a module that returns them, or has .logits")
-    return logits
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the tracer from showing all that it has traced when it fails: what is wrong is said in a sentence."""
@@ -129,7 +111,7 @@ def _program(module: nn.Module, images: Tensor) -> ExportedProgram:
     with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")  # of deprecated parts of torch that its own tracer uses
         batch = {0: torch.export.Dim.DYNAMIC}
-        return torch.export.export(_Logits(module.eval()), (images,), dynamic_shapes=(batch,), strict=False)
+        return torch.export.export(WithLogits(module.eval()), (images,), dynamic_shapes=(batch,), strict=False)
 
 
 def _try(module: nn.Module, images: Tensor) -> None:
@@ -137,7 +119,7 @@ def _try(module: nn.Module, images: Tensor) -> None:
     _check_arguments(module)
     try:
         with torch.no_grad():
-            _Logits(module.eval())(images)
+            WithLogits(module.eval())(images)
     except InputError:
         raise
     except Exception as error:  # whatever the module's own code ran into

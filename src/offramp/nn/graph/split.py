@@ -5,21 +5,22 @@ import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, fx, nn
 
 from offramp.errors import fail
 from offramp.nn.branches import pooled_head, width
-from offramp.nn.graph.operations import logits_of, operation, where
+from offramp.nn.graph.check import REMEDY, check_parts, samples_like
+from offramp.nn.graph.operations import operation, where
 from offramp.nn.graph.trace import BATCH_NORM, Trace, trace, widest
+from offramp.nn.graph.undo import has_one_output
 from offramp.nn.network import Line, Output, Shape
 
 MIN_WORK = 0.01
 # Where these don't change the shape, as on images of one pixel, they are the classifier's all the same.
 _CLASSIFYING = ("layer_norm", "group_norm", "linear", "pool", "mean")
-_REMEDY = "take another backbone, or write its blocks down as an offramp.nn.network.Spec"
 
 
 def cut(
@@ -27,17 +28,20 @@ def cut(
     image_shape: Shape,
     kind: torch.dtype = torch.float32,
     *,
+    classes: int | None = None,
     min_work: float = MIN_WORK,
     min_size: float = 0.0,
 ) -> Line:
     """Blocks that compute what `module` computes, bit for bit, in evaluation mode, and branches like its classifier.
 
-    module: takes normalized samples, images as [B, C, H, W] float32, and returns logits [B, classes], or an object
-        with `logits`.
-        Its weights become those of the blocks. Dropout and batch normalization go on to know training from
-        evaluation; whatever else it does differently in training is left out.
+    module: takes normalized samples, images as [B, C, H, W] float32, and returns logits [B, classes], as `logits_of`
+        finds them. Where it ends in a softmax, or in the sigmoid of its only output, the logits are what goes into
+        that. Its weights become those of the blocks. Dropout and batch normalization go on to know training from
+        evaluation; whatever else it does differently in training is left out. Of several recurrent layers in one
+        module every one is computed for itself, which may round otherwise.
     image_shape: (C, H, W) of images, else the shape of a sample.
     kind: the type of its numbers, as the module gets them.
+    classes: how many the data have, where that is known.
     min_work: the least share of the network's arithmetic that a block may have; it stands for time, which would cut
         the same network differently on every machine.
     min_size: the least share of its weights.
@@ -47,30 +51,36 @@ def cut(
     Raises `InputError` where the module can't be traced or has no cut, with the operation and the line.
     """
     with _operations_alone():
-        return _cut(module, image_shape, kind, min_work=min_work, min_size=min_size)
+        return _cut(module, image_shape, kind, classes, min_work=min_work, min_size=min_size)
 
 
-def _cut(module: nn.Module, image_shape: Shape, kind: torch.dtype, *, min_work: float, min_size: float) -> Line:
+def _cut(
+    module: nn.Module, image_shape: Shape, kind: torch.dtype, classes: int | None, *, min_work: float, min_size: float
+) -> Line:
     _check_statistics(module)
     traced = trace(module, image_shape, kind)
+    if classes not in (None, 2) and has_one_output(traced.nodes[-1]):
+        problem = f"returns one number for each sample, which tells two classes apart, and the data have {classes}"
+        fail("backbone", problem, "give it an output for each class, or data of two")
     places = _body(traced)
     if len(places) < 3:
-        fail("backbone", f"there is no point that one tensor passes alone: {widest(traced)}", _REMEDY)
+        fail("backbone", f"there is no point that one tensor passes alone: {widest(traced)}", REMEDY)
     ends = list(_grouped(traced, places, min_work=min_work, min_size=min_size))
     if len(ends) < 2:
-        fail("backbone", "all of it falls into one block", "ask for smaller blocks: less work, less size")
+        _refuse_one_block(traced, ends[-1])
     parts = [traced.part(start, end) for start, end in zip((0, *ends), ends, strict=False)]
     classifier = traced.part(ends[-1], len(traced.nodes) - 1)
-    _check(module, traced, ends, parts, classifier, samples_like(image_shape, kind))
+    check_parts(module, traced, ends, parts, classifier, samples_like(image_shape, kind))
     names = _names(traced, ends)
-    classes = traced.shape(len(traced.nodes) - 1)[0]
+    outputs = traced.shape(len(traced.nodes) - 1)[0]
     blocks = dict(zip(names, parts, strict=True))
+    note = f"its {traced.undone} is taken off: exits need what goes into it, and say the same" if traced.undone else ""
     signals = any(Output.of(part, (1, 1)).signal for part in parts)
     if ends[-1] in traced.carried:  # the classifier looks at inputs, too
-        pooled = functools.partial(pooled_head, classes=classes, signals=signals)
-        return Line(blocks, pooled, last=classifier)
-    branch = functools.partial(_branch, classifier, like=traced.shape(ends[-1]), classes=classes, signals=signals)
-    return Line(blocks, branch)
+        pooled = functools.partial(pooled_head, classes=outputs, signals=signals)
+        return Line(blocks, pooled, last=classifier, note=note)
+    branch = functools.partial(_branch, classifier, like=traced.shape(ends[-1]), classes=outputs, signals=signals)
+    return Line(blocks, branch, note=note)
 
 
 @contextmanager
@@ -158,6 +168,14 @@ def _grouped(traced: Trace, places: Sequence[int], *, min_work: float, min_size:
     yield places[-1]
 
 
+def _refuse_one_block(traced: Trace, end: int) -> NoReturn:
+    products = [node for node, flops in zip(traced.nodes[: end + 1], traced.flops, strict=False) if flops]
+    if len(products) == 1:
+        problem = f"all of its work before the classifier is in {where(products[0])}, which can't be cut"
+        fail("backbone", problem, "give it a second layer, or one before it")
+    fail("backbone", "all of it falls into one block", "ask for smaller blocks: less work, less size")
+
+
 def _numbers(traced: Trace, start: int, end: int) -> int:
     return sum(weight.numel() for weight in traced.weights(start, end).values())
 
@@ -188,36 +206,6 @@ def _path(node: fx.Node) -> tuple[str, ...]:
     stack: Mapping[str, Any] = node.meta.get("nn_module_stack") or {}
     paths = [path for path, _ in stack.values()]
     return tuple(paths[-1].split(".")[1:]) if paths else ()
-
-
-def _check(
-    module: nn.Module,
-    traced: Trace,
-    ends: Sequence[int],
-    parts: Sequence[nn.Module],
-    classifier: nn.Module,
-    x: Tensor,
-) -> None:
-    """Refuse parts that, one after the other, compute other numbers than the module of samples `x`."""
-    with torch.inference_mode():
-        expected = logits_of(module.eval()(x.clone()))
-        for end, part in zip((*ends, len(traced.nodes) - 1), (*parts, classifier), strict=True):
-            before = x.clone()
-            y = part.eval()(x)
-            if not torch.equal(x, before):
-                fail("backbone", f"what leads to {where(traced.nodes[end])} changes its input", _REMEDY)
-            x = y
-    if not torch.equal(x, expected):
-        problem = f"its parts compute other numbers than the whole: {float((x - expected).abs().max()):g} apart"
-        fail("backbone", problem, "see that it gives the same answer to the same images twice; " + _REMEDY)
-
-
-def samples_like(shape: Shape, kind: torch.dtype) -> Tensor:
-    """[3, ...] random ones; whole numbers are zeros and ones, which every vocabulary has."""
-    generator = torch.Generator().manual_seed(0)
-    if kind.is_floating_point:
-        return torch.randn(3, *shape, generator=generator, dtype=kind)
-    return torch.randint(0, 2, (3, *shape), generator=generator, dtype=kind)
 
 
 def _branch(classifier: fx.GraphModule, shape: Shape, *, like: Shape, classes: int, signals: bool) -> nn.Module:

@@ -16,7 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from offramp.errors import fail
 from offramp.nn.graph.operations import operation, where, written_down
+from offramp.nn.graph.recurrent import TRAINING, is_recurrent, recurrent_work, take_layers_apart
 from offramp.nn.graph.several_inputs import behind, made_of, part_of, sizes
+from offramp.nn.graph.undo import Undone, undo
 from offramp.nn.network import MAIN, Shape
 
 _ATEN = torch.ops.aten
@@ -40,6 +42,8 @@ class Trace:
     carried: by place of a cut, those of several inputs that lead on beside the tensor.
     part_sizes: how many numbers each of several inputs has; none where there is one.
     flops: per node, for one image.
+    undone: what made probabilities of the logits, and was taken off.
+    exact: whether it is the module's own operations, and no others that compute the same but for rounding.
     """
 
     nodes: tuple[fx.Node, ...]
@@ -50,6 +54,8 @@ class Trace:
     carried: Mapping[int, tuple[int, ...]]
     part_sizes: tuple[int, ...]
     flops: tuple[int, ...]
+    undone: Undone | None
+    exact: bool
 
     def shape(self, place: int) -> Shape:
         """Of the tensor at that place, without the batch."""
@@ -140,7 +146,7 @@ class Trace:
 
 
 class Moded(nn.Module):
-    """An operation that is told whether it is in training: dropout, batch normalization."""
+    """An operation that is told whether it is in training: dropout, batch normalization, a recurrent layer."""
 
     def __init__(self, operation: Any, place: int) -> None:
         super().__init__()
@@ -158,6 +164,8 @@ def trace(module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float
     Raises `InputError` with the operation and the line where it can't be traced.
     """
     graph, tensors, names = written_down(module, image_shape, kind)
+    undone = undo(graph)
+    apart = take_layers_apart(graph)
     images = next(node for node in graph.nodes if node.op == "placeholder" and node not in names)
     batch = images.meta["val"].shape[0]
     dependent = _dependent(graph, images, batch)
@@ -178,7 +186,8 @@ def trace(module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float
         if not i or (_travels(nodes[i], batch) and nodes[i] not in again)
     }
     carried = {i: parts for i, parts in passed.items() if parts}
-    return Trace(tuple(nodes), tensors, names, uses, tuple(passed), carried, tuple(sizes(nodes)), work)
+    exact = undone is None and not apart
+    return Trace(tuple(nodes), tensors, names, uses, tuple(passed), carried, tuple(sizes(nodes)), work, undone, exact)
 
 
 def widest(trace: Trace) -> str:
@@ -234,7 +243,7 @@ def _run(graph: fx.Graph, known: Mapping[fx.Node, Any], batch: Any) -> tuple[dic
             if node.op == _CALL:
                 before = mode.get_total_flops()
                 values[node] = node.target(*fx.map_arg(node.args, values.get), **fx.map_arg(node.kwargs, values.get))
-                flops[node] = mode.get_total_flops() - before
+                flops[node] = recurrent_work(node) if is_recurrent(node) else mode.get_total_flops() - before
                 if _travels(node, batch) and values[node].shape != (1, *node.meta["val"].shape[1:]):
                     problem = f"{where(node)} makes {[*values[node].shape]} of a single image, without a batch"
                     fail("backbone", problem, "write flatten(1), not squeeze()")
@@ -302,4 +311,5 @@ def _mode(node: fx.Node) -> int | None:
     """Which argument says whether the operation is in training, where the module's mode decided that."""
     dropout = operation(node) in ("dropout", "dropout_", "feature_dropout", "feature_dropout_")
     place = BATCH_NORM if operation(node) == "batch_norm" else 2 if dropout else None
+    place = TRAINING if is_recurrent(node) else place
     return place if place is not None and node.args[place] is False else None

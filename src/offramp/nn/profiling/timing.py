@@ -15,7 +15,6 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from offramp.bundle.codecs import decode, encode
-from offramp.bundle.session import PartitionSession
 from offramp.core.checks import Float32Array, FloatArray, Uint8Array
 from offramp.core.codec import Codec
 from offramp.core.percentile import percentile
@@ -222,7 +221,7 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def _loaded(model: bytes, x: Uint8Array | Float32Array) -> Call:
-    return functools.partial(PartitionSession(model).run, x)
+    return functools.partial(export.load(model).run, x)
 
 
 def _call(module: nn.Module, x: Tensor) -> Call:

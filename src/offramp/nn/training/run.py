@@ -16,6 +16,7 @@ from offramp.nn.catalog import BackboneSource, backbone_spec
 from offramp.nn.data import Dataset, Source
 from offramp.nn.datasets import read_data
 from offramp.nn.datasets.archive import write_archive
+from offramp.nn.export import check_exports
 from offramp.nn.inference import accuracy
 from offramp.nn.network import MultiExitNetwork, Spec, selected
 from offramp.nn.training import checkpoint, jobs
@@ -164,7 +165,7 @@ def begin_run(folder: Path, setup: Setup, dataset: Dataset, spec: Spec, *, given
     setup: of `Setup.of`.
     given: the backbone with weights from a file, where there is one.
     Raises `InputError` where `folder` holds a run of another setup, other data or another network; where it can't be
-    written; and where the backbone can't be made for the data set.
+    written; and where the backbone can't be made for the data set, or can't be exported: before it is trained.
     """
     dataset = _with_source(dataset, folder, setup)
     begun, note = (folder / "run.json").exists(), ""
@@ -173,6 +174,8 @@ def begin_run(folder: Path, setup: Setup, dataset: Dataset, spec: Spec, *, given
         normalize, note = (before, "") if before else normalized_by(given or spec, dataset, seed=setup.seed)
         setup = replace(setup, normalize=normalize)
     network = first_network(given or spec, dataset, setup)
+    if spec.foreign and not begun:
+        check_exports(network, dataset.train.images[:1])
     made_of = fingerprints(dataset, network, weights=setup.from_weights)
     if begun:
         setup = same_run(folder, setup, made_of)
