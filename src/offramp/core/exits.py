@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from offramp.core import checks
 from offramp.core.checks import BoolArray, Float32Array, FloatArray, WordArray
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
+from offramp.core.exit_table import ExitTable
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.errors import fail, refuse
 
 # The thresholds a search tries where the profile names none: 20 levels, as in EdgeSys'22.
