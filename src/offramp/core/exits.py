@@ -267,15 +267,15 @@ def _bit_sets(table: ExitTable, thresholds: FloatArray) -> BitSets:
     after = np.logical_or.accumulate(right[::-1], axis=0)[::-1]
     later = np.concatenate([after[1:], np.zeros((1, table.samples), np.bool_)])
     return (
-        _words(np.pad(exits_there, ((0, 0), (1, 0), (0, 0)))),
-        _words(right),
-        _words(later),
-        _words(np.ones(table.samples, np.bool_)),
+        words(np.pad(exits_there, ((0, 0), (1, 0), (0, 0)))),
+        words(right),
+        words(later),
+        words(np.ones(table.samples, np.bool_)),
         table.samples,
     )
 
 
-def _words(members: BoolArray) -> WordArray:
+def words(members: BoolArray) -> WordArray:
     """[..., S] to [..., W]: sets of samples as words of 64 bits."""
     width = -(-members.shape[-1] // 64) * 64
     padded = np.zeros((*members.shape[:-1], width), np.bool_)

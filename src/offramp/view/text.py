@@ -40,6 +40,11 @@ def requirement_words(requirement: Requirement) -> str:
     asked = []
     if requirement.min_accuracy is not None:
         asked.append(f"accuracy of at least {percent(requirement.min_accuracy)}")
+    limits = requirement.constraints
+    if limits.min_balanced_accuracy is not None:
+        asked.append(f"balanced accuracy of at least {percent(limits.min_balanced_accuracy)}")
+    if limits.min_class_recall is not None:
+        asked.append(f"recall of every class of at least {percent(limits.min_class_recall)}")
     if requirement.max_latency_s is not None:
         asked.append(f"{latency_name(requirement)} of at most {seconds(requirement.max_latency_s)}")
     return " and ".join(asked)
@@ -47,7 +52,7 @@ def requirement_words(requirement: Requirement) -> str:
 
 def goal_words(requirement: Requirement) -> str:
     """The plan that is wanted, in words: `fastest plan with accuracy of at least 92.00 %`."""
-    aim = "most accurate" if requirement.min_accuracy is None else "fastest"
+    aim = "fastest" if requirement.wants_fastest else "most accurate"
     return f"{aim} plan with {requirement_words(requirement)}"
 
 
