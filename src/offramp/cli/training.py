@@ -184,7 +184,7 @@ def profile(
     offramp profile runs/digits --times-only --into profile.json --device raspberry-pi
     """
     from offramp.errors import fail
-    from offramp.pipeline.profile import device_name, timed_partitions
+    from offramp.pipeline.profile import device_name, quality_documents, timed_partitions, warnings
     from offramp.pipeline.profile import profile as measure
 
     if times_only != (into is not None):
@@ -197,8 +197,12 @@ def profile(
         from offramp.cli.output import print_json
 
         summary = {"profile": str(path), "backbone": result.backbone.name, "devices": [*result.timings]}
-        print_json({**summary, "reference_device": result.reference_device, "partitions": counted})
+        summary |= {"reference_device": result.reference_device, "partitions": counted}
+        print_json({**summary, "exits": quality_documents(result), "warnings": warnings(result)})
         return
+    _print_quality(result)
+    for sentence in warnings(result):
+        print(f"Warning: {sentence}.")
     held_out = counted.get("held_out")
     if isinstance(held_out, dict):
         print(
@@ -206,6 +210,19 @@ def profile(
             f"{percent(held_out['error'])} on average, where that was tried on some that were timed"
         )
     print(f"{result.backbone.name} on {name}: {path}. Next: offramp plan {path} --topology mobile")
+
+
+def _print_quality(profile: Profile) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    figures = profile.columns()
+    known = ("accuracy", "balanced_accuracy", "least_recall", "macro_f1", "calibration_error")
+    columns = [name for name in known if name in figures]
+    table = Table("exit after", *(name.replace("_", " ") for name in columns), title="Exits on the validation split")
+    for row, name in enumerate(figures["block"].tolist()):
+        table.add_row(f"{row + 1} {name}", *(percent(float(figures[column][row])) for column in columns))
+    Console().print(table)
 
 
 def _print_accuracy(run: Run) -> None:

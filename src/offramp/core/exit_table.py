@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offramp.core import checks
 from offramp.core.checks import BoolArray, Float32Array, FloatArray, IntArray
@@ -115,3 +116,13 @@ class ExitTable:
     def part(self, members: IntArray) -> "ExitTable":
         """The samples at those places, in that order."""
         return ExitTable(**{name: array[..., members] for name, array in self.arrays().items()})
+
+
+def at_or_below(entropy: FloatArray | NDArray[np.float32], threshold: float) -> BoolArray:
+    """The exit rule: a sample whose normalized entropy is at or below the threshold exits.
+
+    Entropies are float32 as the network computes them, and the comparison is in float32 too, so that an entropy
+    of float32(0.4) is at the threshold 0.4.
+    """
+    below: BoolArray = entropy <= np.float32(threshold)
+    return below

@@ -12,11 +12,10 @@ from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offramp.core import checks
 from offramp.core.checks import BoolArray, Float32Array, FloatArray, WordArray
-from offramp.core.exit_table import ExitTable
+from offramp.core.exit_table import ExitTable, at_or_below
 from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.errors import fail, refuse
 
@@ -162,16 +161,6 @@ def replayed_rates(entropy: Float32Array, correct: BoolArray, thresholds: Sequen
         stay_rates.append(int(remaining.sum()) / samples)
         right += int((exiting & correct[k]).sum())
     return PlanRates(tuple(exit_rates), tuple(stay_rates), right / samples)
-
-
-def at_or_below(entropy: FloatArray | NDArray[np.float32], threshold: float) -> BoolArray:
-    """The exit rule: a sample whose normalized entropy is at or below the threshold exits.
-
-    Entropies are float32 as the network computes them, and the comparison is in float32 too, so that an entropy
-    of float32(0.4) is at the threshold 0.4.
-    """
-    below: BoolArray = entropy <= np.float32(threshold)
-    return below
 
 
 def first_exit_rates(entropy: Float32Array, thresholds: Sequence[float]) -> FloatArray:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offramp.core.checks import BoolArray, FloatArray, IntArray
-from offramp.core.exit_table import ExitTable
-from offramp.core.exits import at_or_below
+from offramp.core.exit_table import ExitTable, at_or_below
 
 BINS = 15
 
@@ -48,6 +47,17 @@ class Quality:
     def majority_share(self) -> float:
         """The accuracy of always answering the most frequent class."""
         return float(self.count.max() / self.samples)
+
+    def figures(self) -> dict[str, float]:
+        """By name, the figures that are known, as shares."""
+        figures = {
+            "accuracy": self.accuracy,
+            "balanced_accuracy": self.balanced_accuracy,
+            "least_recall": self.least_recall,
+            "macro_f1": self.macro_f1,
+            "calibration_error": self.calibration_error,
+        }
+        return {name: value for name, value in figures.items() if value is not None}
 
 
 def quality_of_exit(table: ExitTable, branch: int) -> Quality:

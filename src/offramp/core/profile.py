@@ -13,6 +13,7 @@ from offramp.core.backbone import Backbone
 from offramp.core.checks import FloatArray
 from offramp.core.codec import Codec
 from offramp.core.exit_table import ExitTable
+from offramp.core.metrics import quality_of_exit
 from offramp.core.tables import html_table
 from offramp.core.timing import Timing
 from offramp.errors import Fault, fail, refuse
@@ -197,6 +198,7 @@ class Profile:
         block: its name. output_bits, weight_bits: as in `Block`, NaN where not measured.
         accuracy: share of all samples that its branch classifies right, from the exit table; without one, what
             `exits` knows of it: joint_accuracy, or else accuracy.
+        balanced_accuracy, least_recall, macro_f1, calibration_error: as in `Quality`, as far as the exit table tells.
         DEVICE.block_s, DEVICE.branch_s: by device, as in `Timing`; NaN where only whole partitions were measured.
         """
         blocks = self.backbone.blocks
@@ -207,6 +209,7 @@ class Profile:
         }
         if self.exit_table is not None:
             columns["accuracy"] = self.exit_table.accuracy
+            columns |= self._quality_columns(self.exit_table)
         elif self.exits is not None:
             joint = self.exits.joint_accuracy
             columns["accuracy"] = self.exits.accuracy if joint is None else joint
@@ -215,6 +218,11 @@ class Profile:
             columns[f"{device}.block_s"] = unknown if timing.block_s is None else timing.block_s
             columns[f"{device}.branch_s"] = unknown if timing.branch_s is None else timing.branch_s
         return columns
+
+    @staticmethod
+    def _quality_columns(table: ExitTable) -> dict[str, NDArray[Any]]:
+        exits = [quality_of_exit(table, branch).figures() for branch in range(1, table.blocks + 1)]
+        return {name: np.array([figures[name] for figures in exits]) for name in exits[0] if name != "accuracy"}
 
     def with_timing(
         self, device: str, timing: Timing, encoded: Mapping[Codec, tuple[FloatArray, FloatArray]] | None = None

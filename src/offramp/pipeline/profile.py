@@ -9,9 +9,12 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from offramp.core.cautions import table_cautions
+from offramp.core.metrics import quality_of_exit
 from offramp.core.profile import Profile
 from offramp.errors import fail
 from offramp.pipeline.arguments import path_of, profile_of, require_training, run_of, same_backbone, whole_number
+from offramp.pipeline.estimate import quality_document
 from offramp.pipeline.progress import Progress, ShowProgress, reporting
 
 if TYPE_CHECKING:
@@ -109,6 +112,22 @@ def timed_partitions(profile: Profile, device: str) -> dict[str, Any]:
             return dict(by_device.get(device, {}))
         case _:
             return {}
+
+
+def quality_documents(profile: Profile) -> list[dict[str, Any]]:
+    """What each exit has right class by class, as commands print it; empty without an exit table."""
+    table = profile.exit_table
+    if table is None:
+        return []
+    return [
+        {"block": block.name, **quality_document(quality_of_exit(table, number))}
+        for number, block in enumerate(profile.backbone.blocks, start=1)
+    ]
+
+
+def warnings(profile: Profile) -> list[str]:
+    """What to know before believing the accuracies of a profile, in sentences."""
+    return [] if profile.exit_table is None else table_cautions(profile.exit_table)
 
 
 def check_repeats(repeats: int) -> None:

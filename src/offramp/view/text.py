@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from offramp.core.certify import Certificate
+    from offramp.core.metrics import Quality
     from offramp.core.planner import Gap
     from offramp.core.requirement import Requirement
 
@@ -28,6 +29,19 @@ def rate(value: float) -> str:
 def percent(value: float) -> str:
     """A share as people read it: `93.42 %`."""
     return f"{100 * value:.2f} %"
+
+
+def quality_words(quality: Quality) -> str:
+    """What is right beyond accuracy, in one line: `balanced accuracy 71.00 %   recall 20.00 % (class 2) to 99.00 %`."""
+    least, most = int(quality.recall.argmin()), int(quality.recall.argmax())
+    parts = [f"balanced accuracy {percent(quality.balanced_accuracy)}"]
+    parts.append(f"recall {percent(quality.recall[least])} (class {quality.classes[least]}) to ")
+    parts[-1] += f"{percent(quality.recall[most])} (class {quality.classes[most]})"
+    if quality.macro_f1 is not None:
+        parts.append(f"macro F1 {percent(quality.macro_f1)}")
+    if quality.calibration_error is not None:
+        parts.append(f"calibration error {percent(quality.calibration_error)}")
+    return "   ".join(parts)
 
 
 def latency_name(requirement: Requirement) -> str:

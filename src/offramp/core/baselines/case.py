@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from offramp.core.checks import BoolArray, FloatArray, IntArray
-from offramp.core.exits import Additive, ExitModel, ExitModelName, PlanRates, Replay, at_or_below, exit_model
+from offramp.core.exit_table import at_or_below
+from offramp.core.exits import Additive, ExitModel, ExitModelName, PlanRates, Replay, exit_model
 from offramp.core.latency import Costs
 from offramp.core.planner import Planner
 from offramp.core.profile import Meaning, Profile
