@@ -13,6 +13,7 @@ from offramp.cli.options import JsonOption, flattened
 from offramp.view.text import percent
 
 if TYPE_CHECKING:
+    from offramp.core.profile import Profile
     from offramp.nn.training.run import Run
 
 
@@ -176,11 +177,16 @@ def profile(
     ] = "auto",
     times_only: Annotated[bool, typer.Option("--times-only", help="Measure no accuracy; needs --into.")] = False,
     into: Annotated[Path | None, typer.Option(help="The profile that this machine's times are added to.")] = None,
+    samples: Annotated[
+        Path | None,
+        typer.Option(help="Write what every exit says of every sample, logits included, to this Parquet file, too."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Measure a trained network on this machine: times, sizes and exit rates.
 
     Examples: offramp profile runs/digits --out profile.json
+    offramp profile runs/digits --samples samples.parquet
     offramp profile runs/digits --times-only --into profile.json --device raspberry-pi
     """
     from offramp.errors import fail
@@ -190,7 +196,7 @@ def profile(
     if times_only != (into is not None):
         fail("--into", "goes with --times-only", "give both to add a machine, or neither for a new profile")
     path = out if into is None else into
-    result = measure(run, out=path, device=device, repeats=repeats, partitions=partitions, into=into)
+    result = measure(run, out=path, device=device, repeats=repeats, partitions=partitions, into=into, samples=samples)
     name = device_name(device)
     counted = timed_partitions(result, name)
     if json:

@@ -33,6 +33,7 @@ def profile(
     repeats: int = REPEATS,
     partitions: float | str = "auto",
     into: Profile | str | Path | None = None,
+    samples: str | Path | None = None,
     progress: ShowProgress = None,
 ) -> Profile:
     """Measure a trained network on this machine: times, sizes, and what every branch says of every validation sample.
@@ -44,16 +45,21 @@ def profile(
     partitions: how many of them to time; the others are fitted. `all`, a share as 0.2 or "20%", or `auto` for a tenth,
         but at least a hundred.
     into: a profile of the same network that this machine's times are added to; accuracy is not measured again then.
+    samples: the Parquet file to write what every exit says of every sample to, logits included; None to write none.
     Raises `InputError` at once for what can't be used.
     """
     check_repeats(repeats)
     share = _share(partitions)
     path = None if out is None else writable("out", path_of("out", out, "a file for the profile"))
+    answers = None if samples is None else writable("samples", path_of("samples", samples, "a file for the samples"))
     require_training()
     from offramp.files import write_profile
     from offramp.nn.profiling import profiler
+    from offramp.nn.profiling.samples import require_parquet, write_samples
     from offramp.runtime.transport import messages
 
+    if answers is not None:
+        require_parquet()
     before = None if into is None else profile_of(into, "into")
     trained = run_of(run)
     name = device_name(device)
@@ -91,6 +97,8 @@ def profile(
                 codecs=before.codecs,
                 report=report,
             ).into(before)
+    if answers is not None:
+        write_samples(network, dataset.validation, answers)
     if path is not None:
         write_profile(measured, path)
     return measured
