@@ -118,11 +118,11 @@ def test_a_profile_is_a_table_of_blocks() -> None:
     assert shown.caption == repr(PROFILE)
     assert shown.rows == [
         [
-            "block", "output_bits", "weight_bits", "accuracy", "pi4.block_s", "pi4.branch_s", "xeon.block_s",
-            "xeon.branch_s",
+            "block", "output_bits", "weight_bits", "accuracy", "balanced_accuracy", "least_recall", "pi4.block_s",
+            "pi4.branch_s", "xeon.block_s", "xeon.branch_s",
         ],
-        ["stem", "128", "256", "0.5", "0.125", "0.5", "", ""],
-        ["body", "32", "", "0.75", "0.25", "1", "", ""],
+        ["stem", "128", "256", "0.5", "0.5", "0", "0.125", "0.5", "", ""],
+        ["body", "32", "", "0.75", "0.75", "0", "0.25", "1", "", ""],
     ]  # fmt: skip
     assert shown.tags == {"table", "caption", "thead", "tbody", "tr", "th", "td"}
 

@@ -203,8 +203,8 @@ def profile(
         from offramp.cli.output import print_json
 
         summary = {"profile": str(path), "backbone": result.backbone.name, "devices": [*result.timings]}
-        summary |= {"reference_device": result.reference_device, "partitions": counted}
-        print_json({**summary, "exits": quality_documents(result), "warnings": warnings(result)})
+        counts = {"reference_device": result.reference_device, "partitions": counted}
+        print_json({**summary, **counts, "exits": quality_documents(result), "warnings": warnings(result)})
         return
     _print_quality(result)
     for sentence in warnings(result):
