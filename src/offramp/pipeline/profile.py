@@ -54,8 +54,9 @@ def profile(
     answers = None if samples is None else writable("samples", path_of("samples", samples, "a file for the samples"))
     require_training()
     from offramp.files import write_profile
+    from offramp.files.writing import replace_files
     from offramp.nn.profiling import profiler
-    from offramp.nn.profiling.samples import require_parquet, write_samples
+    from offramp.nn.profiling.samples import require_parquet, samples_parquet
     from offramp.runtime.transport import messages
 
     if answers is not None:
@@ -98,7 +99,7 @@ def profile(
                 report=report,
             ).into(before)
     if answers is not None:
-        write_samples(network, dataset.validation, answers)
+        replace_files({answers: samples_parquet(network, dataset.validation)})
     if path is not None:
         write_profile(measured, path)
     return measured

@@ -1,14 +1,12 @@
 """What every exit says of every sample, as a Parquet file: for confusion matrices, and for exit rules of one's own."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from offramp.core.exits import normalized_entropy
 from offramp.errors import MissingExtraError
-from offramp.files.writing import replace_files, target
 from offramp.nn.data import Split
 from offramp.nn.inference import predict
 from offramp.nn.network import MultiExitNetwork
@@ -22,18 +20,17 @@ def require_parquet() -> None:
         raise MissingExtraError("Parquet files need pyarrow: pip install 'offramp[fleet]'") from None
 
 
-def write_samples(network: MultiExitNetwork, split: Split, path: str | Path) -> int:
-    """Write one row per sample and exit, all exits of a sample together; returns the number of rows.
+def samples_parquet(network: MultiExitNetwork, split: Split) -> bytes:
+    """A Parquet file of one row per sample and exit, all exits of a sample together.
 
     Columns: id, the sample's place in the whole data set; label; exit, the block it is after, from 1; predicted;
     entropy, normalized; max_probability; margin, between the two highest probabilities; logits, a list of one per
-    class. Raises `MissingExtraError` without pyarrow, `InputError` where the file can't be written.
+    class. Raises `MissingExtraError` without pyarrow.
     """
     require_parquet()
     import pyarrow as pa
     from pyarrow import parquet
 
-    path = target(path)
     logits = predict(network, split).transpose(0, 1)  # [S, N, C]
     samples, exits, classes = logits.shape
     probabilities = torch.softmax(logits.double(), dim=2).numpy()
@@ -55,5 +52,4 @@ def write_samples(network: MultiExitNetwork, split: Split, path: str | Path) -> 
     )
     buffer = io.BytesIO()
     parquet.write_table(table, buffer)
-    replace_files({path: buffer.getvalue()})
-    return samples * exits
+    return buffer.getvalue()
