@@ -7,7 +7,8 @@ tiers get faster towards the cloud, links are between 0.3 Mb/s and 1 Gb/s.
 import numpy as np
 
 from offramp.core.backbone import Backbone, Block
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
+from offramp.core.exit_table import ExitTable
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology
 

@@ -3,12 +3,13 @@ from .core.certify import Certificate, audit, certify
 from .core.codec import Codec
 from .core.constraints import Constraints, Prices
 from .core.estimate import Estimate, EstimatedPlan, Latency
+from .core.exit_table import ExitTable
 from .core.exits import ExitModelName
 from .core.feasible import is_feasible
 from .core.latency import ComputeSource
 from .core.plan import Plan
 from .core.planner import Gap, Planner, SearchResult, choose
-from .core.profile import ExitRates, ExitTable, Meaning, Profile
+from .core.profile import ExitRates, Meaning, Profile
 from .core.relaxation import Relaxation, minimal_relaxations
 from .core.requirement import Requirement, SearchLimits
 from .core.result import RunResult

@@ -7,7 +7,8 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
+from offramp.core.exit_table import ExitTable
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.topology import Topology
 
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from offramp.core.backbone import Backbone, Block
 from offramp.core.certify import Certificate, audit, certify, lower_bound, samples_needed, split
 from offramp.core.estimate import Latency
+from offramp.core.exit_table import ExitTable
 from offramp.core.exits import ExitModelName, Replay
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
-from offramp.core.profile import ExitTable, Profile
+from offramp.core.profile import Profile
 from offramp.core.requirement import Requirement
 from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology

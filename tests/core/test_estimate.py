@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from offramp.core.backbone import Backbone, Block
 from offramp.core.estimate import Estimate, EstimatedPlan, Latency, latencies_s
+from offramp.core.exit_table import ExitTable
 from offramp.core.exits import ExitModelName, exit_model, normalized_entropy
 from offramp.core.latency import ComputeSource
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.sampling import random_plan
 from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology

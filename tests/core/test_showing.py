@@ -9,8 +9,9 @@ import pytest
 from offramp.core.backbone import Backbone, Block
 from offramp.core.codec import Codec
 from offramp.core.estimate import Estimate
+from offramp.core.exit_table import ExitTable
 from offramp.core.plan import Plan
-from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile
+from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
 from offramp.core.result import RunResult, ServedRequest
 from offramp.core.tables import MOST_ROWS, html_table
 from offramp.core.timing import Timing
@@ -117,11 +118,11 @@ def test_a_profile_is_a_table_of_blocks() -> None:
     assert shown.caption == repr(PROFILE)
     assert shown.rows == [
         [
-            "block", "output_bits", "weight_bits", "accuracy", "pi4.block_s", "pi4.branch_s", "xeon.block_s",
-            "xeon.branch_s",
+            "block", "output_bits", "weight_bits", "accuracy", "balanced_accuracy", "least_recall", "pi4.block_s",
+            "pi4.branch_s", "xeon.block_s", "xeon.branch_s",
         ],
-        ["stem", "128", "256", "0.5", "0.125", "0.5", "", ""],
-        ["body", "32", "", "0.75", "0.25", "1", "", ""],
+        ["stem", "128", "256", "0.5", "0.5", "0", "0.125", "0.5", "", ""],
+        ["body", "32", "", "0.75", "0.75", "0", "0.25", "1", "", ""],
     ]  # fmt: skip
     assert shown.tags == {"table", "caption", "thead", "tbody", "tr", "th", "td"}
 

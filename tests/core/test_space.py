@@ -15,11 +15,12 @@ from offramp.core.backbone import Backbone, Block
 from offramp.core.constraints import Constraints, Prices
 from offramp.core.counting import space_size
 from offramp.core.estimate import Latency
+from offramp.core.exit_table import ExitTable
 from offramp.core.exits import Additive, exit_model
 from offramp.core.feasible import is_feasible
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner, choose
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.requirement import NO_REQUIREMENT, Requirement, SearchLimits
 from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology

@@ -8,9 +8,10 @@ import pytest
 
 from offramp.core.backbone import Backbone, Block
 from offramp.core.estimate import EstimatedPlan
+from offramp.core.exit_table import ExitTable
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
-from offramp.core.profile import ExitTable, Profile
+from offramp.core.profile import Profile
 from offramp.core.spread import spread_s
 from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology

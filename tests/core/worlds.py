@@ -10,7 +10,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from offramp.core.backbone import Backbone, Block
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
+from offramp.core.exit_table import ExitTable
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology
 

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 import offramp
 from offramp.cli.running import run
 from offramp.core.backbone import Backbone, Block
-from offramp.core.profile import ExitTable, Profile
+from offramp.core.exit_table import ExitTable
+from offramp.core.profile import Profile
 from offramp.core.timing import Timing
 from offramp.core.topology import Link
 from offramp.errors import InputError

@@ -13,8 +13,9 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from offramp.core.backbone import Backbone, Block
+from offramp.core.exit_table import ExitTable
 from offramp.core.planner import Planner
-from offramp.core.profile import ExitTable, Profile
+from offramp.core.profile import Profile
 from offramp.core.requirement import NO_REQUIREMENT
 from offramp.core.result import RunResult
 from offramp.core.timing import Timing

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from offramp.cli.app import app
 from offramp.core.backbone import Backbone, Block
 from offramp.core.constraints import UNCONSTRAINED, Constraints
+from offramp.core.exit_table import ExitTable
 from offramp.core.exits import ExitModelName
 from offramp.core.planner import Gap, Planner, SearchResult
-from offramp.core.profile import ExitTable, Profile
+from offramp.core.profile import Profile
 from offramp.core.requirement import Requirement
 from offramp.core.timing import Timing
 from offramp.core.topology import Tier, Topology

@@ -33,6 +33,12 @@ class RequirementOptions:
     min_accuracy: Annotated[
         float | None, typer.Option(help="Floor on accuracy, 0 to 1: find the fastest plan above it.")
     ] = None
+    min_balanced_accuracy: Annotated[
+        float | None, typer.Option(help="Floor on the mean of the classes' recalls, 0 to 1; needs an exit table.")
+    ] = None
+    min_class_recall: Annotated[
+        float | None, typer.Option(help="Floor on the recall of the worst class, 0 to 1; needs an exit table.")
+    ] = None
     max_latency: Annotated[
         str | None, typer.Option(help="Limit on latency, e.g. 300ms: find the most accurate plan below it.")
     ] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from offramp.view.text import percent, seconds
+from offramp.view.text import percent, quality_words, seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +34,10 @@ def print_solution(solution: Solution) -> None:
     _print_plan(
         console, solution.topology, solution.estimated, solution.spread_s, exit_model=solution.planner.exits.name
     )
+    if solution.quality is not None:
+        console.print(quality_words(solution.quality), highlight=False)
+    for sentence in solution.warnings:
+        console.print(f"[yellow]Warning:[/] {sentence}.", highlight=False, soft_wrap=True)
     for sentence in solution.proof:
         console.print(sentence, highlight=False)
     if solution.frontier:

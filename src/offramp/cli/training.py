@@ -13,6 +13,7 @@ from offramp.cli.options import JsonOption, flattened
 from offramp.view.text import percent
 
 if TYPE_CHECKING:
+    from offramp.core.profile import Profile
     from offramp.nn.training.run import Run
 
 
@@ -176,29 +177,38 @@ def profile(
     ] = "auto",
     times_only: Annotated[bool, typer.Option("--times-only", help="Measure no accuracy; needs --into.")] = False,
     into: Annotated[Path | None, typer.Option(help="The profile that this machine's times are added to.")] = None,
+    samples: Annotated[
+        Path | None,
+        typer.Option(help="Write what every exit says of every sample, logits included, to this Parquet file, too."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Measure a trained network on this machine: times, sizes and exit rates.
 
     Examples: offramp profile runs/digits --out profile.json
+    offramp profile runs/digits --samples samples.parquet
     offramp profile runs/digits --times-only --into profile.json --device raspberry-pi
     """
     from offramp.errors import fail
-    from offramp.pipeline.profile import device_name, timed_partitions
+    from offramp.pipeline.profile import device_name, quality_documents, timed_partitions, warnings
     from offramp.pipeline.profile import profile as measure
 
     if times_only != (into is not None):
         fail("--into", "goes with --times-only", "give both to add a machine, or neither for a new profile")
     path = out if into is None else into
-    result = measure(run, out=path, device=device, repeats=repeats, partitions=partitions, into=into)
+    result = measure(run, out=path, device=device, repeats=repeats, partitions=partitions, into=into, samples=samples)
     name = device_name(device)
     counted = timed_partitions(result, name)
     if json:
         from offramp.cli.output import print_json
 
         summary = {"profile": str(path), "backbone": result.backbone.name, "devices": [*result.timings]}
-        print_json({**summary, "reference_device": result.reference_device, "partitions": counted})
+        counts = {"reference_device": result.reference_device, "partitions": counted}
+        print_json({**summary, **counts, "exits": quality_documents(result), "warnings": warnings(result)})
         return
+    _print_quality(result)
+    for sentence in warnings(result):
+        print(f"Warning: {sentence}.")
     held_out = counted.get("held_out")
     if isinstance(held_out, dict):
         print(
@@ -206,6 +216,19 @@ def profile(
             f"{percent(held_out['error'])} on average, where that was tried on some that were timed"
         )
     print(f"{result.backbone.name} on {name}: {path}. Next: offramp plan {path} --topology mobile")
+
+
+def _print_quality(profile: Profile) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    figures = profile.columns()
+    known = ("accuracy", "balanced_accuracy", "least_recall", "macro_f1", "calibration_error")
+    columns = [name for name in known if name in figures]
+    table = Table("exit after", *(name.replace("_", " ") for name in columns), title="Exits on the validation split")
+    for row, name in enumerate(figures["block"].tolist()):
+        table.add_row(f"{row + 1} {name}", *(percent(float(figures[column][row])) for column in columns))
+    Console().print(table)
 
 
 def _print_accuracy(run: Run) -> None:

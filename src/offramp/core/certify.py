@@ -12,10 +12,10 @@ from scipy.special import betaincinv  # type: ignore[import-untyped]
 
 from offramp.core.checks import IntArray
 from offramp.core.estimate import Estimate, EstimatedPlan
+from offramp.core.exit_table import ExitTable
 from offramp.core.exits import Replay
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
-from offramp.core.profile import ExitTable
 from offramp.core.requirement import Requirement
 from offramp.errors import Fault, fail, refuse
 
@@ -196,5 +196,4 @@ class _Halves:
 
 def _part(table: ExitTable, members: IntArray) -> ExitTable:
     """Those samples of the table, in its own order."""
-    kept = np.sort(members)
-    return ExitTable(table.entropy[:, kept], table.correct[:, kept], table.label[kept])
+    return table.part(np.sort(members))

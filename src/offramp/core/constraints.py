@@ -1,4 +1,4 @@
-"""Which plans are allowed, whatever their accuracy and latency: exits, privacy, memory, uploads, money."""
+"""Which plans are allowed, whatever their accuracy and latency: exits, privacy, memory, uploads, money, classes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -45,6 +45,8 @@ class Constraints:
     forbidden, required: tiers that must not, and must, run a partition.
     max_upload_bits: most bits per sample, on average, that the source tier may send to other tiers.
     prices, budget: what running costs, and the most that a sample may cost on average.
+    min_balanced_accuracy, min_class_recall: least mean of the classes' recalls, and least recall of any class; they
+        need the replay model. Of the classes that some sample of the exit table has.
     """
 
     exits_per_tier: int = 1
@@ -56,6 +58,8 @@ class Constraints:
     max_upload_bits: float | None = None
     prices: Prices | None = None
     budget: float | None = None
+    min_balanced_accuracy: float | None = None
+    min_class_recall: float | None = None
 
     def __post_init__(self) -> None:
         refuse(self._faults())
@@ -72,6 +76,9 @@ class Constraints:
             yield Fault("budget", "goes with prices", "give both or neither")
         if self.budget is not None:
             yield from checks.not_negative("budget", self.budget, "give the most a sample may cost")
+        for floor in ("min_balanced_accuracy", "min_class_recall"):
+            if getattr(self, floor) is not None:
+                yield from checks.share(floor, getattr(self, floor), "give a share, e.g. 0.9")
         for name in sorted(self.forbidden & self.required):
             yield Fault("require", f"tier {name} is forbidden", "take it out of one of the two")
 
@@ -84,6 +91,12 @@ class Constraints:
             if (value := getattr(self, limit.name)) != getattr(default, limit.name)
         )
         return f"Constraints({', '.join(stated)})"
+
+    @property
+    def floor_by_class(self) -> str:
+        """The name of a floor that counts class by class; empty where there is none."""
+        floors = ("min_balanced_accuracy", "min_class_recall")
+        return next((name for name in floors if getattr(self, name) is not None), "")
 
     @property
     def stated(self) -> tuple[str, ...]:

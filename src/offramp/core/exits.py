@@ -12,11 +12,11 @@ from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offramp.core import checks
 from offramp.core.checks import BoolArray, Float32Array, FloatArray, WordArray
-from offramp.core.profile import ExitRates, ExitTable, Meaning, Profile
+from offramp.core.exit_table import ExitTable, at_or_below
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.errors import fail, refuse
 
 # The thresholds a search tries where the profile names none: 20 levels, as in EdgeSys'22.
@@ -163,16 +163,6 @@ def replayed_rates(entropy: Float32Array, correct: BoolArray, thresholds: Sequen
     return PlanRates(tuple(exit_rates), tuple(stay_rates), right / samples)
 
 
-def at_or_below(entropy: FloatArray | NDArray[np.float32], threshold: float) -> BoolArray:
-    """The exit rule: a sample whose normalized entropy is at or below the threshold exits.
-
-    Entropies are float32 as the network computes them, and the comparison is in float32 too, so that an entropy
-    of float32(0.4) is at the threshold 0.4.
-    """
-    below: BoolArray = entropy <= np.float32(threshold)
-    return below
-
-
 def first_exit_rates(entropy: Float32Array, thresholds: Sequence[float]) -> FloatArray:
     """[K, N] alpha_i(T): the share of samples whose first branch at or below T is i (EdgeSys'22, section 2.3).
 
@@ -266,15 +256,15 @@ def _bit_sets(table: ExitTable, thresholds: FloatArray) -> BitSets:
     after = np.logical_or.accumulate(right[::-1], axis=0)[::-1]
     later = np.concatenate([after[1:], np.zeros((1, table.samples), np.bool_)])
     return (
-        _words(np.pad(exits_there, ((0, 0), (1, 0), (0, 0)))),
-        _words(right),
-        _words(later),
-        _words(np.ones(table.samples, np.bool_)),
+        words(np.pad(exits_there, ((0, 0), (1, 0), (0, 0)))),
+        words(right),
+        words(later),
+        words(np.ones(table.samples, np.bool_)),
         table.samples,
     )
 
 
-def _words(members: BoolArray) -> WordArray:
+def words(members: BoolArray) -> WordArray:
     """[..., S] to [..., W]: sets of samples as words of 64 bits."""
     width = -(-members.shape[-1] // 64) * 64
     padded = np.zeros((*members.shape[:-1], width), np.bool_)

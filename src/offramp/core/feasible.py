@@ -2,8 +2,10 @@
 
 import itertools
 
+from offramp.core.class_floors import meets_class_floors
 from offramp.core.constraints import Constraints
 from offramp.core.estimate import EstimatedPlan
+from offramp.core.exits import Replay
 from offramp.core.planner import Planner
 
 
@@ -16,6 +18,8 @@ def is_feasible(planner: Planner, estimated: EstimatedPlan, constraints: Constra
     stay_rates, exit_rates = estimated.estimate.stay_rates, estimated.estimate.exit_rates
     tiers = [planner.topology.index(name) for name in plan.placement]
     firsts = (0, *plan.ends[:-1])
+    if isinstance(planner.exits, Replay) and not meets_class_floors(planner.exits, plan, constraints):
+        return False
     if len(set(plan.thresholds)) > 1 and not constraints.threshold_per_exit:
         return False
     for tier, run in itertools.groupby(range(len(tiers)), key=lambda k: tiers[k]):

@@ -11,6 +11,7 @@ import numpy as np
 from offramp.core import search_additive, search_replay
 from offramp.core.backbone import Backbone
 from offramp.core.checks import BoolArray, IntArray
+from offramp.core.class_floors import class_floors
 from offramp.core.codec import Codec
 from offramp.core.compiling import compile_kernels
 from offramp.core.constraints import UNCONSTRAINED, Constraints, Space, space
@@ -144,6 +145,9 @@ class Planner:
         """What the constraints leave of all plans. Raises `InputError` where they don't go with the problem."""
         if constraints.threshold_per_exit and not isinstance(self.exits, Replay):
             fail("threshold_per_exit", f"the {self.exits.name.value} model has one threshold", "use the replay model")
+        if constraints.floor_by_class and not isinstance(self.exits, Replay):
+            problem = f"the {self.exits.name.value} model knows nothing of classes"
+            fail(constraints.floor_by_class, problem, "use the replay model, which needs an exit table")
         return space(constraints, backbone=self.backbone, topology=self.topology, costs=self.costs, bits=self.work.bits)
 
     def plan_count(self, constraints: Constraints = UNCONSTRAINED) -> int:
@@ -186,7 +190,7 @@ class Planner:
         """
         requirement.check_goal()
         allowed, floor, limit = self.allowed(requirement.constraints), requirement.floor, requirement.limit
-        goal = MOST_ACCURACY if requirement.min_accuracy is None else LEAST_LATENCY
+        goal = LEAST_LATENCY if requirement.wants_fastest else MOST_ACCURACY
         plans, gap = self._search(goal, requirement, floor, limit, allowed, stop)
         if plans or gap:
             return SearchResult(best=plans[0] if plans else None, gap=gap)
@@ -247,7 +251,8 @@ class Planner:
             assert isinstance(self.exits, Replay)
             search = _replay(compiled=compiled)
             samples = (*self.exits.bit_sets(), not constraints.threshold_per_exit)
-            found = search(*samples, *arrays, float(latency.value), floor, limits, goal, stop)
+            by_class = class_floors(self.exits.table.label, constraints)
+            found = search(*samples, *arrays, float(latency.value), floor, limits, goal, stop, *by_class)
         _, rows, fastest_s, surest = found
         return rows, fastest_s, surest
 
@@ -281,7 +286,7 @@ def choose(frontier: Sequence[EstimatedPlan], requirement: Requirement) -> Searc
     requirement.check_goal()
     meeting = [plan for plan in frontier if requirement.met_by(plan.estimate)]
     if meeting:
-        return SearchResult(best=meeting[-1] if requirement.min_accuracy is None else meeting[0])
+        return SearchResult(best=meeting[0] if requirement.wants_fastest else meeting[-1])
     accurate = [plan for plan in frontier if plan.estimate.accuracy >= requirement.floor]
     return SearchResult(best=None, nearest=next(iter([*accurate, *reversed(frontier)]), None))
 

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from offramp.core import checks
 from offramp.core.backbone import Backbone
-from offramp.core.checks import BoolArray, Float32Array, FloatArray, IntArray
+from offramp.core.checks import FloatArray
 from offramp.core.codec import Codec
+from offramp.core.exit_table import ExitTable
+from offramp.core.metrics import quality_of_exit
 from offramp.core.tables import html_table
 from offramp.core.timing import Timing
 from offramp.errors import Fault, fail, refuse
@@ -94,63 +96,6 @@ class ExitRates:
     def blocks(self) -> int:
         """N, the number of branches counted."""
         return len(self.accuracy)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ExitTable:
-    """What each branch says of each validation sample. S is the number of samples.
-
-    entropy: [N, S] normalized entropy in [0, 1] of the branch's softmax.
-    correct: [N, S] whether the branch's answer is right.
-    label: [S] the true class.
-    """
-
-    entropy: Float32Array
-    correct: BoolArray
-    label: IntArray
-
-    def __post_init__(self) -> None:
-        for name, dtype, ndim in (("entropy", np.float32, 2), ("correct", np.bool_, 2), ("label", np.int64, 1)):
-            object.__setattr__(self, name, checks.frozen_array(getattr(self, name), dtype, ndim, name))
-        refuse(self._faults())
-
-    def _faults(self) -> Iterator[Fault]:
-        outside = ~((self.entropy >= 0) & (self.entropy <= 1))
-        if outside.any():
-            i, s = np.argwhere(outside)[0]
-            yield Fault(
-                "entropy",
-                f"{outside.sum()} entries are outside [0, 1], the first is {self.entropy[i, s]} at branch {i + 1}, "
-                f"sample {s}",
-                "give the entropy divided by the logarithm of the number of classes",
-            )
-        n, samples = self.entropy.shape
-        if n < 1 or samples < 2:
-            yield Fault("entropy", f"{n} branches and {samples} samples", "give at least one branch and two samples")
-        if self.correct.shape != self.entropy.shape:
-            yield Fault(
-                "correct", f"has shape {self.correct.shape}", f"give one entry per entropy, {self.entropy.shape}"
-            )
-        yield from checks.length("label", len(self.label), samples, "one per sample")
-
-    def __repr__(self) -> str:
-        return f"ExitTable({self.blocks} branches, {self.samples} samples)"
-
-    @property
-    def blocks(self) -> int:
-        """N, the number of branches."""
-        return len(self.entropy)
-
-    @property
-    def samples(self) -> int:
-        """S, the number of samples."""
-        return len(self.label)
-
-    @property
-    def accuracy(self) -> FloatArray:
-        """[N] share of all samples that each branch classifies right."""
-        accuracy: FloatArray = self.correct.mean(axis=1)
-        return accuracy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -253,6 +198,7 @@ class Profile:
         block: its name. output_bits, weight_bits: as in `Block`, NaN where not measured.
         accuracy: share of all samples that its branch classifies right, from the exit table; without one, what
             `exits` knows of it: joint_accuracy, or else accuracy.
+        balanced_accuracy, least_recall, macro_f1, calibration_error: as in `Quality`, as far as the exit table tells.
         DEVICE.block_s, DEVICE.branch_s: by device, as in `Timing`; NaN where only whole partitions were measured.
         """
         blocks = self.backbone.blocks
@@ -263,6 +209,7 @@ class Profile:
         }
         if self.exit_table is not None:
             columns["accuracy"] = self.exit_table.accuracy
+            columns |= self._quality_columns(self.exit_table)
         elif self.exits is not None:
             joint = self.exits.joint_accuracy
             columns["accuracy"] = self.exits.accuracy if joint is None else joint
@@ -271,6 +218,11 @@ class Profile:
             columns[f"{device}.block_s"] = unknown if timing.block_s is None else timing.block_s
             columns[f"{device}.branch_s"] = unknown if timing.branch_s is None else timing.branch_s
         return columns
+
+    @staticmethod
+    def _quality_columns(table: ExitTable) -> dict[str, NDArray[Any]]:
+        exits = [quality_of_exit(table, branch).figures() for branch in range(1, table.blocks + 1)]
+        return {name: np.array([figures[name] for figures in exits]) for name in exits[0] if name != "accuracy"}
 
     def with_timing(
         self, device: str, timing: Timing, encoded: Mapping[Codec, tuple[FloatArray, FloatArray]] | None = None

@@ -40,12 +40,12 @@ class SearchLimits:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Requirement:
-    """All that is asked of a plan. With a floor on accuracy the fastest plan is wanted, else the most accurate.
+    """All that is asked of a plan. With a floor the fastest plan is wanted, else the most accurate.
 
     min_accuracy: share of samples to be answered right, at least (problem P_lat of EdgeSys'22).
     max_latency_s: latency, at most (problem P_acc). Without floor and limit there is no one best plan, only a frontier.
     latency: which latency is meant.
-    constraints: which plans are allowed.
+    constraints: which plans are allowed; among them floors that count class by class.
     codecs: what activations may travel as; of several, those that were measured are tried.
     confidence: of a bound on accuracy for samples that had no say in the choice; None where no bound is asked for.
     certify: whether the floor is to hold for that bound.
@@ -91,7 +91,12 @@ class Requirement:
     @property
     def has_goal(self) -> bool:
         """Whether there is a floor or a limit, so that one plan is the best."""
-        return self.min_accuracy is not None or self.max_latency_s is not None
+        return self.wants_fastest or self.max_latency_s is not None
+
+    @property
+    def wants_fastest(self) -> bool:
+        """Whether there is a floor, on accuracy or by class, so that the fastest plan above it is wanted."""
+        return self.min_accuracy is not None or bool(self.constraints.floor_by_class)
 
     @property
     def floor(self) -> float:
@@ -113,7 +118,7 @@ class Requirement:
         met: whether the plan counts as one that does.
         """
         latency_s, error = self.latency.of(predicted), -predicted.accuracy
-        return (not met, latency_s, error) if self.min_accuracy is not None else (not met, error, latency_s)
+        return (not met, latency_s, error) if self.wants_fastest else (not met, error, latency_s)
 
     def check_goal(self) -> None:
         """Raise `InputError` where there is neither a floor nor a limit."""

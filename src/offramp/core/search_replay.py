@@ -8,7 +8,7 @@ with tiers used freely; only where that bound would make the frontier is the bes
 - the survivors' cheapest way to their results, tiers used freely, is too slow (bound on latency), or
 - all survivors whom some later branch gets right would not make it accurate enough (bound on accuracy),
 
-to be past the plans already found.
+to be past the plans already found; or where all those would be too few of some class, or of all classes weighted.
 
 The functions are search kernels: plain Python on arrays that `offramp.core.compiling` can compile. Axes: K thresholds,
 N blocks, M tiers, W words of 64 samples; p and q are blocks, 0 is the input; a and b are tiers.
@@ -21,43 +21,7 @@ import numpy as np
 
 from offramp.core.checks import BoolArray, FloatArray, IntArray, WordArray
 from offramp.core.pareto import covered, insert, latency_to_beat, row_before
-
-
-def overlap(a: WordArray, b: WordArray) -> int:
-    """How many samples are in both sets, each [W]."""
-    return int(np.bitwise_count(a & b).sum())
-
-
-def tally(remaining: WordArray, exiting: WordArray, right: WordArray, later: WordArray) -> tuple[int, int]:
-    """Count, among the samples `remaining` [W], those in `exiting` and `right`; and those in `later` alone."""
-    right_exits = np.bitwise_count(remaining & exiting & right).sum()
-    return int(right_exits), int(np.bitwise_count(remaining & ~exiting & later).sum())
-
-
-def population(word: Any) -> Any:
-    """How many bits of a 64-bit word are set (Warren, Hacker's Delight, figure 5-2); compilers know it by its shape."""
-    x = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    # The product wraps around, of which `*` warns where this runs uncompiled.
-    return np.multiply(x, np.uint64(0x0101010101010101)) >> np.uint64(56)
-
-
-def overlap_compiled(a: WordArray, b: WordArray) -> Any:
-    """`overlap` without temporaries, and without `np.bitwise_count`, which numba lacks."""
-    both = np.uint64(0)
-    for w in range(len(a)):
-        both += population(a[w] & b[w])
-    return np.int64(both)
-
-
-def tally_compiled(remaining: WordArray, exiting: WordArray, right: WordArray, later: WordArray) -> Any:
-    """`tally` in the same way."""
-    right_exits, hopeful = np.uint64(0), np.uint64(0)
-    for w in range(len(remaining)):
-        right_exits += population(remaining[w] & exiting[w] & right[w])
-        hopeful += population(remaining[w] & ~exiting[w] & later[w])
-    return np.int64(right_exits), np.int64(hopeful)
+from offramp.core.sample_sets import overlap, overlap_compiled, population, tally, tally_compiled, too_few
 
 
 def quantile(shares: FloatArray, latencies: FloatArray, count: int, percent: float) -> float:
@@ -193,6 +157,10 @@ def search_replay(
     limits: FloatArray,
     goal: int,
     stop: BoolArray,
+    class_sets: WordArray,
+    least_right: FloatArray,
+    class_weight: FloatArray,
+    least_weight: float,
 ) -> tuple[FloatArray, IntArray, float, float]:
     """Find the plans that `goal` asks for among those at least as accurate as `floor` and within `limits`.
 
@@ -202,6 +170,7 @@ def search_replay(
     everyone: [W] all samples, of which there are `samples`.
     one_threshold: all exits of a plan share one threshold; else each has its own.
     percent: latency is the one that so many of a hundred samples don't exceed; 0 for the mean over all samples.
+    class_sets, least_right, class_weight, least_weight: floors by class, as in `too_few`; without them, of no class.
     The other arguments and what is returned are those of `search_additive`.
     """
     m, n = compute.shape[1], compute.shape[2] - 1
@@ -215,6 +184,7 @@ def search_replay(
     remaining = np.zeros((most_parts + 1, len(everyone)), np.uint64)  # the samples that got past those exits,
     survivors = np.zeros(most_parts + 1, np.int64)  # their number,
     correct = np.zeros(most_parts + 1, np.int64)  # how many have exited with the right answer,
+    answered = np.zeros((most_parts + 1, len(everyone)), np.uint64)  # which, where there are floors by class,
     most = np.zeros(most_parts + 1)  # and the accuracy if all that can come right do
     exits_before = np.zeros(most_parts + 1, np.int64)  # how many exited at the threshold tried before
     reach = np.zeros((most_parts + 1, m))  # least latency with the survivors' activations on tier b
@@ -263,6 +233,10 @@ def search_replay(
                     continue
                 accuracy = (correct[depth] + overlap(remaining[depth], right[q])) / samples
                 if accuracy >= floor and not covered(points, count, total, accuracy, goal):
+                    if len(class_sets):
+                        good = answered[depth] | (remaining[depth] & right[q])
+                        if too_few(good, class_sets, least_right, class_weight, least_weight):
+                            continue
                     row[:] = 0
                     row[0] = depth + 1
                     row[1 : depth + 2] = end[1 : depth + 2]
@@ -306,6 +280,11 @@ def search_replay(
             if most[child] < floor or covered(points, count, quickest, most[child], goal):
                 continue
             remaining[child] = remaining[depth] & ~exiting
+            if len(class_sets):
+                answered[child] = answered[depth] | (remaining[depth] & exiting & right[q])
+                good = answered[child] | (remaining[child] & later[q])
+                if too_few(good, class_sets, least_right, class_weight, least_weight):
+                    continue
             survivors[child] = survivors[depth] - exits
             correct[child] = correct[depth] + right_now
             end[child + 1], level[child], last[child] = q, 0, 0
@@ -314,7 +293,8 @@ def search_replay(
 
 
 KERNELS = (
-    covered, latency_to_beat, row_before, insert, population, overlap, tally, quantile, place, finish, search_replay,
+    covered, latency_to_beat, row_before, insert, population, overlap, tally, too_few, quantile, place, finish,
+    search_replay,
 )  # fmt: skip
 # What stands in for a kernel where numba compiles them.
 COMPILED_AS: dict[str, Callable[..., Any]] = {"overlap": overlap_compiled, "tally": tally_compiled}

@@ -58,6 +58,10 @@ def _requirement_words(asked: Requirement) -> Iterator[str]:
         yield from ("--forbid", tier)
     for tier in sorted(constraints.required):
         yield from ("--require", tier)
+    if constraints.min_balanced_accuracy is not None:
+        yield from ("--min-balanced-accuracy", repr(constraints.min_balanced_accuracy))
+    if constraints.min_class_recall is not None:
+        yield from ("--min-class-recall", repr(constraints.min_class_recall))
     if constraints.max_upload_bits is not None:
         yield from ("--max-upload", write_size(constraints.max_upload_bits))
     if constraints.prices is not None:

@@ -12,7 +12,8 @@ from offramp.core import checks
 from offramp.core.backbone import Backbone, Block
 from offramp.core.checks import FloatArray
 from offramp.core.codec import Codec
-from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile
+from offramp.core.exit_table import ExitTable
+from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
 from offramp.core.timing import Timing
 from offramp.errors import Fault, InputError, fail
 from offramp.files.checking import Document, ValueDocument, attempt

@@ -101,6 +101,8 @@ class PlanDocument(Document):
 
     plan: PlanEntry = Field(description="the plan")
     estimate: dict[str, Any] | None = Field(None, description="what was predicted of the plan; not read back")
+    quality: dict[str, Any] | None = Field(None, description="what is right class by class; not read back")
+    warnings: list[str] | None = Field(None, description="what to know before believing the estimate; not read back")
     frontier: list[Any] | None = Field(None, description="the other plans worth having; not read back")
     search: dict[str, Any] | None = Field(None, description="how the plan was found; not read back")
 

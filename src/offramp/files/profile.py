@@ -8,7 +8,8 @@ import numpy as np
 
 from offramp.core.backbone import Backbone
 from offramp.core.codec import Codec
-from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile
+from offramp.core.exit_table import ExitTable
+from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
 from offramp.core.timing import Timing
 from offramp.errors import Fault, InputError, fail, refuse
 from offramp.files.checking import attempt, check, merged

@@ -35,6 +35,8 @@ class RequirementWords(TypedDict, total=False):
     """The keys of a requirements file as arguments; `RequirementsDocument` describes each."""
 
     min_accuracy: float | None
+    min_balanced_accuracy: float | None
+    min_class_recall: float | None
     max_latency: str | None
     latency: LatencyWord
     codec: CodecWord
@@ -64,6 +66,10 @@ class RequirementsDocument(Document):
     """What is asked of a plan."""
 
     min_accuracy: float | None = Field(None, description="a share of samples, 0 to 1", examples=[0.92])
+    min_balanced_accuracy: float | None = Field(
+        None, description="a mean of the classes' recalls, 0 to 1", examples=[0.9]
+    )
+    min_class_recall: float | None = Field(None, description="a recall of the worst class, 0 to 1", examples=[0.8])
     max_latency: Time | None = Field(None, description="a time", examples=[TIME.example])
     latency: LatencyWord = Field("mean", description="which latency is meant")
     codec: CodecWord = Field("fp32", description="what activations travel as; any: whatever is best", examples=["int8"])
@@ -88,7 +94,8 @@ class RequirementsDocument(Document):
     def core(self) -> Requirement:
         """The core's requirement; raises `InputError` with every fault."""
         faults: list[Fault] = []
-        if self.latency != "mean" and self.min_accuracy is None and self.max_latency is None:
+        goals = (self.min_accuracy, self.min_balanced_accuracy, self.min_class_recall, self.max_latency)
+        if self.latency != "mean" and all(goal is None for goal in goals):
             faults.append(Fault("latency", "is of no use alone", "give min_accuracy or max_latency, too"))
         prices = None
         if self.prices is not None:
@@ -106,6 +113,8 @@ class RequirementsDocument(Document):
             max_upload_bits=self.max_upload,
             prices=prices,
             budget=self.budget,
+            min_balanced_accuracy=self.min_balanced_accuracy,
+            min_class_recall=self.min_class_recall,
         )
         memory_bytes = MEMORY_BYTES if self.memory_limit is None else self.memory_limit / 8
         limits = attempt(faults, "", SearchLimits, time_s=self.time_limit, memory_bytes=memory_bytes)

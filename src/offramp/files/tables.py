@@ -8,15 +8,31 @@ from typing import Any
 
 import numpy as np
 
-from offramp.core.profile import ExitTable
+from offramp.core.exit_table import ExitTable
 from offramp.errors import Fault, InputError, fail, refuse
 from offramp.files.sources import locate
 
 # 256 MiB hold the entropies of 50,000 samples at 1,300 branches.
 MOST_ARRAY_BYTES = 1 << 28
 
-_AXES = {"entropy": "[N, S]", "correct": "[N, S]", "label": "[S]"}
-_TYPES = {"entropy": "float32", "correct": "bool", "label": "int"}
+_AXES = {
+    "entropy": "[N, S]",
+    "correct": "[N, S]",
+    "label": "[S]",
+    "predicted": "[N, S]",
+    "confidence": "[N, S]",
+    "ids": "[S]",
+}
+_TYPES = {
+    "entropy": "float32",
+    "correct": "bool",
+    "label": "int",
+    "predicted": "int",
+    "confidence": "float32",
+    "ids": "int",
+}
+# Tables that were made elsewhere may lack the others.
+_REQUIRED = ("entropy", "correct", "label")
 
 
 def read_table(path: Path, *, blocks: int | None) -> ExitTable:
@@ -31,7 +47,7 @@ def read_table(path: Path, *, blocks: int | None) -> ExitTable:
         with zipfile.ZipFile(path) as archive:
             members = {name: archive.getinfo(f"{name}.npy") for name in _AXES if f"{name}.npy" in archive.namelist()}
             extra = [name for name in archive.namelist() if name.removesuffix(".npy") not in _AXES]
-            missing = [name for name in _AXES if name not in members]
+            missing = [name for name in _REQUIRED if name not in members]
             faults = [Fault(name, "is missing", f"give {_TYPES[name]} {_AXES[name]}") for name in missing]
             faults += [Fault("arrays", f"{name!r} is not known", f"known are {', '.join(_AXES)}") for name in extra]
             for name, member in members.items():
@@ -48,9 +64,11 @@ def read_table(path: Path, *, blocks: int | None) -> ExitTable:
 def table_bytes(table: ExitTable) -> bytes:
     """The table as an npz archive."""
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer, entropy=table.entropy.astype(np.float32), correct=table.correct, label=table.label, allow_pickle=False
-    )
+    arrays = table.arrays()
+    if table.predicted is not None:
+        # Classes are few: as 64-bit numbers they would take more than all else.
+        arrays["predicted"] = table.predicted.astype(np.min_scalar_type(int(table.predicted.max())))
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
@@ -61,12 +79,13 @@ def _header_faults(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str,
         shape, _, dtype = read(file)
         held = member.file_size - file.tell()
     remedy = f"give {_TYPES[name]} {_AXES[name]}"
-    matches = np.issubdtype(dtype, np.integer) if name == "label" else dtype.newbyteorder("=") == np.dtype(_TYPES[name])
+    expected = _TYPES[name]
+    matches = np.issubdtype(dtype, np.integer) if expected == "int" else dtype.newbyteorder("=") == np.dtype(expected)
     if not matches:
         return [Fault(name, f"is of type {dtype}", remedy)]
     if len(shape) != _AXES[name].count(",") + 1:
         return [Fault(name, f"has {len(shape)} axes", remedy)]
-    if name != "label" and blocks is not None and shape[0] != blocks:
+    if len(shape) > 1 and blocks is not None and shape[0] != blocks:
         return [Fault(name, f"has {shape[0]} rows", f"give {blocks}: one per block of the backbone")]
     size = math.prod(shape) * dtype.itemsize
     if size > MOST_ARRAY_BYTES:

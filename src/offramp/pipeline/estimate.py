@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offramp.core.estimate import Estimate, EstimatedPlan
-from offramp.core.exits import ExitModelName
+from offramp.core.exits import ExitModelName, Replay
 from offramp.core.latency import ComputeSource
+from offramp.core.metrics import Quality, quality_of_plan
 from offramp.core.plan import Plan
+from offramp.core.planner import Planner
 from offramp.core.profile import Profile
 from offramp.core.spread import spread_s
 from offramp.core.topology import Topology
@@ -89,6 +91,24 @@ def estimate(
     planner = planner_of(profile, topology, exit_model=exit_model, compute=compute, codec=plan.codec)
     estimated = planner.estimate(plan)
     return Prediction(estimated, topology, planner.exits.name, spread_s(estimated, profile=profile, topology=topology))
+
+
+def quality_of(planner: Planner, plan: Plan) -> Quality | None:
+    """What a plan has right class by class; None where the exit model has no samples."""
+    if not isinstance(planner.exits, Replay):
+        return None
+    return quality_of_plan(planner.exits.table, plan.ends, plan.thresholds)
+
+
+def quality_document(quality: Quality) -> dict[str, Any]:
+    """The `quality` object, of a plan or of an exit, that every command prints alike."""
+    classes = zip(quality.classes.tolist(), quality.count.tolist(), quality.recall.tolist(), strict=True)
+    return {
+        "samples": quality.samples,
+        **quality.figures(),
+        "majority_share": quality.majority_share,
+        "classes": [{"label": label, "samples": count, "recall": recall} for label, count, recall in classes],
+    }
 
 
 def plan_and_estimate(

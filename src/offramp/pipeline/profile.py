@@ -9,9 +9,12 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from offramp.core.cautions import table_cautions
+from offramp.core.metrics import quality_of_exit
 from offramp.core.profile import Profile
 from offramp.errors import fail
 from offramp.pipeline.arguments import path_of, profile_of, require_training, run_of, same_backbone, whole_number
+from offramp.pipeline.estimate import quality_document
 from offramp.pipeline.progress import Progress, ShowProgress, reporting
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ def profile(
     repeats: int = REPEATS,
     partitions: float | str = "auto",
     into: Profile | str | Path | None = None,
+    samples: str | Path | None = None,
     progress: ShowProgress = None,
 ) -> Profile:
     """Measure a trained network on this machine: times, sizes, and what every branch says of every validation sample.
@@ -41,16 +45,22 @@ def profile(
     partitions: how many of them to time; the others are fitted. `all`, a share as 0.2 or "20%", or `auto` for a tenth,
         but at least a hundred.
     into: a profile of the same network that this machine's times are added to; accuracy is not measured again then.
+    samples: the Parquet file to write what every exit says of every sample to, logits included; None to write none.
     Raises `InputError` at once for what can't be used.
     """
     check_repeats(repeats)
     share = _share(partitions)
     path = None if out is None else writable("out", path_of("out", out, "a file for the profile"))
+    answers = None if samples is None else writable("samples", path_of("samples", samples, "a file for the samples"))
     require_training()
     from offramp.files import write_profile
+    from offramp.files.writing import replace_files
     from offramp.nn.profiling import profiler
+    from offramp.nn.profiling.samples import require_parquet, samples_parquet
     from offramp.runtime.transport import messages
 
+    if answers is not None:
+        require_parquet()
     before = None if into is None else profile_of(into, "into")
     trained = run_of(run)
     name = device_name(device)
@@ -88,6 +98,8 @@ def profile(
                 codecs=before.codecs,
                 report=report,
             ).into(before)
+    if answers is not None:
+        replace_files({answers: samples_parquet(network, dataset.validation)})
     if path is not None:
         write_profile(measured, path)
     return measured
@@ -109,6 +121,22 @@ def timed_partitions(profile: Profile, device: str) -> dict[str, Any]:
             return dict(by_device.get(device, {}))
         case _:
             return {}
+
+
+def quality_documents(profile: Profile) -> list[dict[str, Any]]:
+    """What each exit has right class by class, as commands print it; empty without an exit table."""
+    table = profile.exit_table
+    if table is None:
+        return []
+    return [
+        {"block": block.name, **quality_document(quality_of_exit(table, number))}
+        for number, block in enumerate(profile.backbone.blocks, start=1)
+    ]
+
+
+def warnings(profile: Profile) -> list[str]:
+    """What to know before believing the accuracies of a profile, in sentences."""
+    return [] if profile.exit_table is None else table_cautions(profile.exit_table)
 
 
 def check_repeats(repeats: int) -> None:

@@ -12,7 +12,8 @@ from offramp.bundle.codecs import decode, encode
 from offramp.bundle.session import PartitionSession
 from offramp.core.checks import BoolArray, Float32Array
 from offramp.core.estimate import Estimate, check_plan, terms
-from offramp.core.exits import PlanRates, at_or_below, replayed_rates
+from offramp.core.exit_table import at_or_below
+from offramp.core.exits import PlanRates, replayed_rates
 from offramp.core.latency import Work
 from offramp.core.plan import Plan
 from offramp.core.profile import Profile

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from offramp.core.cautions import cautions
 from offramp.core.estimate import Estimate, EstimatedPlan
+from offramp.core.metrics import Quality
 from offramp.core.plan import Plan
 from offramp.core.planner import Gap, Planner
 from offramp.core.profile import Profile
@@ -18,7 +20,7 @@ from offramp.core.spread import spread_s
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files import write_plan
-from offramp.pipeline.estimate import plan_and_estimate
+from offramp.pipeline.estimate import plan_and_estimate, quality_document, quality_of
 from offramp.view.drawing import plotted
 from offramp.view.frontier import FrontierPicture
 from offramp.view.html import page, picture, table
@@ -87,6 +89,16 @@ class Solution:
         return spread_s(self.estimated, profile=self.profile, topology=self.topology)
 
     @property
+    def quality(self) -> Quality | None:
+        """What the plan has right class by class; None where the exit model has no samples."""
+        return quality_of(self.planner, self.plan)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before believing the accuracy, in sentences."""
+        return () if self.quality is None else tuple(cautions(self.quality, "the plan"))
+
+    @property
     def headline(self) -> str:
         """What the plan is: `The fastest plan with accuracy of at least 92.00 %`, or that no plan has it."""
         return headline(self.requirement, met=self.met)
@@ -137,9 +149,11 @@ class Solution:
 
     def document(self) -> dict[str, Any]:
         """The solution as JSON, as `offramp plan --json` prints it; `read_plan` reads the plan back."""
-        latency, gap = self.requirement.latency, self.gap
+        latency, gap, quality = self.requirement.latency, self.gap, self.quality
         return {
             **plan_and_estimate(self.estimated, self.spread_s, self.certificate),
+            **({} if quality is None else {"quality": quality_document(quality)}),
+            "warnings": list(self.warnings),
             "frontier": [
                 {
                     "text": str(member.plan),
@@ -154,6 +168,8 @@ class Solution:
                 "optimal": not self.requirement.certify and gap is None,
                 "gap": None if gap is None else {"latency_s": gap.latency_s, "accuracy": gap.accuracy},
                 "min_accuracy": self.requirement.min_accuracy,
+                "min_balanced_accuracy": self.requirement.constraints.min_balanced_accuracy,
+                "min_class_recall": self.requirement.constraints.min_class_recall,
                 "max_latency_s": self.requirement.max_latency_s,
                 "latency": latency.name.lower(),
                 "meets": self.met,

@@ -82,7 +82,7 @@ def _verdict(study: Study, candidate: Candidate) -> str:
 def _asked(study: Study) -> Iterator[Block]:
     solution, requirement = study.solution, study.solution.requirement
     constraints = requirement.constraints
-    aim = "The most accurate" if requirement.min_accuracy is None else "The fastest"
+    aim = "The fastest" if requirement.wants_fastest else "The most accurate"
     yield Text(f"{aim} plan with {requirement_words(requirement)}.")
     exits = "one exit" if constraints.exits_per_tier == 1 else f"at most {constraints.exits_per_tier} exits"
     thresholds = "a threshold for each exit" if constraints.threshold_per_exit else "one threshold for all exits"
@@ -122,6 +122,10 @@ def _constraints(constraints: Constraints) -> Iterator[tuple[str, str]]:
             yield f"price of a second on {tier}", f"{price:g}"
         if constraints.prices.bit:
             yield "price of a bit over a link", f"{constraints.prices.bit:g}"
+    if constraints.min_balanced_accuracy is not None:
+        yield "least balanced accuracy", percent(constraints.min_balanced_accuracy)
+    if constraints.min_class_recall is not None:
+        yield "least recall of any class", percent(constraints.min_class_recall)
     if constraints.budget is not None:
         yield "most a sample may cost", f"{constraints.budget:g}"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from offramp.core.exits import Replay, at_or_below
+from offramp.core.exit_table import at_or_below
+from offramp.core.exits import Replay
 from offramp.core.planner import Planner
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from offramp.core.certify import Certificate
+    from offramp.core.metrics import Quality
     from offramp.core.planner import Gap
     from offramp.core.requirement import Requirement
 
@@ -30,6 +31,19 @@ def percent(value: float) -> str:
     return f"{100 * value:.2f} %"
 
 
+def quality_words(quality: Quality) -> str:
+    """What is right beyond accuracy, in one line: `balanced accuracy 71.00 %   recall 20.00 % (class 2) to 99.00 %`."""
+    least, most = int(quality.recall.argmin()), int(quality.recall.argmax())
+    parts = [f"balanced accuracy {percent(quality.balanced_accuracy)}"]
+    parts.append(f"recall {percent(quality.recall[least])} (class {quality.classes[least]}) to ")
+    parts[-1] += f"{percent(quality.recall[most])} (class {quality.classes[most]})"
+    if quality.macro_f1 is not None:
+        parts.append(f"macro F1 {percent(quality.macro_f1)}")
+    if quality.calibration_error is not None:
+        parts.append(f"calibration error {percent(quality.calibration_error)}")
+    return "   ".join(parts)
+
+
 def latency_name(requirement: Requirement) -> str:
     """What to call the latency that is meant: `latency`, `p95 latency`."""
     return "latency" if requirement.latency.value == 0 else f"{requirement.latency.name.lower()} latency"
@@ -40,6 +54,11 @@ def requirement_words(requirement: Requirement) -> str:
     asked = []
     if requirement.min_accuracy is not None:
         asked.append(f"accuracy of at least {percent(requirement.min_accuracy)}")
+    limits = requirement.constraints
+    if limits.min_balanced_accuracy is not None:
+        asked.append(f"balanced accuracy of at least {percent(limits.min_balanced_accuracy)}")
+    if limits.min_class_recall is not None:
+        asked.append(f"recall of every class of at least {percent(limits.min_class_recall)}")
     if requirement.max_latency_s is not None:
         asked.append(f"{latency_name(requirement)} of at most {seconds(requirement.max_latency_s)}")
     return " and ".join(asked)
@@ -47,7 +66,7 @@ def requirement_words(requirement: Requirement) -> str:
 
 def goal_words(requirement: Requirement) -> str:
     """The plan that is wanted, in words: `fastest plan with accuracy of at least 92.00 %`."""
-    aim = "most accurate" if requirement.min_accuracy is None else "fastest"
+    aim = "fastest" if requirement.wants_fastest else "most accurate"
     return f"{aim} plan with {requirement_words(requirement)}"
 
 

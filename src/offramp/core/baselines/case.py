@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from offramp.core.checks import BoolArray, FloatArray, IntArray
-from offramp.core.exits import Additive, ExitModel, ExitModelName, PlanRates, Replay, at_or_below, exit_model
+from offramp.core.exit_table import at_or_below
+from offramp.core.exits import Additive, ExitModel, ExitModelName, PlanRates, Replay, exit_model
 from offramp.core.latency import Costs
 from offramp.core.planner import Planner
 from offramp.core.profile import Meaning, Profile
@@ -163,7 +164,7 @@ class Case:
         latency, right = latency_s.ravel(), accuracy.ravel()
         accurate = right >= self.requirement.floor
         among = accurate & (latency <= self.requirement.limit)
-        by_accuracy = self.requirement.min_accuracy is None
+        by_accuracy = not self.requirement.wants_fastest
         if not among.any():
             among, by_accuracy = (accurate, False) if accurate.any() else (~accurate, True)
         keys = (latency, -right) if by_accuracy else (-right, latency)

@@ -11,6 +11,7 @@ from offramp.core.planner import Planner, choose
 from offramp.core.profile import Profile
 from offramp.core.requirement import TOLERANCE, Requirement
 from offramp.core.topology import Topology
+from offramp.errors import fail
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ def compare(profile: Profile, planner: Planner, requirement: Requirement) -> tup
     the requirement; all of them know mean latency alone. Where no choice meets it by the system's own model, the
     nearest stands, as in `Planner.best`.
     """
+    if floor := requirement.constraints.floor_by_class:
+        fail(floor, "published systems know nothing of classes", "compare with min_accuracy or max_latency")
     case = Case.of(profile, planner, requirement)
     frontier = planner.frontier(requirement)
     rows = []

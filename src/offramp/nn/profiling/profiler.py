@@ -13,8 +13,9 @@ from torch import Tensor
 from offramp.bundle.codecs import decode, encode
 from offramp.core.backbone import Backbone, Block
 from offramp.core.codec import Codec
+from offramp.core.exit_table import ExitTable
 from offramp.core.exits import DEFAULT_THRESHOLDS, first_exit_rates, normalized_entropy
-from offramp.core.profile import Encoded, ExitRates, ExitTable, Meaning, Profile
+from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
 from offramp.core.timing import Timing
 from offramp.nn.data import Dataset, Split
 from offramp.nn.export import export
@@ -267,10 +268,15 @@ def encoded_exit_table(network: MultiExitNetwork, split: Split, codec: Codec) ->
 
 def _table(logits: Tensor, split: Split) -> ExitTable:
     """Of logits [branches, S, C]."""
+    probabilities = torch.softmax(logits.double(), dim=2).numpy()
+    predicted = logits.argmax(dim=2).numpy()
     return ExitTable(
-        entropy=normalized_entropy(torch.softmax(logits.double(), dim=2).numpy()).astype(np.float32),
-        correct=logits.argmax(dim=2).numpy() == split.labels,
+        entropy=normalized_entropy(probabilities).astype(np.float32),
+        correct=predicted == split.labels,
         label=split.labels,
+        predicted=predicted,
+        confidence=probabilities.max(axis=2).astype(np.float32),
+        ids=split.members,
     )
 
 

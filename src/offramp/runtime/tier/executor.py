@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from offramp.bundle.codecs import decode, encode
 from offramp.bundle.manifest import TierManifest
 from offramp.bundle.session import PartitionSession
-from offramp.core.exits import at_or_below
+from offramp.core.exit_table import at_or_below
 from offramp.runtime.tier.slowdown import SlowdownEmulator, wait_until
 from offramp.runtime.tier.validation import AcceptedTask
 from offramp.runtime.transport.messages import TraceEntry

@@ -1,0 +1,57 @@
+"""What to know before believing an accuracy."""
+
+from offramp.core.exit_table import ExitTable
+from offramp.core.metrics import Quality, quality_of_exit
+
+CONFIDENCE = 0.95
+# Where the bound is farther below the accuracy than this, the samples are few. From so many samples on it never is.
+_FAR = 0.05
+_MANY_SAMPLES = 400
+_NAMED = 5
+
+
+def cautions(quality: Quality, who: str) -> list[str]:
+    """A sentence each; none where all is well.
+
+    who: what gave the answers: `the plan`, `exit 3`.
+    """
+    said = []
+    share = quality.majority_share
+    if quality.accuracy <= share:
+        always = f"always answering class {quality.classes[quality.count.argmax()]} has {_percent(share)}"
+        remedy = "ask for balanced accuracy or the recall of the worst class, or balance the classes"
+        said.append(f"{who} has {_percent(quality.accuracy)} right, and {always}: {remedy}")
+    low = [
+        f"{recall:.0%} of the {count} of class {label}"
+        for label, count, recall in zip(quality.classes, quality.count, quality.recall, strict=True)
+        if recall < 0.5
+    ]
+    if low:
+        others = f", and less than half of {len(low) - _NAMED} more classes" if len(low) > _NAMED else ""
+        said.append(f"{who} has right only {', '.join(low[:_NAMED])}{others}")
+    if quality.samples < _MANY_SAMPLES:
+        from offramp.core.certify import lower_bound  # needs scipy, which takes a moment
+
+        right = round(quality.accuracy * quality.samples)
+        bound = lower_bound(right, quality.samples, confidence=CONFIDENCE)
+        if quality.accuracy - bound > _FAR:
+            said.append(
+                f"{quality.samples} samples: that {who} has {right} of {quality.samples} right only shows at least "
+                f"{100 * bound:.1f} % (confidence {CONFIDENCE:g})"
+            )
+    return said
+
+
+def table_cautions(table: ExitTable) -> list[str]:
+    """The cautions of the last exit, and which of the others have no more right than the most frequent class."""
+    *inner, last = (quality_of_exit(table, branch) for branch in range(1, table.blocks + 1))
+    said = cautions(last, "the last exit")
+    useless = [str(number) for number, exit_ in enumerate(inner, start=1) if exit_.accuracy <= exit_.majority_share]
+    if useless:
+        always = f"always answering class {last.classes[last.count.argmax()]}, {_percent(last.majority_share)}"
+        said.append(f"of the exits before it, no more right than {always}: {', '.join(useless)}")
+    return said
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
