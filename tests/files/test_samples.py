@@ -36,11 +36,18 @@ def test_an_archive_may_have_no_labels_and_be_cut_short(tmp_path: Path) -> None:
     np.testing.assert_array_equal(images, IMAGES[:2])
 
 
+@pytest.mark.parametrize("laid_out", [IMAGES[:, 0], IMAGES[:, :1], IMAGES[:, :1].transpose(0, 2, 3, 1)])
+def test_gray_images_are_sent_as_they_were_trained_on(tmp_path: Path, laid_out: np.ndarray) -> None:
+    _, images, _ = read_samples(npz(tmp_path / "x.npz", images=laid_out), shape=SHAPE, classes=3)
+    np.testing.assert_array_equal(images, np.repeat(IMAGES[:, :1], 3, axis=1))
+
+
 @pytest.mark.parametrize(
     ("arrays", "place", "words"),
     [
         ({"images": IMAGES.astype(float)}, "images", "holds float64"),
-        ({"images": IMAGES[:, :1]}, "images", "give uint8 of shape (S, 3, 2, 4)"),
+        ({"images": IMAGES[:, :2]}, "images", "neither its second axis nor its last are 1 or 3 channels"),
+        ({"images": IMAGES[:, :, :1]}, "images", "give uint8 of shape (S, 3, 2, 4)"),
         ({"images": IMAGES[:0]}, "images", "of shape (0, 3, 2, 4)"),
         ({"images": IMAGES, "labels": np.zeros(4, int)}, "labels", "give 5 whole numbers"),
         ({"images": IMAGES, "labels": np.zeros(5)}, "labels", "are float64"),

@@ -547,7 +547,10 @@ def test_the_splits_that_an_npz_has_are_kept(tmp_path):
         ({"images": None}, "images: is missing; give `images`, uint8"),
         ({"labels": None}, "labels: is missing"),
         ({"images": np.zeros((40, 3, 5, 7))}, "images: is float64 of shape"),
-        ({"images": np.zeros((40, 2, 5, 7), np.uint8)}, "images: has 7 channels"),
+        (
+            {"images": np.zeros((40, 2, 5, 7), np.uint8)},
+            r"images: has shape \(40, 2, 5, 7\): neither its second axis nor its last",
+        ),
         ({"images": np.zeros(40, np.uint8)}, "images: is uint8 of shape"),
         ({"labels": np.zeros(40)}, "labels: is float64"),
         ({"labels": np.zeros(39, int)}, "give 40 whole numbers"),

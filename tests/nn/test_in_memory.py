@@ -211,17 +211,28 @@ def sample(image: Any = None, label: Any = 0) -> Pairs:
     return Pairs([(image, label)] * 8)
 
 
+def others(last: Any, first: Any = None) -> Pairs:
+    """Eight samples, of which the last is of another kind."""
+    return Pairs([*[(sample(first)[0][0], 0)] * 7, (last, 1)])
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (sample(torch.full((3, 5, 7), 0.3)), r"train\[0\]: has a floating-point image .*n't supported yet; give uint8"),
-        (sample(torch.full((3, 5, 7), -1.0)), "floating-point image"),
-        (sample(torch.full((3, 5, 7), 2.0)), "floating-point image"),
-        (sample(torch.full((3, 5, 7), torch.nan)), "floating-point image"),
-        (sample(torch.zeros(3, 5, 7, dtype=torch.int64)), "has an image of int64; give uint8 images"),
-        (sample(np.zeros((2, 5, 7), np.uint8)), r"has an image of shape \(2, 5, 7\); give gray or red-green-blue"),
+        (others(torch.full((3, 5, 7), 0.3)), r"train\[7\]: has a floating-point image .*, as the first is; give uint8"),
+        (others(torch.full((3, 5, 7), -1.0)), "floating-point image"),
+        (others(torch.full((3, 5, 7), torch.nan)), "floating-point image"),
+        (others(torch.zeros(3, 5, 7, dtype=torch.int64)), "has an image of int64; give uint8 images"),
+        (others(np.zeros((2, 5, 7), np.uint8)), r"has an image of shape \(2, 5, 7\); give gray or red-green-blue"),
+        (others("cat.png"), "has an image that is str"),
+        (others(torch.zeros(5), first=torch.ones(4)), r"shape \(5,\), the first is .* shape \(4,\); give all one shape"),
+        (others(np.zeros(4), first=np.zeros(4, np.float32)), "float64, .*, the first is ndarray of float32"),
+        (others("cat", first=torch.ones(4)), "has a sample that is str; give tensors"),
+        (sample(torch.full((3, 5, 7), torch.nan)), "data: sample 0 has numbers that are missing, or not finite"),
+        (sample(torch.zeros(4, dtype=torch.complex64)), "data: is of complex64; give numbers"),
+        (sample(torch.zeros(0)), r"data: has shape \(8, 0\)"),
         (sample(np.zeros((3, 0, 7), np.uint8)), "has an image of shape"),
-        (sample("cat.png"), "has an image that is str"),
+        (sample("cat.png"), r"train\[0\]: has a sample that is str"),
         (sample(label="cat"), "has a label that is str; give the number of its class"),
         (sample(label=0.5), "has a label that is float"),
         (sample(label=True), "has a label that is bool"),
@@ -233,7 +244,7 @@ def sample(image: Any = None, label: Any = 0) -> Pairs:
         (TorchDataset(), "Dataset has no length"),
         (17, "is int; give digits, a folder"),
         ((1, 2, 3), "is tuple"),
-        ((np.zeros((8, 3, 5, 7)), np.zeros(8, int)), "data: images: is float64 of shape"),
+        ((np.zeros((8, 3, 5, 7), complex), np.zeros(8, int)), "inputs: is of complex128"),
         ({"images": np.zeros((8, 5, 7), np.uint8)}, "data: labels: is missing"),
         ({"train_images": np.zeros((8, 5, 7), np.uint8), "train_labels": [0, 1] * 4,
           "test_images": np.zeros((8, 5, 8), np.uint8), "test_labels": [0, 1] * 4}, "images of different shapes"),
@@ -260,7 +271,7 @@ def test_a_data_set_without_an_end_is_given_up_before_memory_is_full(monkeypatch
                 yield np.zeros((3, 100, 100), np.uint8), 0
 
     monkeypatch.setattr("offramp.nn.datasets.memory.MOST_BYTES", 1_000_000)
-    with pytest.raises(InputError, match=r"data: train\[33\]: makes more than 0 GB of images"):
+    with pytest.raises(InputError, match=r"data: train\[33\]: makes more than 0 GB of samples"):
         read_data(Endless())
 
 

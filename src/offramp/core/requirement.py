@@ -78,6 +78,9 @@ class Requirement:
             yield Fault("certify", "has no floor to certify", "give min_accuracy, too")
         if self.certify and self.confidence is None:
             yield Fault("certify", "has no confidence", "give one, e.g. 0.95")
+        if self.confidence is not None and self.constraints.floor_by_class:
+            problem = "is of a bound on accuracy, and there are floors by class"
+            yield Fault("confidence", problem, "leave it out, or the floors by class")
 
     def __repr__(self) -> str:
         """Only what differs from nothing asked."""
@@ -109,7 +112,10 @@ class Requirement:
         return math.inf if self.max_latency_s is None else self.max_latency_s * (1 + TOLERANCE)
 
     def met_by(self, predicted: Estimate) -> bool:
-        """Whether a plan with that estimate has the accuracy and the latency that are asked for."""
+        """Whether a plan with that estimate has the accuracy and the latency that are asked for.
+
+        What isn't in an estimate, as what is right class by class, is up to the search.
+        """
         return predicted.accuracy >= self.floor and self.latency.of(predicted) <= self.limit
 
     def rank(self, predicted: Estimate, *, met: bool) -> tuple[bool, float, float]:

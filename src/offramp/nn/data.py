@@ -253,7 +253,7 @@ def _begin_at_one(labels: NDArray[np.int64]) -> bool:
 def _check_classes(name: str, labels: NDArray[np.int64], names: Sequence[str], *, fewest: int) -> None:
     """There are two classes at least, and so many samples of each."""
     if len(names) < 2:
-        fail(name, f"has {len(names)} classes", "give images of two at least")
+        fail(name, f"has {len(names)} classes", "give samples of two at least")
     counts = np.bincount(labels, minlength=len(names))
     rare = int(counts.argmin())
     if counts[rare] < fewest:

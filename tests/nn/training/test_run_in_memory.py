@@ -87,10 +87,12 @@ def test_a_run_on_data_in_memory_goes_on_and_other_data_are_refused(tiny, tmp_pa
     assert (tmp_path / "data.npz").stat().st_mtime_ns == before
 
 
-def test_images_that_would_be_read_back_as_others_are_refused(tmp_path):
+def test_images_of_one_channel_are_read_back_with_one(tmp_path):
     gray = Dataset("gray", 2, *(part[:4] for part in _splits()), augmentation=None, class_names=("a", "b"))
-    with pytest.raises(InputError, match=r"has images of 1 channels; let offramp\.read_data make the data set"):
-        trained(tmp_path, "resnet8", gray)
+    trained(tmp_path, "resnet8", gray)
+    back = read_run(tmp_path).dataset
+    assert back.image_shape == (1, 8, 8)
+    assert np.array_equal(back.test.images, gray.test.images)
 
 
 def _splits():

@@ -17,7 +17,7 @@ from torch import nn
 from offramp.errors import OfframpError, fail
 from offramp.files.parts import Parts
 from offramp.nn.graph.operations import what_happened
-from offramp.nn.graph.several_inputs import Unpacked
+from offramp.nn.graph.several_inputs import INSIDE, Unpacked
 from offramp.nn.graph.split import MIN_WORK, cut
 from offramp.nn.network import Line, Shape, Spec
 from offramp.nn.normalization import said_by
@@ -86,7 +86,8 @@ def _line(
     module = make(image_shape, classes)
     taking = Unpacked(module, parts) if parts else module
     line = cut(taking, image_shape, kind, classes=classes, min_work=min_work, min_size=min_size)
-    return replace(line, normalize=said_by(module))
+    blocks = {name.removeprefix(f"{INSIDE}."): block for name, block in line.blocks.items()} if parts else line.blocks
+    return replace(line, blocks=blocks, normalize=said_by(module))
 
 
 def _copy(module: nn.Module, weights: Path | None, image_shape: Shape, classes: int) -> nn.Module:

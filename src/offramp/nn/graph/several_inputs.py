@@ -17,6 +17,9 @@ from offramp.files.parts import Parts
 
 _ATEN = torch.ops.aten
 
+INSIDE = "module"
+"""What the names of the parts of an `Unpacked` begin with, unlike those of the module in it."""
+
 
 class Unpacked(nn.Module):
     """A module of several inputs that takes them packed.
@@ -58,12 +61,16 @@ def sizes(nodes: Sequence[fx.Node]) -> list[int]:
 
 
 def made_of(
-    nodes: Sequence[fx.Node], uses: Sequence[frozenset[str]], flops: Sequence[int]
+    nodes: Sequence[fx.Node], trained: Sequence[frozenset[str]], flops: Sequence[int]
 ) -> dict[fx.Node, frozenset[int]]:
-    """Of what is made of inputs alone, without weights or products, the inputs that it is made of."""
+    """Of what is made of inputs alone, without weights or products, the inputs that it is made of.
+
+    trained: per node, the names of the weights that it uses.
+    flops: per node, for one sample.
+    """
     found: dict[fx.Node, frozenset[int]] = {}
     dependent = {*nodes}
-    for node, used, work in zip(nodes[1:], uses[1:], flops[1:], strict=True):
+    for node, used, work in zip(nodes[1:], trained[1:], flops[1:], strict=True):
         part = part_of(node, nodes[0])
         sources = [source for source in node.all_input_nodes if source in dependent]
         if part is not None:

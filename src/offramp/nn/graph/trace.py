@@ -135,7 +135,9 @@ class Trace:
         shape = self.shape(start)
         main = math.prod(shape)
         own = graph.call_function(_ATEN.slice.Tensor, (row, 1, 0, main))
-        taken = {self.nodes[start]: graph.call_function(_ATEN.reshape.default, (own, [-1, *shape]))}
+        # As the module has it: of rows with gaps, matrix products round otherwise.
+        packed = graph.call_function(_ATEN.clone.default, (own,), _CONTIGUOUS)
+        taken = {self.nodes[start]: graph.call_function(_ATEN.reshape.default, (packed, [-1, *shape]))}
         kind = self.nodes[0].meta["val"].dtype
         given = behind(graph, row, main, carried, self.part_sizes, kind)
         for node in self.nodes:
@@ -177,9 +179,9 @@ def trace(module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float
     [[logits]] = [node.args[0] for node in graph.nodes if node.op == "output"]
     nodes = [*dependent][: [*dependent].index(logits) + 1]
     uses = tuple(_uses(node, dependent, names) for node in nodes)
-    trained = [{name for name in used if isinstance(tensors[name], nn.Parameter)} for used in uses]
+    trained = [frozenset(name for name in used if isinstance(tensors[name], nn.Parameter)) for used in uses]
     work = tuple(flops[node] for node in nodes)
-    again = made_of(nodes, uses, work)
+    again = made_of(nodes, trained, work)
     passed = {
         i: carried
         for i, carried in _passed_alone(nodes, trained, again)
