@@ -549,7 +549,7 @@ def test_the_splits_that_an_npz_has_are_kept(tmp_path):
         ({"images": np.zeros((40, 3, 5, 7))}, "images: is float64 of shape"),
         (
             {"images": np.zeros((40, 2, 5, 7), np.uint8)},
-            r"images: has shape \(40, 2, 5, 7\): neither its second axis nor its last",
+            "neither its second axis nor its last are 1 or 3",
         ),
         ({"images": np.zeros(40, np.uint8)}, "images: is uint8 of shape"),
         ({"labels": np.zeros(40)}, "labels: is float64"),

@@ -225,7 +225,7 @@ def others(last: Any, first: Any = None) -> Pairs:
         (others(torch.zeros(3, 5, 7, dtype=torch.int64)), "has an image of int64; give uint8 images"),
         (others(np.zeros((2, 5, 7), np.uint8)), r"has an image of shape \(2, 5, 7\); give gray or red-green-blue"),
         (others("cat.png"), "has an image that is str"),
-        (others(torch.zeros(5), first=torch.ones(4)), r"shape \(5,\), the first is .* shape \(4,\); give all one shape"),
+        (others(torch.zeros(5), first=torch.ones(4)), r"shape \(5,\), the first is .* shape \(4,\); give"),
         (others(np.zeros(4), first=np.zeros(4, np.float32)), "float64, .*, the first is ndarray of float32"),
         (others("cat", first=torch.ones(4)), "has a sample that is str; give tensors"),
         (sample(torch.full((3, 5, 7), torch.nan)), "data: sample 0 has numbers that are missing, or not finite"),
