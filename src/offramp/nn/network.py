@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import torch
@@ -37,11 +38,16 @@ class Spec:
 
     make: from images (C, H, W) and the number of classes to a line of blocks.
     portable: whether another process can make it, too: from its name, and not only from a module in this one.
+    trained: whether it always comes with weights that are worth keeping.
+    keep: writes into a folder what it can be made of again without what makes it now, for images (C, H, W) and the
+        number of classes; None for one that its name suffices for.
     """
 
     name: str
     make: Callable[[Shape, int], Line]
     portable: bool = True
+    trained: bool = False
+    keep: Callable[[Path, Shape, int], None] | None = None
 
 
 class MultiExitNetwork(nn.Module):

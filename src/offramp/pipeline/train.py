@@ -133,14 +133,14 @@ def train(
             fail(name, f"{choice!r} is unknown", f"use {' or '.join(filter(None, choices))}")
     file = None if weights is None else path_of("weights", weights, "a file of weights")
     normalized = None if normalize is None else normalization_text(normalize)
-    if start_from == "new" and (file is not None or train == "exits"):
+    spec = backbone_spec(backbone)
+    if start_from == "new" and (file is not None or train == "exits" or spec.trained):
         remedy = "leave start_from out, or train all of the network, without weights"
         fail("start_from", "is new, and there are weights to keep", remedy)
-    spec = backbone_spec(backbone)
     given = backbone_spec(backbone, weights=file)
     runner = _runner(backbone, workers, ray)
     dataset = read_data(data, seed=seed, size=image_size)
-    from_weights = file is not None or train == "exits" or start_from == "weights"
+    from_weights = file is not None or spec.trained or train == "exits" or start_from == "weights"
     if not from_weights and start_from is None and not isinstance(backbone, str):
         from_weights = seems_trained(given, dataset, seed=seed, normalize=normalized)
     trained = train or ("exits" if from_weights and start_from is None else "all")
@@ -181,6 +181,8 @@ def train(
     with reporting(progress) as tell:
         if training.note:
             tell(Progress("normalization", 1.0, training.note))
+        if training.needed:
+            tell(Progress("backbone", 1.0, training.needed))
         tell_training(training.train(runner), tell)
     return training.finished()
 

@@ -14,16 +14,20 @@ from pathlib import Path
 from torch import nn
 
 from offramp.errors import OfframpError, fail
-from offramp.nn.graph.operations import what_happened
-from offramp.nn.graph.split import MIN_WORK, cut
+from offramp.nn.graph.operations import exported, what_happened
+from offramp.nn.graph.program_file import read_program, write_program
+from offramp.nn.graph.split import MIN_WORK, cut, operations_alone
 from offramp.nn.network import Line, Shape, Spec
 from offramp.nn.normalization import said_by
 from offramp.nn.weights import load_weights
 
 IN_HAND = "nn.Module:"
 """What the name of a backbone begins with that is a module in hand, and nothing that can be imported."""
+KEPT = "backbone.pt2"
+"""The file in which a run keeps a backbone as it was traced, to be read where what made it is not at hand."""
 
-_NAME = re.compile(r"(?P<module>\w+(\.\w+)*):(?P<factory>\w+)(?P<options>(@(work|size)=\d+(\.\d+)?%)*)")
+_NAME = re.compile(r"(?P<module>\w+(\.\w+)*):(?P<factory>\w+)")
+_SHARES = re.compile(r"(@(work|size)=\d+(\.\d+)?%)*$")
 
 
 def named(name: str, *, weights: Path | None = None) -> Spec:
@@ -39,19 +43,47 @@ def named(name: str, *, weights: Path | None = None) -> Spec:
     weights: a file of weights for what the factory makes, as `load_weights` takes it; None for those it comes with.
     Raises `InputError` for what isn't such a name; for what isn't there, when the backbone is made.
     """
-    match = _NAME.fullmatch(name)
+    match = _NAME.fullmatch(without_shares(name))
     if match is None:
         fail("backbone", f"{name!r} is no package.module:factory", "write it like my_models:resnet18@work=2%")
-    shares = {key: float(share) / 100 for key, share in re.findall(r"@(\w+)=([\d.]+)%", match["options"])}
-    make = functools.partial(_make, match["module"], match["factory"], weights)
-    return custom(name, make, min_work=shares.get("work", MIN_WORK), min_size=shares.get("size", 0.0))
+    return custom(name, functools.partial(_make, match["module"], match["factory"], weights))
 
 
-def custom(
-    name: str, make: Callable[[Shape, int], nn.Module], *, min_work: float = MIN_WORK, min_size: float = 0.0
-) -> Spec:
-    """The backbone that `make` makes for images (C, H, W) and a number of classes, cut as `graph.split.cut` does it."""
-    return Spec(name, functools.partial(_line, make, min_work, min_size))
+def without_shares(name: str) -> str:
+    """The name of a backbone without what it says of how finely it is cut."""
+    return _SHARES.sub("", name)
+
+
+def shares(name: str) -> tuple[float, float]:
+    """The least share of the arithmetic, and of the weights, that the name of a backbone asks of its blocks."""
+    found = _SHARES.search(name)
+    given = {key: float(share) / 100 for key, share in re.findall(r"@(\w+)=([\d.]+)%", found[0] if found else "")}
+    return given.get("work", MIN_WORK), given.get("size", 0.0)
+
+
+def custom(name: str, make: Callable[[Shape, int], nn.Module], *, trained: bool = False) -> Spec:
+    """The backbone that `make` makes for images (C, H, W) and a number of classes, cut as its name asks for.
+
+    trained: whether it comes with its weights.
+    """
+    return Spec(
+        name, functools.partial(_line, make, *shares(name)), trained=trained, keep=functools.partial(_keep, make)
+    )
+
+
+def program(path: Path) -> Spec:
+    """The network that a `torch.export` program in a file is, with its weights: `net.pt2`, `net.pt2@work=2%`.
+
+    Raises `InputError` where it is made, for a file that is none or may run code.
+    """
+    file = path.with_name(without_shares(path.name))
+    return custom(path.name, functools.partial(_read, file.resolve()), trained=True)
+
+
+def kept_program(name: str, folder: Path) -> Spec | None:
+    """The backbone of that name as `Spec.keep` kept it in a folder; None where it did not."""
+    file = (folder / KEPT).resolve()
+    return custom(name, functools.partial(_read, file)) if file.is_file() else None
 
 
 def in_hand(module: nn.Module, *, weights: Path | None = None) -> Spec:
@@ -69,6 +101,15 @@ def _line(
 ) -> Line:
     module = make(image_shape, classes)
     return replace(cut(module, image_shape, min_work=min_work, min_size=min_size), normalize=said_by(module))
+
+
+def _keep(make: Callable[[Shape, int], nn.Module], folder: Path, image_shape: Shape, classes: int) -> None:
+    with operations_alone():
+        write_program(exported(make(image_shape, classes), image_shape), folder / KEPT)
+
+
+def _read(file: Path, image_shape: Shape, classes: int) -> nn.Module:
+    return read_program(file)
 
 
 def _copy(module: nn.Module, weights: Path | None, image_shape: Shape, classes: int) -> nn.Module:

@@ -37,7 +37,7 @@ def cut(module: nn.Module, image_shape: Shape, *, min_work: float = MIN_WORK, mi
     an output of that shape, or would have more than twice the weights, it is pooling and a linear layer.
     Raises `InputError` where the module can't be traced or has no cut, with the operation and the line.
     """
-    with _operations_alone():
+    with operations_alone():
         return _cut(module, image_shape, min_work=min_work, min_size=min_size)
 
 
@@ -60,7 +60,7 @@ def _cut(module: nn.Module, image_shape: Shape, *, min_work: float, min_size: fl
 
 
 @contextmanager
-def _operations_alone() -> Iterator[None]:
+def operations_alone() -> Iterator[None]:
     """Let torch not compute attention as one fused operation where no gradients are asked for.
 
     It isn't what is trained, it hides the operations that are cut, and its numbers are rounded differently.
