@@ -31,7 +31,7 @@ class PartitionEntry(ValueDocument):
     file: str = Field(max_length=200, description="in the tier's folder", examples=["blocks-1-3.onnx"])
     sha256: str = Field(max_length=64, description="of the file, in hexadecimal digits")
     size_bytes: Whole = Field(description="of the file", examples=[81920])
-    input_shape: Axes = Field(description="of one sample's input, uint8 for block 1, else float32")
+    input_shape: Axes = Field(description="of one sample's input")
     output_shape: Axes = Field(description="of what it hands on, float32")
     accuracy: Share = Field(description="of its branch over the validation split")
     staying_accuracy: Share | None = Field(None, description="of its branch over the samples that continue past it")
@@ -84,7 +84,8 @@ class ManifestDocument(Document):
     backbone: str = Field(description="what the backbone is called", examples=["resnet20"])
     dataset: str = Field(description="what it was trained on", examples=["digits"])
     class_names: Annotated[list[str], Field(max_length=100_000)] = Field(description="of the classes, in order")
-    input_shape: Axes = Field(description="channels, height and width of a sample", examples=[[3, 32, 32]])
+    input_shape: Axes = Field(description="of a sample, images as channels, height and width", examples=[[3, 32, 32]])
+    input_type: Annotated[str, Field(max_length=16)] = Field("uint8", description="of its numbers", examples=["uint8"])
     plans: Plans = Field(description="those it was built for, the active one first")
     object_bits: Bits = Field(description="sizes of the input, the blocks' outputs, the result")
     estimate: EstimateEntry = Field(description="as it was built")
@@ -102,6 +103,7 @@ class ManifestDocument(Document):
             dataset=self.dataset,
             class_names=tuple(self.class_names),
             input_shape=tuple(self.input_shape),
+            input_type=self.input_type,
             topology=topology,
             plans=tuple(plan_from(text) for text in self.plans),
             object_bits=tuple(self.object_bits),
@@ -135,6 +137,7 @@ def bundle_document(bundle: Manifest) -> dict[str, Any]:
         "dataset": bundle.dataset,
         "class_names": list(bundle.class_names),
         "input_shape": list(bundle.input_shape),
+        "input_type": bundle.input_type,
         "plans": [str(plan) for plan in bundle.plans],
         "object_bits": list(bundle.object_bits),
         "estimate": estimate_document(bundle.estimate),

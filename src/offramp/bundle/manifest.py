@@ -8,10 +8,13 @@ from offramp.core import checks
 from offramp.core.estimate import Estimate, check_plan
 from offramp.core.plan import Plan
 from offramp.core.topology import Topology
-from offramp.errors import Fault, InputError, refuse
+from offramp.errors import Fault, InputError, fail, refuse
 
 LONGEST_PLAN = 2048
 """Characters of a plan in one line: it travels with every sample."""
+INPUT_TYPES = {"uint8": 8, "int8": 8, "int16": 16, "int32": 32, "int64": 64, "float16": 16, "float32": 32}
+"""Of the numbers in a sample, and how many bits each takes."""
+
 MOST_PARTITIONS = 64
 """Of a plan: what every partition did travels with the sample, too."""
 
@@ -22,7 +25,7 @@ class PartitionFile:
 
     file: its name in the folders of the tiers that run it.
     sha256, size_bytes: of the file.
-    input_shape: of one sample's input; uint8 for the first block, float32 for any other.
+    input_shape: of one sample's input: as a sensor hands it over for the first block, float32 for any other.
     output_shape: of its output, float32.
     accuracy: of its branch over the validation split.
     staying_accuracy: of its branch over the validation samples that do not exit at it under the first plan with that
@@ -103,7 +106,8 @@ class Manifest:
 
     deployment: its id, a digest of everything that tiers and clients must agree on.
     class_names: of the classes, in order.
-    input_shape: (C, H, W) of a sample, uint8.
+    input_shape: of a sample, images (C, H, W).
+    input_type: of its numbers, one of `INPUT_TYPES`.
     plans: as in `TierManifest`.
     estimate: of the first plan as it was built; estimate_before: as it was planned, from the profile alone.
     tolerance, deviation: the largest difference from PyTorch that the build allowed, and the one it measured.
@@ -124,8 +128,11 @@ class Manifest:
     tolerance: float
     deviation: float
     provenance: Mapping[str, object] = field(default_factory=dict)
+    input_type: str = "uint8"
 
     def __post_init__(self) -> None:
+        if self.input_type not in INPUT_TYPES:
+            fail("input_type", f"{self.input_type!r} is unknown", f"use {', '.join(INPUT_TYPES)}")
         faults = [*_common_faults(self.topology, self.plans, self.object_bits)]
         if not faults:
             faults += _partition_faults(self.partitions, [blocks for plan in self.plans for blocks in plan.blocks])
@@ -138,7 +145,7 @@ class Manifest:
     def _size_faults(self) -> Iterator[Fault]:
         """Clients take these sizes from the manifest, before anything has been sent."""
         for name, bits, stated in (
-            ("input_shape", 8 * math.prod(self.input_shape), self.object_bits[0]),
+            ("input_shape", INPUT_TYPES[self.input_type] * math.prod(self.input_shape), self.object_bits[0]),
             ("class_names", 32 * len(self.class_names), self.object_bits[-1]),
         ):
             if bits != stated:

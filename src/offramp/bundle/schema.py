@@ -39,6 +39,7 @@ _BUNDLE = {
     "dataset": "digits",
     "class_names": ["0", "1"],
     "input_shape": [3, 32, 32],
+    "input_type": "uint8",
     "estimate": _ESTIMATE,
     "estimate_before": _ESTIMATE,
     "partitions": [_PARTITION, {**_PARTITION, "first": 4, "last": 10, "file": "blocks-4-10.onnx"}],

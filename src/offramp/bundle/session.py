@@ -2,13 +2,19 @@
 
 import os
 
-from offramp.core.checks import Float32Array, Uint8Array
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.core.checks import Float32Array
 from offramp.errors import fail
 
 # ONNX Runtime reads this when it is imported; else it gives the machine an id and keeps a database of what is run.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
+
+# By ONNX Runtime's own words; others are named as numpy names them.
+_NAMES = {"float": "float32"}
 
 
 class PartitionSession:
@@ -30,13 +36,22 @@ class PartitionSession:
         except Exception as error:  # ONNX Runtime has a dozen types for what can be wrong, most of them undocumented
             fail("model", f"can't be loaded: {error}", "build the bundle again")
 
-    def run(self, x: Uint8Array | Float32Array) -> list[Float32Array]:
+        self.input_type: np.dtype[np.generic] = _type(self._session.get_inputs()[0].type)
+        """Of what the model takes."""
+
+    def run(self, x: NDArray[np.generic]) -> list[Float32Array]:
         """The model's outputs.
 
-        x: [B, ...] uint8 images for the first block, else the output of the block before, float32.
+        x: [B, ...] raw samples for the first block, else the output of the block before, float32.
 
         Of a partition they are its output [B, ...], its branch's probabilities [B, K], and their normalized entropy
         [B].
         """
         outputs: list[Float32Array] = self._session.run(None, {"x": x})
         return outputs
+
+
+def _type(said: str) -> np.dtype[np.generic]:
+    """Of numpy, from `tensor(uint8)`."""
+    name = said.removeprefix("tensor(").removesuffix(")")
+    return np.dtype(_NAMES.get(name, name))

@@ -119,7 +119,11 @@ def infer(
         writable("out", out)
     manifest = read_bundle(bundle)
     names, images, labels = read_samples(
-        samples, shape=manifest.input_shape, classes=len(manifest.class_names), most=count
+        samples,
+        shape=manifest.input_shape,
+        kind=manifest.input_type,
+        classes=len(manifest.class_names),
+        most=count,
     )
     security = None if certs is None else tls_config(certs, [manifest.topology.source, manifest.topology.destination])
     with (

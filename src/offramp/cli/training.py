@@ -30,7 +30,10 @@ class TrainingOptions:
     ] = "resnet20"
     data: Annotated[
         str,
-        typer.Option(help="digits, a folder with CIFAR-10's binary batches, a folder per class, an npz, or hf:NAME."),
+        typer.Option(
+            help="digits, a folder with CIFAR-10's binary batches, a folder per class, an npz, "
+            "a table (.csv, .parquet; table.csv?label=COLUMN), or hf:NAME."
+        ),
     ] = "digits"
     weights: Annotated[
         Path | None,
@@ -133,6 +136,7 @@ def train(
     took_s = time.perf_counter() - began
     if json:
         from offramp.cli.output import print_json
+        from offramp.nn.training.cautions import cautions
 
         print_json(
             {
@@ -142,6 +146,7 @@ def train(
                 "train": run.setup.train,
                 "normalize": run.setup.normalize,
                 "given_accuracy": run.setup.given_accuracy,
+                "warnings": cautions(run),
                 "seconds": took_s,
                 "branches": [
                     {"block": name, "joint_accuracy": joint, "separate_accuracy": alone}
@@ -207,7 +212,14 @@ def _print_accuracy(run: Run) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("branch after", "trained jointly", "trained alone", title="Accuracy on the validation split")
-    for number, (name, joint, alone) in enumerate(run.accuracies(), start=1):
-        table.add_row(f"{number} {name}", percent(joint), "" if alone is None else percent(alone))
+    # Exits of a network that stays as it is depend on no other: trained jointly, each is trained alone.
+    alone = run.setup.train == "all"
+    columns = ("trained jointly", "trained alone") if alone else ("accuracy",)
+    table = Table("exit after", *columns, title="Accuracy on the validation split")
+    for number, (name, joint, separate) in enumerate(run.accuracies(), start=1):
+        row = [percent(joint), "" if separate is None else percent(separate)]
+        table.add_row(f"{number} {name}", *row[: len(columns)])
     Console().print(table)
+    if run.setup.given_accuracy is not None:
+        same = ", which is the last exit" if not alone else ""
+        print(f"The network as it was given: {percent(run.setup.given_accuracy)}{same}.")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from offramp.core.checks import IntArray, Uint8Array
 from offramp.errors import Fault, InputError, fail
+from offramp.files.arrays import Samples, as_pictures, as_samples
 from offramp.files.images import SUFFIXES, eight_bits, opened
 from offramp.files.sources import locate
 
@@ -15,37 +16,53 @@ _MOST_BYTES = 1 << 32
 
 
 def read_samples(
-    source: str | Path, *, shape: tuple[int, ...], classes: int, most: int | None = None
-) -> tuple[list[str], Uint8Array, IntArray | None]:
-    """[S] names and [S, C, H, W] the samples in an npz or a folder of images, and [S] their classes if an npz tells.
+    source: str | Path, *, shape: tuple[int, ...], kind: str, classes: int, most: int | None = None
+) -> tuple[list[str], Samples, IntArray | None]:
+    """[S] names and [S, ...] the samples in an npz or a folder of images, and [S] their classes if an npz tells.
 
-    shape: (C, H, W) that the network takes; images are resized to it, arrays must have it.
+    shape: that the network takes, images (C, H, W); files of images are resized to it, arrays must have it.
+    kind: the type of the numbers in it.
     classes: how many the network tells apart.
     most: how many to read at most.
-    An npz holds `images`, uint8 [S, C, H, W], and may hold `labels`, whole numbers [S]. Images come by name.
+    An npz holds `images`, as they are trained on, or `inputs` [S, ...], and may hold `labels`, whole numbers [S]; of
+    one that holds splits, its `test_images` and so on are taken. Images come by name.
     Raises `InputError` for anything else.
     """
     path = Path(source)
     if path.is_dir():
+        if kind != "uint8" or len(shape) != 3:
+            fail("samples", f"the network takes {kind} of shape {shape}, no pictures", "give an npz with `inputs`")
         return *_from_folder(path, shape, most), None
-    images, labels = check_samples(*_from_archive(locate(path), most), shape=shape, classes=classes)
+    arrays = _from_archive(locate(path), most)
+    images, labels = check_samples(*arrays, shape=shape, kind=kind, classes=classes)
     return [str(number) for number in range(len(images))], images, labels
 
 
 def check_samples(
-    images: NDArray[np.generic], labels: NDArray[np.generic] | None, *, shape: tuple[int, ...], classes: int
-) -> tuple[Uint8Array, IntArray | None]:
+    images: NDArray[np.generic],
+    labels: NDArray[np.generic] | None,
+    *,
+    shape: tuple[int, ...],
+    kind: str = "uint8",
+    classes: int,
+) -> tuple[Samples, IntArray | None]:
     """Samples and labels that a network takes, as in `read_samples`. Raises `InputError` for any others."""
-    if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
-        problem = f"holds {images.dtype} of shape {images.shape}"
-        fail("images", problem, f"give uint8 of shape (S, {', '.join(map(str, shape))})")
+    given, wanted = images, f"give {kind} of shape (S, {', '.join(map(str, shape))})"
+    if kind == "uint8" and len(shape) == 3 and shape[0] == 3 and images.dtype == np.uint8 and images.ndim in (3, 4):
+        images = as_pictures("images", images)
+    if images.shape[1:] != shape or not len(images):
+        fail("images", f"holds {given.dtype} of shape {given.shape}", wanted)
+    images = as_samples("images", images)
+    if images.dtype.name != kind:
+        fail("images", f"holds {given.dtype} of shape {given.shape}", wanted)
     if labels is None:
-        return images.astype(np.uint8, copy=False), None
+        return images, None
+    labels = labels.reshape(-1) if labels.shape == (len(images), 1) else labels
     if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
         fail("labels", f"are {labels.dtype} of shape {labels.shape}", f"give {len(images)} whole numbers")
     if not 0 <= labels.min() <= labels.max() < classes:
         fail("labels", f"go from {labels.min()} to {labels.max()}", f"give 0 to {classes - 1}, the network's classes")
-    return images.astype(np.uint8, copy=False), labels.astype(np.int64)
+    return images, labels.astype(np.int64)
 
 
 def _from_folder(folder: Path, shape: tuple[int, ...], most: int | None) -> tuple[list[str], Uint8Array]:
@@ -72,8 +89,11 @@ def _from_archive(path: Path, most: int | None) -> tuple[NDArray[np.generic], ND
         if claimed > _MOST_BYTES:
             fail(str(path), f"claims {claimed} bytes of arrays", "send it in parts")
         with np.load(path, allow_pickle=False) as arrays:
-            images = arrays["images"][:most]
-            labels = arrays["labels"][:most] if "labels" in arrays else None
+            names = [f"{prefix}{name}" for prefix in ("", "test_", "val_", "train_") for name in ("images", "inputs")]
+            found = next((name for name in names if name in arrays), "images")
+            images = arrays[found][:most]
+            its_labels = found.replace("images", "labels").replace("inputs", "labels")
+            labels = arrays[its_labels][:most] if its_labels in arrays else None
     except InputError:
         raise
     except Exception as error:

@@ -27,7 +27,8 @@ BackboneSource: TypeAlias = str | nn.Module
 def backbone_spec(backbone: BackboneSource, *, weights: Path | None = None) -> Spec:
     """The backbone called so, e.g. `resnet20`; that a function makes, `package.module:factory`; or a module in hand.
 
-    A name that ends with `.pt2` is that of a file with a `torch.export` program and its weights. A module is cut into blocks as one that a function makes; see `backbones.custom`.
+    A name that ends with `.pt2` is that of a file with a `torch.export` program and its weights. A module is cut into
+    blocks as one that a function makes; see `backbones.custom`.
     weights: a file of weights for a module, or for what a function makes; a network known by its name has new ones.
     Raises `InputError` for an unknown name.
     """

@@ -14,6 +14,8 @@ from torch import Tensor
 from offramp.core import checks
 from offramp.core.checks import FloatArray
 from offramp.errors import fail
+from offramp.files.arrays import Samples, are_pictures, as_samples
+from offramp.nn.inputs import torch_type
 
 VALIDATION_SHARE = 0.25
 TEST_SHARE = 0.15
@@ -56,18 +58,22 @@ class Source:
 class Split:
     """Some samples of a data set. S is their number. `split[:100]` is a split as well.
 
-    images: [S, C, H, W] uint8, as a sensor would hand them over.
+    images: [S, ...] as a sensor would hand them over: images [C, H, W] uint8, or arrays of numbers of any rank.
     labels: [S] the true classes.
     members: [S] the samples' places in the whole data set.
     """
 
-    images: NDArray[np.uint8]
+    images: Samples
     labels: NDArray[np.int64]
     members: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        for name, dtype, ndim in (("images", np.uint8, 4), ("labels", np.int64, 1), ("members", np.int64, 1)):
-            object.__setattr__(self, name, checks.frozen_array(getattr(self, name), dtype, ndim, name))
+        for name in ("labels", "members"):
+            object.__setattr__(self, name, checks.frozen_array(getattr(self, name), np.int64, 1, name))
+        # A copy only where it has to be: they may be larger than memory.
+        images = as_samples("images", np.asarray(self.images)).view()
+        images.setflags(write=False)
+        object.__setattr__(self, "images", images)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -81,7 +87,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """A classified image data set.
+    """A classified data set, of images or of any other samples.
 
     classes: how many.
     train: what the weights are fitted to.
@@ -107,30 +113,38 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """(C, H, W)."""
+        """(C, H, W) of images, else the shape of a sample."""
         return self.train.images.shape[1:]
 
     @property
+    def input_type(self) -> torch.dtype:
+        """Of the numbers in a sample."""
+        return torch_type(self.train.images)
+
+    @property
+    def pictures(self) -> bool:
+        """Whether samples are images of 8 bits."""
+        return are_pictures(self.train.images)
+
+    @property
     def mean(self) -> FloatArray:
-        """[C] mean pixel of the training split, in 0..255."""
+        """[C] mean of the training split, by the first axis of a sample: of images in 0..255."""
         return self._statistics[0]
 
     @property
     def deviation(self) -> FloatArray:
-        """[C] standard deviation of the training split's pixels, in 0..255.
+        """[C] standard deviation of the training split, by the first axis of a sample: of images in 0..255.
 
-        1 for a channel that is the same everywhere, as blue may be: images are divided by it, and 0/0 is no number.
+        1 for a channel that is the same everywhere, as blue may be: samples are divided by it, and 0/0 is no number.
         """
         return self._statistics[1]
 
     @functools.cached_property
     def _statistics(self) -> tuple[FloatArray, FloatArray]:
         """Mean and deviation, computed when they are first asked for: they take seconds for a large data set."""
-        counts = _pixel_counts(self.train.images)
-        values, total = np.arange(256), counts.sum(axis=1)
-        mean: FloatArray = counts @ values / total
-        deviation: FloatArray = np.sqrt((counts * (values - mean[:, None]) ** 2).sum(axis=1) / total)
-        deviation = np.where(deviation == 0, 1, deviation)
+        images = self.train.images
+        mean, deviation = _pixel_statistics(images.view(np.uint8)) if self.pictures else _statistics(images)
+        deviation = np.where(deviation <= 1e-12 * np.abs(mean), 1, deviation)
         for statistic in (mean, deviation):
             statistic.setflags(write=False)
         return mean, deviation
@@ -138,7 +152,7 @@ class Dataset:
 
 def split(
     name: str,
-    images: NDArray[np.uint8],
+    images: Samples,
     labels: NDArray[np.int64],
     *,
     seed: int,
@@ -149,13 +163,13 @@ def split(
 ) -> Dataset:
     """A data set of three splits, every class in equal shares in those that are drawn here.
 
-    images: [S, C, H, W] uint8.
+    images: [S, C, H, W] uint8, or samples of any other shape and type.
     labels: [S] the true classes, 0 and up, none left out.
     seed: of what is drawn.
     validation, test: how many samples were published as such. The test samples are the last in `images`, the
         validation samples stand before them. What was not published is drawn from the others: 15 % of them for the
         test, and 25 % of them, but at most 5,000, for validation.
-    augmentation: None for a shift of an eighth of the height and no mirroring.
+    augmentation: None for a shift of an eighth of the height and no mirroring of images, and nothing of other samples.
     class_names: by class; None for the classes' numbers.
     Raises `InputError` where a class has too few samples for that, there is one class alone, or the seed is none of
     32 bits and something is drawn.
@@ -184,7 +198,7 @@ def split(
     train, held_out, tested = (
         Split(images[members], labels[members], members) for members in map(np.sort, (rest, kept, published))
     )
-    augmentation = augmentation or Augmentation(images.shape[2] // 8, flip=False)
+    augmentation = augmentation or Augmentation(images.shape[2] // 8 if are_pictures(images) else 0, flip=False)
     return Dataset(name, classes, train, held_out, tested, augmentation, names)
 
 
@@ -195,22 +209,27 @@ def batches(
 
     A sample that would be left alone goes with the batch before: normalization needs two to tell them apart.
 
-    images: [S, C, H, W]; the batches are channels-last.
+    images: [S, C, H, W]; the batches are channels-last. Or any other samples [S, ...], which stay as they are.
     labels: [S].
     """
+    order = torch.from_numpy(rng.permutation(len(labels))).to(images.device)
+    *fit, last = torch.split(order, batch_size)
+    if fit and len(last) == 1:
+        last = torch.cat([fit.pop(), last])
+    if images.ndim != 4 or augmentation == Augmentation(0, flip=False):
+        for chosen in (*fit, last):
+            few = images[chosen]
+            yield few.contiguous(memory_format=torch.channels_last) if few.ndim == 4 else few, labels[chosen]
+        return
     height, width = images.shape[2:]
     shift = augmentation.shift
     padded = F.pad(images, (shift, shift, shift, shift))
-    order = torch.from_numpy(rng.permutation(len(labels))).to(images.device)
     corners = torch.from_numpy(rng.integers(0, 2 * shift + 1, (2, len(labels), 1))).to(images.device)
     rows = corners[0] + torch.arange(height, device=images.device)
     columns = corners[1] + torch.arange(width, device=images.device)
     if augmentation.flip:
         mirrored = torch.from_numpy(rng.random((len(labels), 1)) < 0.5).to(images.device)
         columns = torch.where(mirrored, columns.flip(1), columns)
-    *fit, last = torch.split(order, batch_size)
-    if fit and len(last) == 1:
-        last = torch.cat([fit.pop(), last])
     for chosen in (*fit, last):
         moved = padded[chosen[:, None, None], :, rows[chosen][:, :, None], columns[chosen][:, None, :]]
         yield moved.permute(0, 3, 1, 2), labels[chosen]
@@ -247,6 +266,25 @@ def _draw(
 
 def _by(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
+
+
+def _pixel_statistics(images: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+    """[C] mean and deviation of 8-bit images [S, C, H, W]."""
+    counts = _pixel_counts(images)
+    values, total = np.arange(256), counts.sum(axis=1)
+    mean: FloatArray = counts @ values / total
+    return mean, np.sqrt((counts * (values - mean[:, None]) ** 2).sum(axis=1) / total)
+
+
+def _statistics(samples: Samples) -> tuple[FloatArray, FloatArray]:
+    """[C] mean and deviation of samples [S, C, ...], by two passes over a few at a time."""
+    pieces = [samples[first : first + _IMAGES_AT_ONCE] for first in range(0, len(samples), _IMAGES_AT_ONCE)]
+    axes = (0, *range(2, samples.ndim))
+    total = samples.size / samples.shape[1]
+    mean: FloatArray = np.sum([piece.sum(axis=axes, dtype=np.float64) for piece in pieces], axis=0) / total
+    centers = mean.reshape(-1, *[1] * (samples.ndim - 2))
+    squares = np.sum([((piece.astype(np.float64) - centers) ** 2).sum(axis=axes) for piece in pieces], axis=0)
+    return mean, np.sqrt(squares / total)
 
 
 def _pixel_counts(images: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from onnx import ModelProto
 from torch import Tensor, nn
 
 from offramp.bundle.session import PartitionSession
+from offramp.files.arrays import Samples
 from offramp.nn.network import MultiExitNetwork, lay_out
 
 _OPSET = 18
@@ -31,7 +31,7 @@ class _Answering(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """[B, C, H, W] uint8 -> for every block its output, and probabilities [B, K] and entropy [B] of its branch."""
+        """Raw samples [B, ...] -> of every block its output, of its branch probabilities [B, K] and entropy [B]."""
         outputs: list[Tensor] = []
         x = images
         for i, block in enumerate(self.network.blocks, start=1):
@@ -50,10 +50,11 @@ def answer(logits: Tensor) -> tuple[Tensor, Tensor]:
     return probabilities, entropy.clamp(0, 1)
 
 
-def export(network: MultiExitNetwork, image_shape: Iterable[int]) -> ModelProto:
+def export(network: MultiExitNetwork, image_shape: Iterable[int], kind: torch.dtype = torch.uint8) -> ModelProto:
     """The whole network as one ONNX graph, to be cut by `cut`: any batch size, weights inside.
 
-    image_shape: (C, H, W).
+    image_shape: (C, H, W) of images, else the shape of a sample.
+    kind: the type of its numbers.
     """
     # On a copy, in the usual memory layout: the export must not change the network, nor depend on how it was trained.
     whole = _Answering(copy.deepcopy(network).cpu()).eval()
@@ -67,7 +68,7 @@ def export(network: MultiExitNetwork, image_shape: Iterable[int]) -> ModelProto:
         warnings.simplefilter("ignore")  # of deprecated parts of torch that its own exporter uses
         program = torch.onnx.export(
             whole,
-            (torch.zeros(2, *image_shape, dtype=torch.uint8),),
+            (torch.zeros(2, *image_shape, dtype=kind),),
             dynamo=True,
             verbose=False,
             opset_version=_OPSET,
@@ -99,11 +100,11 @@ def cut_branch(whole: ModelProto, block: int) -> bytes:
     return _cut(whole, block + 1, {_probabilities(block): "probabilities", _entropy(block): "entropy"})
 
 
-def parity(network: MultiExitNetwork, pieces: Mapping[int, bytes], images: NDArray[np.uint8]) -> float:
+def parity(network: MultiExitNetwork, pieces: Mapping[int, bytes], images: Samples) -> float:
     """The largest difference between a chain of partitions in ONNX Runtime and the network in PyTorch.
 
     pieces: the partitions that make up the network up to the last of them, by their last block.
-    images: [S, C, H, W], sent one at a time.
+    images: [S, ...] samples, sent one at a time.
     Over the probabilities and entropies of every piece, and its outputs relative to their largest entry.
     """
     network.eval()

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from offramp.nn.branches import Pool, pooled_head
 from offramp.nn.network import Shape
 
 MOST_NUMBERS = 4096
-"""That are kept of a map [C, H, W], unless it has more channels than that: so many are kept of any."""
+"""That are kept of a map [C, H, W] or a signal [C, L], unless it has more channels: as many are kept of any."""
 
 # Of a side of what is kept, and of what a linear layer looks at.
 _WIDEST, _WIDEST_LINEAR = 8, 4
@@ -70,6 +70,34 @@ class ChannelsFirst(nn.Module):
         return x.permute(0, 3, 1, 2)
 
 
+class AsMap(nn.Module):
+    """Signals as maps of one row."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, L] -> [B, C, 1, L]."""
+        return x.unsqueeze(2)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a block puts out.
+
+    shape: without the batch.
+    signal: whether a shape [C, L] is that of a signal, channels first, and not of tokens [T, C].
+    """
+
+    shape: Shape
+    signal: bool = False
+
+    @classmethod
+    def of(cls, block: nn.Module, shape: Shape) -> "Output":
+        """A signal is what was convolved along one axis."""
+        nodes = block.graph.nodes if isinstance(block, fx.GraphModule) else ()
+        convolved = any("conv1d" in str(node.target) for node in nodes)
+        convolved = convolved or any(isinstance(layer, nn.Conv1d) for layer in block.modules())
+        return cls(shape, len(shape) == 2 and convolved)
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """Of a module, for one sample.
@@ -82,12 +110,16 @@ class Cost:
     work: int
 
 
-def reduction(shape: Shape) -> nn.Module:
-    """What leaves few numbers of a block's output [B, *shape], the same for all heads of that shape.
+def reduction(output: Output) -> nn.Module:
+    """What leaves few numbers of a block's output [B, *shape], the same for all heads of it.
 
-    Of a map [C, H, W] the means of a grid of cells, as fine as `MOST_NUMBERS` lets it be and 8x8 at most; of tokens
-    [T, C] the first and the mean; a vector stays.
+    Of a map [C, H, W] the means of a grid of cells, as fine as `MOST_NUMBERS` lets it be and 8x8 at most; of a signal
+    [C, L] as of a map of one row; of tokens [T, C] the first and the mean; a vector stays.
     """
+    shape = output.shape
+    if output.signal:
+        pool = _grid((1, shape[1]), _cells(shape[0], MOST_NUMBERS, _WIDEST**2, axes=1))
+        return nn.Sequential(AsMap(), pool)
     if len(shape) == 3:
         channels, *sides = _channels_first(shape)
         pool = _grid(tuple(sides), _cells(channels, MOST_NUMBERS, _WIDEST))
@@ -97,15 +129,16 @@ def reduction(shape: Shape) -> nn.Module:
     return nn.Identity() if len(shape) == 1 else Pool()
 
 
-def kinds(shape: Shape) -> tuple[str, ...]:
-    """The heads there are for a block's output of that shape."""
-    if len(shape) == 3:
-        several = math.prod(reduced_shape(shape)[1:]) > 1
+def kinds(output: Output) -> tuple[str, ...]:
+    """The heads there are for a block's output."""
+    shape = output.shape
+    if output.signal or len(shape) == 3:
+        several = math.prod(reduced_shape(output)[1:]) > 1
         return ("linear", "grid", "bottleneck", "convolution") if several else ("linear", "bottleneck")
     return ("first", "mean", "bottleneck") if len(shape) == 2 else ("linear", "bottleneck")
 
 
-def make(kind: str, shape: Shape, classes: int) -> Head:
+def make(kind: str, output: Output, classes: int) -> Head:
     """A head of a kind of `kinds`, with new weights.
 
     linear, first, mean: one linear layer, on the mean of all cells, the first token, the mean of all.
@@ -113,15 +146,16 @@ def make(kind: str, shape: Shape, classes: int) -> Head:
     bottleneck: two linear layers around 64 hidden numbers, on that grid, or on both tokens.
     convolution: a 3x3 convolution of every channel for itself, one across channels, and a linear layer on their mean.
     """
-    reduce = reduction(shape)
-    kept = reduced_shape(shape)
+    reduce = reduction(output)
+    kept = reduced_shape(output)
     if kind == "convolution":
         return Head(reduce, nn.Identity(), _separable(kept[0], classes))
     match kind:
         case "first" | "mean":
             summary: nn.Module = Pick(("first", "mean").index(kind))
         case "grid" | "bottleneck" if len(kept) == 3:
-            cells = _grid(kept[1:], _cells(kept[0], _MOST_INPUTS, _WIDEST_LINEAR))
+            widest = _WIDEST_LINEAR**2 if output.signal else _WIDEST_LINEAR
+            cells = _grid(kept[1:], _cells(kept[0], _MOST_INPUTS, widest, axes=1 if output.signal else 2))
             summary = nn.Sequential(cells, nn.Flatten())
         case "bottleneck":
             summary = nn.Flatten()
@@ -135,16 +169,17 @@ def make(kind: str, shape: Shape, classes: int) -> Head:
     return Head(reduce, summary, classifier)
 
 
-def candidates(block: nn.Module, before: Shape, shape: Shape, classes: int) -> Mapping[str, Cost]:
+def candidates(block: nn.Module, given: Tensor, output: Output, classes: int) -> Mapping[str, Cost]:
     """The heads that a block may have, the least work first, of equal ones the fewest weights first.
 
-    block: takes [B, *before], returns [B, *shape].
+    given: [1, ...] what the block takes, to make that output.
     The first is always among them. The others have no more weights than the block, or 8,192 where it has fewer, and a
     quarter of its work at most. Work is counted and not timed: times change from one run to the next, and what was
     interrupted has to choose the same again.
     """
-    bound = cost(block, before)
-    costs = {kind: cost(make(kind, shape, classes), shape) for kind in kinds(shape)}
+    bound = cost(block, given)
+    x = torch.zeros(1, *output.shape)
+    costs = {kind: cost(make(kind, output, classes), x) for kind in kinds(output)}
     ordered = sorted(costs, key=lambda kind: (costs[kind].work, costs[kind].weights))
     return {
         kind: costs[kind]
@@ -154,18 +189,18 @@ def candidates(block: nn.Module, before: Shape, shape: Shape, classes: int) -> M
     }
 
 
-def cost(module: nn.Module, shape: Shape) -> Cost:
-    """Of a module that takes one sample of that shape; its mode stays as it is."""
+def cost(module: nn.Module, given: Tensor) -> Cost:
+    """Of a module that takes one sample [1, ...]; its mode stays as it is."""
     training = module.training
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module.eval()(torch.zeros(1, *shape, dtype=torch.float32))
+        module.eval()(given)
     module.train(training)
     return Cost(sum(weight.numel() for weight in module.parameters()), counter.get_total_flops() // 2)
 
 
-def reduced_shape(shape: Shape) -> Shape:
+def reduced_shape(output: Output) -> Shape:
     """Of what `reduction` leaves of one sample."""
-    return _after(reduction(shape), shape)
+    return _after(reduction(output), output.shape)
 
 
 def lightest(shape: Shape, classes: int) -> nn.Module:
@@ -184,9 +219,10 @@ def _channels_first(shape: Shape) -> Shape:
     return (third, first, second) if first == second != third else shape
 
 
-def _cells(channels: int, most: int, widest: int) -> int:
+def _cells(channels: int, most: int, widest: int, *, axes: int = 2) -> int:
     """Of a side of the finest grid with that many numbers at most."""
-    return max(1, min(widest, math.isqrt(most // channels)))
+    room = most // channels
+    return max(1, min(widest, math.isqrt(room) if axes == 2 else room))
 
 
 def _grid(sides: tuple[int, ...], cells: int) -> nn.Module:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from offramp.errors import fail
 from offramp.nn.data import Dataset
-from offramp.nn.normalization import DATA, normalization
+from offramp.nn.normalization import normalization, taken, usual
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -22,7 +22,7 @@ Shape: TypeAlias = tuple[int, ...]
 class Line:
     """A backbone with new weights.
 
-    blocks: by name, in order; block 1 takes normalized images [B, C, H, W].
+    blocks: by name, in order; block 1 takes normalized samples [B, ...], images [B, C, H, W].
     make_branch: classifying layers of their own for an output of that shape (without the batch).
     normalize: how images are to be normalized for it, as `normalization_text` writes it; None where it doesn't say.
     """
@@ -36,24 +36,37 @@ class Line:
 class Spec:
     """A backbone before it has weights.
 
-    make: from images (C, H, W) and the number of classes to a line of blocks.
+    make: from the shape of samples, images (C, H, W), the number of classes, and the type of the numbers that block 1
+        gets, to a line of blocks.
     portable: whether another process can make it, too: from its name, and not only from a module in this one.
     trained: whether it always comes with weights that are worth keeping.
-    keep: writes into a folder what it can be made of again without what makes it now, for images (C, H, W) and the
-        number of classes; None for one that its name suffices for.
+    keep: writes into a folder what it can be made of again without what makes it now; takes what `make` takes. None for
+        one that its name suffices for.
     """
 
     name: str
-    make: Callable[[Shape, int], Line]
+    make: Callable[[Shape, int, torch.dtype], Line]
     portable: bool = True
     trained: bool = False
-    keep: Callable[[Path, Shape, int], None] | None = None
+    keep: Callable[[Path, Shape, int, torch.dtype], None] | None = None
+
+
+def of_images(name: str, make: Callable[[Shape, int], Line]) -> Spec:
+    """The spec of a backbone that takes images alone."""
+
+    def line(shape: Shape, classes: int, kind: torch.dtype) -> Line:
+        if len(shape) != 3 or kind != torch.float32:
+            problem = f"{name} takes images (C, H, W), and samples are {shape} of {str(kind).removeprefix('torch.')}"
+            fail("backbone", problem, "give a network that is made for them: package.module:factory")
+        return make(shape, classes)
+
+    return Spec(name, line)
 
 
 class MultiExitNetwork(nn.Module):
     """Blocks in a line and a branch after some of them; the last block always has one.
 
-    blocks: by name, block 1 first; block 1 takes raw images, uint8 [B, C, H, W].
+    blocks: by name, block 1 first; block 1 takes raw samples, images as uint8 [B, C, H, W].
     branches: by the 1-based block they follow.
     """
 
@@ -108,14 +121,14 @@ def build(
     *,
     ends: Iterable[int] | None = None,
     seed: int,
-    normalize: str = DATA,
+    normalize: str | None = None,
     head: Callable[[Shape, int], nn.Module] | None = None,
 ) -> MultiExitNetwork:
     """A new network for `dataset`, with branches after the blocks `ends`, and cut off behind the last of them.
 
     ends: 1-based; None for the full configuration, a branch after every block.
     seed: of the first weights; torch's own random state is left as it was.
-    normalize: how block 1 begins, as `normalization_text` writes it.
+    normalize: how block 1 begins, as `normalization_text` writes it; None for what the backbone says, or is `usual`.
     head: makes the branches, save the backbone's own last layers, from the shape of a block's output and the number of
         classes; None for branches like those.
     Branches learn, whatever is frozen in the blocks. Raises `InputError` for images that are too small.
@@ -128,8 +141,7 @@ def build(
 def as_given(spec: Spec, dataset: Dataset, *, seed: int, normalize: str | None) -> tuple[MultiExitNetwork, str | None]:
     """The backbone with its own last layers as the only branch, and what it says itself of how to normalize images.
 
-    normalize: as in `build`; None for what it says itself, or else the data set's statistics.
-    The rest is as in `build`.
+    All is as in `build`.
     """
     with _taking_the_images(spec, dataset):
         return _built(spec, dataset, lambda n: {n}, seed, normalize, None)
@@ -160,14 +172,16 @@ def _built(
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        line = spec.make(dataset.image_shape, dataset.classes)
+        line = spec.make(dataset.image_shape, dataset.classes, taken(normalize or usual(dataset), dataset))
         blocks = dict(line.blocks)
         first = next(iter(blocks))
-        blocks[first] = nn.Sequential(normalization(normalize or line.normalize or DATA, dataset), blocks[first])
+        blocks[first] = nn.Sequential(
+            normalization(normalize or line.normalize or usual(dataset), dataset), blocks[first]
+        )
         kept, last = ends(len(blocks)), len(blocks)
         blocks = dict(itertools.islice(blocks.items(), max(kept)))
         branches = {}
-        x = torch.zeros(1, *dataset.image_shape, dtype=torch.uint8)
+        x = torch.zeros(1, *dataset.image_shape, dtype=dataset.input_type)
         for i, block in enumerate(blocks.values(), start=1):
             x = output_of(block, x)
             if i in kept:
@@ -193,10 +207,10 @@ def selected(network: MultiExitNetwork, ends: Iterable[int]) -> MultiExitNetwork
     return copy.deepcopy(network.part(ends))
 
 
-def output_shapes(network: MultiExitNetwork, image_shape: Shape) -> tuple[Shape, ...]:
-    """Of what every block puts out, without the batch. The network is on the CPU; images are (C, H, W)."""
+def output_shapes(network: MultiExitNetwork, dataset: Dataset) -> tuple[Shape, ...]:
+    """Of what every block makes of a sample, without the batch. The network is on the CPU."""
     shapes = []
-    x = torch.zeros(1, *image_shape, dtype=torch.uint8)
+    x = torch.zeros(1, *dataset.image_shape, dtype=dataset.input_type)
     for block in network.blocks:
         x = output_of(block, x)
         shapes.append(tuple(x.shape[1:]))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from offramp.errors import fail
 from offramp.nn.data import Dataset
+from offramp.nn.inputs import are_whole
 
 DATA, IMAGENET, UNIT, RAW = "data", "imagenet", "unit", "raw"
 SYMMETRIC = "0.5/0.5"
@@ -19,7 +20,7 @@ _REMEDY = "use data, imagenet, unit, raw, or mean/deviation of images in 0..1, e
 
 
 class Normalize(nn.Module):
-    """uint8 images to floats as a network wants them: divided by `scale`, less a mean, by a deviation per channel.
+    """Samples to floats as a network wants them: divided by `scale`, less a mean, by a deviation per channel.
 
     It is the beginning of block 1, so that what travels to a network is the raw sample, and the constants
     travel with the weights. The operations are those of torchvision's `ToTensor` and `Normalize`, in their order:
@@ -29,39 +30,54 @@ class Normalize(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, mean: Iterable[float], deviation: Iterable[float], *, scale: float = 1.0) -> None:
+    def __init__(self, mean: Iterable[float], deviation: Iterable[float], *, scale: float = 1.0, axes: int = 3) -> None:
         super().__init__()
         self.scale = scale
-        self.register_buffer("mean", torch.tensor([*mean], dtype=torch.float32).view(-1, 1, 1))
-        self.register_buffer("deviation", torch.tensor([*deviation], dtype=torch.float32).view(-1, 1, 1))
+        shape = (-1, *[1] * (axes - 1))
+        self.register_buffer("mean", torch.tensor([*mean], dtype=torch.float32).view(shape))
+        self.register_buffer("deviation", torch.tensor([*deviation], dtype=torch.float32).view(shape))
         self.standardizes = bool(self.mean.any()) or bool((self.deviation != 1).any())
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, C, H, W] uint8 -> float32 of the same shape."""
+        """[B, C, ...] of any type -> float32 of the same shape."""
         x = images.float()
         if self.scale != 1:
             x = x / self.scale
         return (x - self.mean) / self.deviation if self.standardizes else x
 
 
-def normalization(text: str, dataset: Dataset) -> Normalize:
-    """What `text` asks for, for images of that data set: `data` is by its own statistics.
+def usual(dataset: Dataset) -> str:
+    """How samples are normalized for a network with new weights: whole numbers of 32 or 64 bits, not at all."""
+    return RAW if are_whole(dataset.input_type) else DATA
 
-    Raises `InputError` where it doesn't fit the images' channels.
+
+def taken(text: str, dataset: Dataset) -> torch.dtype:
+    """The type that a network gets samples in, normalized as `text` says."""
+    return dataset.input_type if text == RAW and are_whole(dataset.input_type) else torch.float32
+
+
+def normalization(text: str, dataset: Dataset) -> nn.Module:
+    """What `text` asks for, for samples of that data set: `data` is by its own statistics.
+
+    Samples that are not of 8 bits count as they are, where images are divided by 255. Raises `InputError` where it
+    doesn't fit the samples' channels.
     """
-    channels = dataset.image_shape[0]
+    if taken(text, dataset) != torch.float32:
+        return nn.Identity()
+    channels, axes = dataset.image_shape[0], len(dataset.image_shape)
+    white = _WHITE if dataset.input_type == torch.uint8 else 1.0
     match text:
         case "data":
-            return Normalize(dataset.mean, dataset.deviation)
+            return Normalize(dataset.mean, dataset.deviation, axes=axes)
         case "unit":
-            return Normalize([0.0] * channels, [1.0] * channels, scale=_WHITE)
+            return Normalize([0.0] * channels, [1.0] * channels, scale=white, axes=axes)
         case "raw":
-            return Normalize([0.0] * channels, [1.0] * channels)
+            return Normalize([0.0] * channels, [1.0] * channels, axes=axes)
     mean, deviation = (_numbers(half, text) for half in (_IMAGENET if text == IMAGENET else text).split("/"))
     for numbers in (mean, deviation):
         if len(numbers) not in (1, channels):
-            fail("normalize", f"{text} has {len(numbers)} numbers, images have {channels} channels", _REMEDY)
-    return Normalize(_for_each(mean, channels), _for_each(deviation, channels), scale=_WHITE)
+            fail("normalize", f"{text} has {len(numbers)} numbers, samples have {channels} channels", _REMEDY)
+    return Normalize(_for_each(mean, channels), _for_each(deviation, channels), scale=white, axes=axes)
 
 
 def normalization_text(given: object) -> str:

@@ -13,15 +13,7 @@ from torch import Tensor, nn
 
 from offramp.errors import Fault, InputError, refuse
 
-_UNREADABLE = (
-    OSError,
-    SafetensorError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    KeyError,
-    zipfile.BadZipFile,
-)
+_UNREADABLE = (OSError, SafetensorError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile)
 # What trainers call the weights where their file holds more than these.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
 _MOST_NAMED = 5
@@ -49,19 +41,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise InputError(
-            [Fault("weights", "there is no such file", "give the path of one")], source=str(path)
-        ) from error
-    except (
-        OSError,
-        SafetensorError,
-        UnpicklingError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        zipfile.BadZipFile,
-    ) as error:
+        fault = Fault("weights", "there is no such file", "give the path of one")
+        raise InputError([fault], source=str(path)) from error
+    except (UnpicklingError, KeyError) as error:  # the latter where the first bytes mean nothing to it
+        problem = "is no state dict: it is another kind of file, or holds objects that only running code brings back"
+        raise InputError([Fault("weights", problem, _SAVE)], source=str(path)) from error
+    except _UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError([Fault("weights", f"can't be read: {reason}", _SAVE)], source=str(path)) from error
     for _ in _WRAPPERS:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offramp.bundle import Manifest, PartitionFile, checksum
 from offramp.bundle.session import PartitionSession
-from offramp.core.checks import Float32Array, Uint8Array
 from offramp.core.estimate import Estimate
 from offramp.core.plan import Plan
 from offramp.core.profile import Profile
@@ -56,7 +56,7 @@ def export_plans(
     estimate_before: of the first plan, as it was planned.
     Raises `InputError` where a partition differs from PyTorch by more than `TOLERANCE`.
     """
-    whole = export(network, dataset.image_shape)
+    whole = export(network, dataset.image_shape, dataset.input_type)
     wanted = sorted({blocks for plan in plans for blocks in plan.blocks})
     models = {blocks: cut(whole, *blocks) for blocks in wanted}
     sessions = {blocks: PartitionSession(model) for blocks, model in models.items()}
@@ -76,6 +76,7 @@ def export_plans(
         dataset=dataset.name,
         class_names=dataset.class_names,
         input_shape=dataset.image_shape,
+        input_type=dataset.train.images.dtype.name,
         topology=topology,
         plans=tuple(plans),
         object_bits=object_bits,
@@ -126,12 +127,12 @@ def _accuracy(blocks: tuple[int, int], outputs: Sequence[PlanOutputs]) -> tuple[
 
 
 def _shapes(
-    sessions: PartitionSessions, plans: Sequence[Plan], image: Uint8Array
+    sessions: PartitionSessions, plans: Sequence[Plan], image: NDArray[np.generic]
 ) -> dict[tuple[int, int], tuple[tuple[int, ...], tuple[int, ...]]]:
     """Shapes of what goes into each partition and of what it hands on, without the batch."""
     shapes = {}
     for plan in plans:
-        x: Uint8Array | Float32Array = image
+        x: NDArray[np.generic] = image
         for blocks in plan.blocks:
             output = sessions[blocks].run(x)[0]
             shapes[blocks] = x.shape[1:], output.shape[1:]

@@ -56,11 +56,11 @@ class PlanOutputs:
 
 
 def run_locally(
-    sessions: PartitionSessions, plan: Plan, images: NDArray[np.uint8], labels: NDArray[np.int64]
+    sessions: PartitionSessions, plan: Plan, images: NDArray[np.generic], labels: NDArray[np.int64]
 ) -> PlanOutputs:
     """What the plan's exits say of all samples, none of which exits early.
 
-    images: [S, C, H, W].
+    images: [S, ...] samples.
     labels: [S] the true classes.
     Raises `InputError` where an activation can't travel in the plan's codec.
     """
@@ -69,7 +69,7 @@ def run_locally(
     crosses = [after not in ("", tier) for tier, after in zip(plan.placement, (*plan.placement[1:], ""), strict=True)]
     # One by one, as tiers get them; and nobody has room for the activations of all of them.
     for s, image in enumerate(images):
-        x: Float32Array | NDArray[np.uint8] = image[None]
+        x: NDArray[np.generic] = image[None]
         for k, blocks in enumerate(plan.blocks):
             output, probabilities, entropy[k, s : s + 1] = sessions[blocks].run(x)
             correct[k, s] = probabilities.argmax() == labels[s]

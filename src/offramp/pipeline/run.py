@@ -42,11 +42,11 @@ _LONGEST_S = 86400.0
 
 @runtime_checkable
 class LabeledImages(Protocol):
-    """Images with their true classes, as a split of a data set has them: [S, C, H, W] uint8 and [S]."""
+    """Samples with their true classes, as a split of a data set has them: [S, ...], images [C, H, W], and [S]."""
 
     @property
-    def images(self) -> NDArray[np.uint8]:
-        """[S, C, H, W]."""
+    def images(self) -> NDArray[np.generic]:
+        """[S, ...]."""
         ...
 
     @property
@@ -55,8 +55,8 @@ class LabeledImages(Protocol):
         ...
 
 
-SampleSource: TypeAlias = "LabeledImages | NDArray[np.uint8] | str | Path"
-"""A split of a data set, images [S, C, H, W], an npz, or a folder of images."""
+SampleSource: TypeAlias = "LabeledImages | NDArray[np.generic] | str | Path"
+"""A split of a data set, samples [S, ...] such as images [S, C, H, W], an npz, or a folder of images."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -256,23 +256,23 @@ def without_slowdowns(topology: Topology) -> Topology:
 
 def _samples(
     manifest: Manifest, source: SampleSource | None, count: int | None
-) -> tuple[NDArray[np.uint8], IntArray | None]:
-    """[S, C, H, W] samples and [S] labels, if they are known."""
-    shape, classes = manifest.input_shape, len(manifest.class_names)
+) -> tuple[NDArray[np.generic], IntArray | None]:
+    """[S, ...] samples and [S] labels, if they are known."""
+    shape, kind, classes = manifest.input_shape, manifest.input_type, len(manifest.class_names)
     match source:
         case None:
             return _held_out(manifest, COUNT if count is None else count)
         case str() | Path():
-            return read_samples(source, shape=shape, classes=classes, most=count)[1:]
+            return read_samples(source, shape=shape, kind=kind, classes=classes, most=count)[1:]
         case np.ndarray():
-            return check_samples(source[:count], None, shape=shape, classes=classes)
+            return check_samples(source[:count], None, shape=shape, kind=kind, classes=classes)
         case LabeledImages():
-            return check_samples(source.images[:count], source.labels[:count], shape=shape, classes=classes)
+            return check_samples(source.images[:count], source.labels[:count], shape=shape, kind=kind, classes=classes)
         case _:
             fail("samples", f"are {type(source).__name__}", "give a split, images, an npz, or a folder of images")
 
 
-def _held_out(manifest: Manifest, count: int) -> tuple[NDArray[np.uint8], IntArray | None]:
+def _held_out(manifest: Manifest, count: int) -> tuple[NDArray[np.generic], IntArray | None]:
     """The first of the held-out samples of the data set that the bundle was built for."""
     try:
         require_training()

@@ -107,7 +107,9 @@ def train(
     from offramp.nn.catalog import backbone_spec
     from offramp.nn.datasets import read_data
     from offramp.nn.normalization import normalization_text
+    from offramp.nn.normalization import usual as usually_normalized
     from offramp.nn.profiling import machine
+    from offramp.nn.training.cautions import cautions
     from offramp.nn.training.fit import Recipe
     from offramp.nn.training.given import seems_trained
     from offramp.nn.training.run import begin_run
@@ -130,7 +132,8 @@ def train(
         ("heads", heads, (None, "light", "own")),
     ):
         if choice not in choices:
-            fail(name, f"{choice!r} is unknown", f"use {' or '.join(filter(None, choices))}")
+            *others, last = filter(None, choices)
+            fail(name, f"{choice!r} is unknown", f"use {', '.join(others)} or {last}")
     file = None if weights is None else path_of("weights", weights, "a file of weights")
     normalized = None if normalize is None else normalization_text(normalize)
     spec = backbone_spec(backbone)
@@ -175,7 +178,7 @@ def train(
         distill=distill,
         from_weights=from_weights,
         weights=file,
-        normalize=normalized or (None if from_weights else "data"),
+        normalize=normalized or (None if from_weights else usually_normalized(dataset)),
     )
     training = begin_run(out, setup, dataset, spec, given=given)
     with reporting(progress) as tell:
@@ -184,7 +187,10 @@ def train(
         if training.needed:
             tell(Progress("backbone", 1.0, training.needed))
         tell_training(training.train(runner), tell)
-    return training.finished()
+        run = training.finished()
+        for sentence in cautions(run):
+            tell(Progress("warning", 1.0, sentence))
+    return run
 
 
 def tell_training(events: Iterable[Event], tell: ProgressCallback) -> None:

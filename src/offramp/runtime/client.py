@@ -98,11 +98,11 @@ class Client:
             transport.close()
 
     def ask_all(
-        self, samples: Iterable[NDArray[np.uint8]], *, deadline_s: float, window: int = 1, plan: Plan | None = None
+        self, samples: Iterable[NDArray[np.generic]], *, deadline_s: float, window: int = 1, plan: Plan | None = None
     ) -> Iterator[Answer]:
         """Answers in the order of the samples, with `window` requests in flight.
 
-        samples: [C, H, W] each.
+        samples: of the bundle's input shape and type each.
         deadline_s: of each request, from the moment it is sent; by then it has an answer or an error.
         plan: one of the bundle's, with any thresholds; None for the deployment's current one.
 
@@ -112,7 +112,7 @@ class Client:
         numbered = enumerate(samples)
         with ThreadPoolExecutor(window, thread_name_prefix="client") as threads:
 
-            def ask(numbered_sample: tuple[int, NDArray[np.uint8]]) -> Answer:
+            def ask(numbered_sample: tuple[int, NDArray[np.generic]]) -> Answer:
                 return self._ask(*numbered_sample, text, deadline_s)
 
             pending = [threads.submit(ask, sample) for sample in islice(numbered, window)]
@@ -148,7 +148,7 @@ class Client:
         except TransportError:
             fail("source", "does not answer", "start its worker, or look at the network between")
 
-    def _ask(self, number: int, sample: NDArray[np.uint8], plan: str, deadline_s: float) -> Answer:
+    def _ask(self, number: int, sample: NDArray[np.generic], plan: str, deadline_s: float) -> Answer:
         pending = _PendingRequest()
         began_s = time.monotonic()
         with self._lock:
@@ -159,7 +159,7 @@ class Client:
         timeouts = DeliveryTimeouts(deadline_s=until_s, give_up_s=until_s, transfer_s=0.0, ack_timeout_s=_ACK_TIMEOUT_S)
         error = ""
         try:
-            self._deliverer.deliver(work_key(self._source), task, sample.tobytes(), timeouts)
+            self._deliverer.deliver(work_key(self._source), task, _bytes(sample), timeouts)
             if not pending.answered.wait(until_s - time.monotonic()):
                 error = f"there was no answer within {deadline_s:g} s"
         except UndeliveredError as problem:
@@ -183,6 +183,11 @@ class Client:
                 pending.outcome, pending.probabilities = message, np.frombuffer(tensor, "<f4").astype(np.float32)
                 pending.answered.set()
         return b""
+
+
+def _bytes(sample: NDArray[np.generic]) -> bytes:
+    """As they travel: little-endian."""
+    return sample.astype(sample.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 class _PendingRequest:

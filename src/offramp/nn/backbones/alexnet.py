@@ -7,7 +7,7 @@ from torch import nn
 
 from offramp.nn.backbones.parts import is_small
 from offramp.nn.branches import pooled_head
-from offramp.nn.network import Line, Shape, Spec, output_of
+from offramp.nn.network import Line, Shape, Spec, of_images, output_of
 
 _HIDDEN = 4096
 _LEAST = 67  # pixels that leave one for the last pooling
@@ -20,7 +20,7 @@ def alexnet() -> Spec:
     section 3.5; the halves of layers 2, 4 and 5 see their own half of the channels, as on the two GPUs there.
     Small images get a first layer of 5x5 pixels with stride 1, as in the authors' networks for CIFAR-10.
     """
-    return Spec("alexnet", _line)
+    return of_images("alexnet", _line)
 
 
 def _line(image_shape: Shape, classes: int) -> Line:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from offramp.errors import OfframpError, fail
@@ -97,15 +98,23 @@ def in_hand(module: nn.Module, *, weights: Path | None = None) -> Spec:
 
 
 def _line(
-    make: Callable[[Shape, int], nn.Module], min_work: float, min_size: float, image_shape: Shape, classes: int
+    make: Callable[[Shape, int], nn.Module],
+    min_work: float,
+    min_size: float,
+    image_shape: Shape,
+    classes: int,
+    kind: torch.dtype,
 ) -> Line:
     module = make(image_shape, classes)
-    return replace(cut(module, image_shape, min_work=min_work, min_size=min_size), normalize=said_by(module))
+    line = cut(module, image_shape, kind, min_work=min_work, min_size=min_size)
+    return replace(line, normalize=said_by(module))
 
 
-def _keep(make: Callable[[Shape, int], nn.Module], folder: Path, image_shape: Shape, classes: int) -> None:
+def _keep(
+    make: Callable[[Shape, int], nn.Module], folder: Path, image_shape: Shape, classes: int, kind: torch.dtype
+) -> None:
     with operations_alone():
-        write_program(exported(make(image_shape, classes), image_shape), folder / KEPT)
+        write_program(exported(make(image_shape, classes), image_shape, kind), folder / KEPT)
 
 
 def _read(file: Path, image_shape: Shape, classes: int) -> nn.Module:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from offramp.nn.backbones.parts import convolution, is_small
 from offramp.nn.branches import pooled_head
-from offramp.nn.network import Line, Shape, Spec
+from offramp.nn.network import Line, Shape, Spec, of_images
 
 _LEAST = 75  # pixels that leave one for the last module
 
@@ -21,7 +21,7 @@ def inceptionv3() -> Spec:
     place. For small images the stem keeps the resolution but for its last pooling: 32x32 pixels come out of it
     as 16x16, and of the last module as 3x3.
     """
-    return Spec("inceptionv3", _line)
+    return of_images("inceptionv3", _line)
 
 
 def _line(image_shape: Shape, classes: int) -> Line:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from offramp.nn.backbones.parts import convolution, is_small
 from offramp.nn.branches import pooled_head
-from offramp.nn.network import Line, Shape, Spec
+from offramp.nn.network import Line, Shape, Spec, of_images
 
 # Expansion, channels, how many, stride of the first: table 2 of the paper.
 _STAGES = (
@@ -27,7 +27,7 @@ def mobilenetv2() -> Spec:
     Source: Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 2018, table 2.
     For small images the stem and the second stage keep the resolution.
     """
-    return Spec("mobilenetv2", _line)
+    return of_images("mobilenetv2", _line)
 
 
 def _line(image_shape: Shape, classes: int) -> Line:

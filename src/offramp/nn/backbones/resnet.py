@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from offramp.errors import fail
-from offramp.nn.network import Line, Shape, Spec
+from offramp.nn.network import Line, Shape, Spec, of_images
 
 _WIDTHS = (16, 32, 64)
 
@@ -19,7 +19,7 @@ def resnet(depth: int) -> Spec:
     """
     if depth < 8 or depth % 6 != 2:
         fail("backbone", f"there is no ResNet of depth {depth}", "use a depth of 6n+2: resnet20, resnet32, resnet110")
-    return Spec(f"resnet{depth}", functools.partial(_line, (depth - 2) // 6))
+    return of_images(f"resnet{depth}", functools.partial(_line, (depth - 2) // 6))
 
 
 def _line(blocks_per_stage: int, image_shape: Shape, classes: int) -> Line:

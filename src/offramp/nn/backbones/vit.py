@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from offramp.errors import fail
 from offramp.nn.backbones.parts import is_small
-from offramp.nn.network import Line, Shape, Spec
+from offramp.nn.network import Line, Shape, Spec, of_images
 
 _WIDTH, _HEADS, _DEPTH = 192, 3, 12
 _PATCHES_PER_SIDE = {False: 14, True: 8}  # by whether images are small
@@ -22,7 +22,7 @@ def vit() -> Spec:
     Training Data-Efficient Image Transformers, ICML 2021 (DeiT-Ti). Small images are cut into 8x8 patches (of
     4x4 pixels in images of 32x32), others into 14x14.
     """
-    return Spec("vit-tiny", _line)
+    return of_images("vit-tiny", _line)
 
 
 def _line(image_shape: Shape, classes: int) -> Line:

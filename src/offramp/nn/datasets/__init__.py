@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
+from urllib.parse import parse_qsl
 
 from offramp.errors import fail
 from offramp.nn.data import Dataset, Source
@@ -23,15 +24,19 @@ DataSource: TypeAlias = Union[
 ]
 """What `read_data` takes."""
 
-KINDS = "digits, a folder with CIFAR-10's binary batches, a folder per class, an npz, or hf:NAME"
+KINDS = (
+    "digits, a folder with CIFAR-10's binary batches, a folder per class, an npz, a table (.csv, .parquet), or hf:NAME"
+)
 _HUB = "hf:"
+_TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
 
 def read_data(source: DataSource, *, seed: int = 0, size: int | None = None, name: str | None = None) -> Dataset:
     """A data set, split by `seed` where it isn't split already.
 
     source: `digits`; the path of a folder with CIFAR-10's binary batches, of one with a folder per class, or of an
-        npz; `hf:NAME`; or what is in memory: `(images, labels)` or a mapping with such arrays or tensors, as
+        npz or of a table (`table.table`; `FILE?label=COLUMN` names the column of the class); `hf:NAME`; or what is in
+        memory: `(images, labels)` or a mapping with such arrays or tensors, as
         `arrays.dataset_of` describes them; a `torch.utils.data.Dataset` of pairs (image, label), a pair of them for
         training and test, or a mapping with `train`, `val` and `test`, as `memory.torch_datasets` describes them. A
         `Dataset` is returned as it is.
@@ -69,11 +74,20 @@ def _in_memory(source: object, *, seed: int, size: int | None, name: str | None)
         case Mapping():
             arrays = source
         case Sequence() if len(source) == 2:
-            arrays = dict(zip(("images", "labels"), source, strict=True))
+            arrays = dict(zip((_called(source[0]), "labels"), source, strict=True))
         case _:
             remedy = f"give {KINDS}; (images, labels); a mapping of them; or a torch.utils.data.Dataset"
             fail("data", f"is {type(source).__name__}", remedy)
     return arrays_in_memory(arrays, name=name, seed=seed, size=size)
+
+
+def _called(samples: object) -> str:
+    """What samples in memory are: images of 8 bits, or inputs of any kind."""
+    import numpy as np
+    from torch import Tensor
+
+    array = samples.detach().cpu().numpy() if isinstance(samples, Tensor) else np.asarray(samples)
+    return "images" if array.dtype == np.uint8 and array.ndim in (3, 4) else "inputs"
 
 
 def _named(source: str, *, seed: int, size: int | None) -> Dataset:
@@ -100,6 +114,11 @@ def _at(path: Path, *, seed: int, size: int | None) -> Dataset:
             remedy = "take the binary version, cifar-10-binary.tar.gz: to read a pickle is to run what it says"
             fail(str(path), "holds CIFAR-10's pickled batches", remedy)
         return class_folders(path, seed=seed, size=size)
+    file, _, query = str(path).partition("?")
+    if file.lower().endswith(_TABLES) and Path(file).is_file():
+        from offramp.nn.datasets.table import table
+
+        return table(Path(file), dict(parse_qsl(query)), seed=seed, size=size)
     if path.is_file():
         from offramp.nn.datasets.archive import archive
 

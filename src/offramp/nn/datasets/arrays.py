@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import fail
+from offramp.files.arrays import Samples, are_pictures, as_pictures, as_samples
 from offramp.nn.data import Dataset, split
 from offramp.nn.datasets.pictures import check_room, resized
 
@@ -16,16 +17,19 @@ NAME, CLASS_NAMES = "name", "class_names"
 # Of the arrays of one pair, or of the splits that were published apart (as MedMNIST's archives have them).
 _WHOLE = ("",)
 _SPLITS = ("train_", "val_", "test_")
+# Images by the one name may be laid out in several ways, inputs are as they are.
+_KINDS = ("images", "inputs")
 REMEDY = (
-    "give `images`, uint8 [S, C, H, W], and `labels`, whole numbers [S], in memory or as numpy.savez writes them; or "
-    "`train_images`, `train_labels`, `test_images` and so on"
+    "give `images`, uint8 [S, C, H, W], or `inputs`, numbers of any shape [S, ...], and `labels`, whole numbers [S], "
+    "in memory or as numpy.savez writes them; or `train_images`, `train_labels`, `test_images` and so on"
 )
 
 
 def names_in(held: Container[str]) -> Iterator[str]:
     """Of the arrays that are called so, those that make up a data set; required ones whether they are held or not."""
+    kind = _kind(held)
     for prefix in _prefixes(held):
-        yield f"{prefix}images"
+        yield f"{prefix}{kind}"
         yield f"{prefix}labels"
     yield from (name for name in (NAME, CLASS_NAMES) if name in held)
 
@@ -35,8 +39,8 @@ def dataset_of(arrays: Mapping[str, Array], *, name: str, place: str, seed: int,
 
     arrays: `images` and `labels`, or `train_images`, `train_labels`, `test_images`, `test_labels` and, it may be,
         `val_images` and `val_labels`. Images are uint8 [S, H, W], [S, H, W, C] or [S, C, H, W] with C 1 or 3; gray
-        ones get three equal channels. Labels are whole numbers from 0, [S] or [S, 1]. Beside them there may be
-        `class_names` [classes] and `name`.
+        ones get three equal channels. Or `inputs` and so on, numbers of any shape [S, ...], as they are.
+        Labels are whole numbers from 0, [S] or [S, 1]. Beside them there may be `class_names` [classes] and `name`.
     name: of the data set, where `arrays` has none.
     place: of the arrays in messages.
     size: the images are resized to size x size; None for as they are.
@@ -47,13 +51,16 @@ def dataset_of(arrays: Mapping[str, Array], *, name: str, place: str, seed: int,
         fail(place, "has parts with images of different shapes", "give all images one shape")
     counts = {prefix: len(labels) for prefix, (_, labels) in pairs.items()}
     first, *_ = (images for images, _ in pairs.values())
-    height, width = (size, size) if size is not None else first.shape[2:]
-    # The parts are small by themselves, and gray ones are views until they are put together.
-    check_room(sum(counts.values()), width, height)
+    if are_pictures(first):
+        height, width = (size, size) if size is not None else first.shape[2:]
+        # The parts are small by themselves, and gray ones are views until they are put together.
+        check_room(sum(counts.values()), width, height)
+    elif size is not None:
+        fail("image_size", f"{place} holds samples of shape {first.shape[1:]}, no images of 8 bits", "leave it out")
     held_out = "test_" if "test_" in counts else "val_"
     return split(
         _name(arrays[NAME], place) if NAME in arrays else name,
-        np.concatenate([resized(images, size) for images, _ in pairs.values()]),
+        np.concatenate([_resized(images, size) for images, _ in pairs.values()]),
         np.concatenate([labels for _, labels in pairs.values()]),
         seed=seed,
         validation=counts.get("val_", 0) if held_out == "test_" else 0,
@@ -65,38 +72,44 @@ def dataset_of(arrays: Mapping[str, Array], *, name: str, place: str, seed: int,
 def arrays_of(dataset: Dataset) -> dict[str, Array]:
     """The arrays that `dataset_of` makes the same splits, classes and names of."""
     arrays: dict[str, Array] = {NAME: np.array(dataset.name), CLASS_NAMES: np.array(dataset.class_names)}
+    kind = "images" if dataset.pictures and dataset.image_shape[0] == 3 else "inputs"
     for prefix, part in zip(_SPLITS, (dataset.train, dataset.validation, dataset.test), strict=True):
-        arrays |= {f"{prefix}images": part.images, f"{prefix}labels": part.labels}
+        arrays |= {f"{prefix}{kind}": part.images, f"{prefix}labels": part.labels}
     return arrays
+
+
+def _kind(held: Container[str]) -> str:
+    """What samples are called in what is held."""
+    found = [kind for kind in _KINDS for prefix in ("", "train_") if f"{prefix}{kind}" in held]
+    if len({*found}) > 1:
+        fail("data", "holds images and inputs", "give one of them")
+    return found[0] if found else _KINDS[0]
+
+
+def _resized(images: Samples, size: int | None) -> Samples:
+    return images if size is None else resized(images.view(np.uint8), size)
 
 
 def _prefixes(held: Container[str]) -> tuple[str, ...]:
     """Of the splits that are held; of the one pair where they are not split."""
-    if "train_images" not in held:
+    kind = _kind(held)
+    if f"train_{kind}" not in held:
         return _WHOLE
-    return tuple(prefix for prefix in _SPLITS if prefix == "train_" or f"{prefix}images" in held)
+    return tuple(prefix for prefix in _SPLITS if prefix == "train_" or f"{prefix}{kind}" in held)
 
 
-def _pair(arrays: Mapping[str, Array], prefix: str, place: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """[S, 3, H, W] images and [S] labels."""
-    for name in (f"{prefix}images", f"{prefix}labels"):
+def _pair(arrays: Mapping[str, Array], prefix: str, place: str) -> tuple[Samples, NDArray[np.int64]]:
+    """[S, 3, H, W] images, or [S, ...] inputs, and [S] labels."""
+    kind = _kind(arrays)
+    for name in (f"{prefix}{kind}", f"{prefix}labels"):
         if name not in arrays:
             fail(f"{place}: {name}", "is missing", REMEDY)
-    images, labels = arrays[f"{prefix}images"], arrays[f"{prefix}labels"]
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or not images.size:
-        fail(f"{place}: {prefix}images", f"is {images.dtype} of shape {images.shape}", REMEDY)
-    if images.ndim == 3:
-        images = images[:, None]
-    elif images.shape[1] not in (1, 3):
-        images = images.transpose(0, 3, 1, 2)
-    if images.shape[1] not in (1, 3):
-        problem = f"has {images.shape[1]} channels"
-        fail(f"{place}: {prefix}images", problem, "give gray or red-green-blue images")
-    if labels.shape not in ((len(images),), (len(images), 1)) or not np.issubdtype(labels.dtype, np.integer):
+    given, labels = arrays[f"{prefix}{kind}"], arrays[f"{prefix}labels"]
+    samples = (as_pictures if kind == "images" else as_samples)(f"{place}: {prefix}{kind}", given)
+    if labels.shape not in ((len(samples),), (len(samples), 1)) or not np.issubdtype(labels.dtype, np.integer):
         problem = f"is {labels.dtype} of shape {labels.shape}"
-        fail(f"{place}: {prefix}labels", problem, f"give {len(images)} whole numbers")
-    colored = np.broadcast_to(images, (len(images), 3, *images.shape[2:])).astype(np.uint8, copy=False)
-    return colored, labels.reshape(-1).astype(np.int64)
+        fail(f"{place}: {prefix}labels", problem, f"give {len(samples)} whole numbers, a class each")
+    return samples, labels.reshape(-1).astype(np.int64)
 
 
 def _name(name: Array, place: str) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils import data as torch_data
 
 from offramp.errors import fail
+from offramp.files.arrays import as_samples
 from offramp.nn.data import Dataset, split
 from offramp.nn.datasets.arrays import Array, dataset_of, names_in
 from offramp.nn.datasets.pictures import MOST_BYTES, stacked
@@ -33,12 +34,13 @@ def arrays_in_memory(arrays: Mapping[str, ArrayOrTensor], *, name: str | None, s
 
 
 def torch_datasets(parts: Mapping[str, Samples], *, name: str | None, seed: int, size: int | None) -> Dataset:
-    """The images and labels that PyTorch's data sets yield, each read once from its beginning to its end.
+    """The samples and labels that PyTorch's data sets yield, each read once from its beginning to its end.
 
     parts: `train`, and it may be `test` and `val`, which are held out; what is not there is drawn from `train`.
-    Images are uint8 tensors or arrays [H, W], [C, H, W] or [H, W, C] with C 1 or 3, PIL images, or float tensors as
-    torchvision's `ToTensor` makes them: eight bits divided by 255.
-    size: the images are resized to size x size; None where all have one size.
+    Samples are images where the first is: a uint8 tensor or array [H, W], [C, H, W] or [H, W, C] with C 1 or 3, a PIL
+    image, or a float tensor as torchvision's `ToTensor` makes it: eight bits divided by 255. Else they are tensors or
+    arrays of numbers, all of one shape and type, as they are.
+    size: images are resized to size x size; None where all have one size.
     Raises `InputError` for anything else.
     """
     by_role = {role: parts[key] for role, keys in _SPLITS.items() for key in keys if key in parts}
@@ -48,13 +50,13 @@ def torch_datasets(parts: Mapping[str, Samples], *, name: str | None, seed: int,
         fail("data", f"has the parts {', '.join(parts)}", "give train, and one each of val and test at most")
     labels: list[int] = []
     counts: list[int] = []
-    pictures: list[tuple[str, Image.Image]] = []
+    values: list[tuple[str, Any]] = []
     for role, samples in by_role.items():
-        pictures += _pictures(role, samples, labels)
+        values += _values(role, samples, labels)
         counts.append(len(labels) - sum(counts))
     return split(
         type(by_role["train"]).__name__ if name is None else name,
-        stacked(pictures, count=len(pictures), size=size),
+        _stacked(values, size),
         np.array(labels, np.int64),
         seed=seed,
         validation=counts[1] if len(counts) == 3 else 0,
@@ -67,8 +69,38 @@ def _array(values: ArrayOrTensor) -> Array:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
-def _pictures(role: str, samples: Samples, labels: list[int]) -> Iterator[tuple[str, Image.Image]]:
-    """The images with their names in messages; their labels are added to `labels`.
+def _stacked(values: Sequence[tuple[str, Any]], size: int | None) -> Array:
+    """[S, ...] samples with their names in messages, as images where the first is one."""
+    if not values or _is_picture(values[0][1]):
+        pictures = [(where, _picture(where, value)) for where, value in values]
+        return stacked(pictures, count=len(pictures), size=size)
+    if size is not None:
+        fail("image_size", f"{values[0][0]} is {_kind(values[0][1])}, and no image of 8 bits", "leave it out")
+    arrays = []
+    for where, value in values:
+        if not isinstance(value, Tensor | np.ndarray):
+            fail(where, f"has a sample that is {_kind(value)}", "give tensors, arrays, or PIL images")
+        arrays.append(_array(value))
+        if (arrays[-1].shape, arrays[-1].dtype) != (arrays[0].shape, arrays[0].dtype):
+            fail(where, f"is {_kind(value)}, the first is {_kind(values[0][1])}", "give all one shape and type")
+    return as_samples("data", np.stack(arrays))
+
+
+def _is_picture(value: Any) -> bool:
+    """Whether a sample is an image of 8 bits, also where these are divided by 255."""
+    if isinstance(value, Image.Image):
+        return True
+    if not isinstance(value, Tensor | np.ndarray):
+        return False
+    array = _array(value)
+    laid_out = array.ndim == 2 or (array.ndim == 3 and (array.shape[0] in (1, 3) or array.shape[2] in (1, 3)))
+    if array.dtype == np.uint8 or not laid_out:
+        return laid_out
+    return array.ndim == 3 and _are_eight_bits(array)
+
+
+def _values(role: str, samples: Samples, labels: list[int]) -> Iterator[tuple[str, Any]]:
+    """The samples with their names in messages; their labels are added to `labels`.
 
     Raises `InputError` before they take more than 4 GB, as a data set may have no end.
     """
@@ -76,13 +108,16 @@ def _pictures(role: str, samples: Samples, labels: list[int]) -> Iterator[tuple[
     for place, sample in enumerate(_in_order(samples)):
         where = f"data: {role}[{place}]"
         if not isinstance(sample, Sequence) or len(sample) != 2:
-            fail(where, f"is {_kind(sample)}", "give a data set of pairs (image, label)")
-        picture = _picture(where, sample[0])
-        taken += picture.width * picture.height * len(picture.getbands())
+            fail(where, f"is {_kind(sample)}", "give a data set of pairs (sample, label)")
+        value = sample[0]
+        if isinstance(value, Image.Image):
+            taken += value.width * value.height * len(value.getbands())
+        elif isinstance(value, Tensor | np.ndarray):
+            taken += _array(value).nbytes
         if taken > MOST_BYTES:
-            fail(where, f"makes more than {MOST_BYTES >> 30} GB of images", "give fewer, or smaller ones")
+            fail(where, f"makes more than {MOST_BYTES >> 30} GB of samples", "give fewer, or smaller ones")
         labels.append(_label(where, sample[1]))
-        yield where, picture
+        yield where, value
 
 
 def _in_order(samples: Samples) -> Iterator[Any]:
@@ -117,12 +152,18 @@ def _eight_bits(where: str, values: Array) -> NDArray[np.uint8]:
         return values.astype(np.uint8, copy=False)
     if not np.issubdtype(values.dtype, np.floating):
         fail(where, f"has an image of {values.dtype}", remedy)
+    if not _are_eight_bits(values):
+        fail(where, "has a floating-point image that is not eight bits divided by 255, as the first is", remedy)
+    return np.rint(values.astype(np.float64) * 255).astype(np.uint8)
+
+
+def _are_eight_bits(values: Array) -> bool:
+    """Whether floating-point numbers are eight bits divided by 255."""
+    if not np.issubdtype(values.dtype, np.floating):
+        return False
     scaled = values.astype(np.float64) * 255
     rounded = np.rint(scaled)
-    if not (np.abs(scaled - rounded) <= _ROUNDING).all() or rounded.min() < 0 or rounded.max() > 255:
-        problem = "has a floating-point image that is not eight bits divided by 255: those aren't supported yet"
-        fail(where, problem, remedy)
-    return rounded.astype(np.uint8)
+    return bool((np.abs(scaled - rounded) <= _ROUNDING).all() and rounded.min() >= 0 and rounded.max() <= 255)
 
 
 def _label(where: str, label: Any) -> int:

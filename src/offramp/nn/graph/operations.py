@@ -39,15 +39,16 @@ _OTHERS = (
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)[^\n]*\n\s*(?P<code>[^\n]*)')
 
 
-def exported(module: nn.Module, image_shape: Shape) -> ExportedProgram:
-    """The module as a program, for any number of images; one that is a program already, as it is.
+def exported(module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float32) -> ExportedProgram:
+    """The module as a program, for any number of samples; one that is a program already, as it is.
 
     Raises `InputError` with the line where the module fails on images, or can't be traced.
     """
-    images = torch.zeros(2, *image_shape)
-    _try(module, images)
     if isinstance(module, Program):
+        module.check(image_shape, kind)
         return module.program
+    images = torch.zeros(2, *image_shape, dtype=kind)
+    _try(module, images)
     try:
         return _program(module, images)
     except InputError:
@@ -60,9 +61,11 @@ def exported(module: nn.Module, image_shape: Shape) -> ExportedProgram:
         fail("backbone", problem, "let shapes alone decide, never the values of tensors")
 
 
-def written_down(module: nn.Module, image_shape: Shape) -> tuple[fx.Graph, dict[str, Tensor], dict[fx.Node, str]]:
+def written_down(
+    module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float32
+) -> tuple[fx.Graph, dict[str, Tensor], dict[fx.Node, str]]:
     """The operations, the tensors by name, and the nodes that stand for them; raises as `exported` does."""
-    program = exported(module, image_shape)
+    program = exported(module, image_shape, kind)
     signature = program.graph_signature
     attributes = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     lifted = signature.inputs_to_lifted_tensor_constants
@@ -147,8 +150,12 @@ def _try(module: nn.Module, images: Tensor) -> None:
     except InputError:
         raise
     except Exception as error:  # whatever the module's own code ran into
-        problem = f"{type(module).__name__} fails on images {[*images.shape]}{what_happened(error)}"
-        fail("backbone", problem, "see that it takes normalized images [B, C, H, W] float32")
+        kind = str(images.dtype).removeprefix("torch.")
+        problem = f"{type(module).__name__} fails on samples {[*images.shape]} of {kind}{what_happened(error)}"
+        remedy = "see that it takes such a batch"
+        if not images.is_floating_point():
+            remedy += ", or let them be made floating-point numbers, normalize=data"
+        fail("backbone", problem, remedy)
 
 
 def _check_arguments(module: nn.Module) -> None:

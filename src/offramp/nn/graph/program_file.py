@@ -20,7 +20,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.export.pt2_archive._package import load_pt2
 
-from offramp.errors import Fault, InputError, refuse
+from offramp.errors import Fault, InputError, fail, refuse
 
 EXPORT = "torch.export.save(torch.export.export(module.eval(), (images,), dynamic_shapes=({0: Dim.DYNAMIC},)), FILE)"
 _UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError, EOFError)
@@ -53,6 +53,23 @@ class Program(nn.Module):
     def __init__(self, program: ExportedProgram) -> None:
         super().__init__()
         self.program = program
+
+    def check(self, shape: tuple[int, ...], kind: torch.dtype) -> None:
+        """Refuse samples of another shape or type than the program was traced for."""
+        images = next(
+            node for node in self.program.graph.nodes if node.name in self.program.graph_signature.user_inputs
+        )
+        value = images.meta["val"]
+        if tuple(value.shape[1:]) != shape or value.dtype != kind:
+            own, other = (
+                f"{[*sizes]} of {str(numbers).removeprefix('torch.')}"
+                for sizes, numbers in ((value.shape[1:], value.dtype), (shape, kind))
+            )
+            fail(
+                "backbone",
+                f"the program takes samples {own}, and these are {other}",
+                "resize them, or export it for such samples",
+            )
 
     def forward(self, images: Tensor) -> Tensor:
         """Run the program, operation by operation."""
@@ -116,8 +133,6 @@ def _misfit(program: ExportedProgram) -> Iterator[Fault]:
     elif len(signature.user_outputs) != 1:
         problem = f"returns {len(signature.user_outputs)} tensors"
         yield Fault("backbone", problem, "export a module that returns logits [B, classes] alone")
-    if images[0].meta["val"].dtype != torch.float32:
-        yield Fault("backbone", f"takes {images[0].meta['val'].dtype}", "export a module that takes float32")
     if not isinstance(shapes[0][0], torch.SymInt):
         yield Fault("backbone", f"takes {shapes[0][0]} images at a time, no others", f"write it by {EXPORT}")
 

@@ -22,13 +22,22 @@ _CLASSIFYING = ("layer_norm", "group_norm", "linear", "pool", "mean")
 _REMEDY = "take another backbone, or write its blocks down as an offramp.nn.network.Spec"
 
 
-def cut(module: nn.Module, image_shape: Shape, *, min_work: float = MIN_WORK, min_size: float = 0.0) -> Line:
+def cut(
+    module: nn.Module,
+    image_shape: Shape,
+    kind: torch.dtype = torch.float32,
+    *,
+    min_work: float = MIN_WORK,
+    min_size: float = 0.0,
+) -> Line:
     """Blocks that compute what `module` computes, bit for bit, in evaluation mode, and branches like its classifier.
 
-    module: takes normalized images [B, C, H, W] float32 and returns logits [B, classes], or an object with `logits`.
+    module: takes normalized samples, images as [B, C, H, W] float32, and returns logits [B, classes], or an object
+        with `logits`.
         Its weights become those of the blocks. Dropout and batch normalization go on to know training from
         evaluation; whatever else it does differently in training is left out.
-    image_shape: (C, H, W).
+    image_shape: (C, H, W) of images, else the shape of a sample.
+    kind: the type of its numbers, as the module gets them.
     min_work: the least share of the network's arithmetic that a block may have; it stands for time, which would cut
         the same network differently on every machine.
     min_size: the least share of its weights.
@@ -38,12 +47,12 @@ def cut(module: nn.Module, image_shape: Shape, *, min_work: float = MIN_WORK, mi
     Raises `InputError` where the module can't be traced or has no cut, with the operation and the line.
     """
     with operations_alone():
-        return _cut(module, image_shape, min_work=min_work, min_size=min_size)
+        return _cut(module, image_shape, kind, min_work=min_work, min_size=min_size)
 
 
-def _cut(module: nn.Module, image_shape: Shape, *, min_work: float, min_size: float) -> Line:
+def _cut(module: nn.Module, image_shape: Shape, kind: torch.dtype, *, min_work: float, min_size: float) -> Line:
     _check_statistics(module)
-    traced = trace(module, image_shape)
+    traced = trace(module, image_shape, kind)
     places = _body(traced)
     if len(places) < 3:
         fail("backbone", f"there is no point that one tensor passes alone: {widest(traced)}", _REMEDY)
@@ -52,7 +61,7 @@ def _cut(module: nn.Module, image_shape: Shape, *, min_work: float, min_size: fl
         fail("backbone", "all of it falls into one block", "ask for smaller blocks: less work, less size")
     parts = [traced.part(start, end) for start, end in zip((0, *ends), ends, strict=False)]
     classifier = traced.part(ends[-1], len(traced.nodes) - 1)
-    _check(module, traced, ends, parts, classifier, image_shape)
+    _check(module, traced, ends, parts, classifier, samples_like(image_shape, kind))
     names = _names(traced, ends)
     classes = traced.shape(len(traced.nodes) - 1)[0]
     branch = functools.partial(_branch, classifier, like=traced.shape(ends[-1]), classes=classes)
@@ -182,11 +191,9 @@ def _check(
     ends: Sequence[int],
     parts: Sequence[nn.Module],
     classifier: nn.Module,
-    image_shape: Shape,
+    x: Tensor,
 ) -> None:
-    """Refuse parts that, one after the other, compute other numbers than the module; on random images."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(3, *image_shape, generator=generator)
+    """Refuse parts that, one after the other, compute other numbers than the module of samples `x`."""
     with torch.inference_mode():
         expected = logits_of(module.eval()(x.clone()))
         for end, part in zip((*ends, len(traced.nodes) - 1), (*parts, classifier), strict=True):
@@ -198,6 +205,14 @@ def _check(
     if not torch.equal(x, expected):
         problem = f"its parts compute other numbers than the whole: {float((x - expected).abs().max()):g} apart"
         fail("backbone", problem, "see that it gives the same answer to the same images twice; " + _REMEDY)
+
+
+def samples_like(shape: Shape, kind: torch.dtype) -> Tensor:
+    """[3, ...] random ones; whole numbers are zeros and ones, which every vocabulary has."""
+    generator = torch.Generator().manual_seed(0)
+    if kind.is_floating_point:
+        return torch.randn(3, *shape, generator=generator, dtype=kind)
+    return torch.randint(0, 2, (3, *shape), generator=generator, dtype=kind)
 
 
 def _branch(classifier: fx.GraphModule, shape: Shape, *, like: Shape, classes: int) -> nn.Module:

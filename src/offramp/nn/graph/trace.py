@@ -118,17 +118,17 @@ class Moded(nn.Module):
         return self.operation(*args[: self.place], self.training, *args[self.place + 1 :])
 
 
-def trace(module: nn.Module, image_shape: Shape) -> Trace:
-    """What `module` does with a batch of images [B, C, H, W] float32, in evaluation mode.
+def trace(module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float32) -> Trace:
+    """What `module` does with a batch of samples [B, *image_shape] of that type, in evaluation mode.
 
     Raises `InputError` with the operation and the line where it can't be traced.
     """
-    graph, tensors, names = written_down(module, image_shape)
+    graph, tensors, names = written_down(module, image_shape, kind)
     images = next(node for node in graph.nodes if node.op == "placeholder" and node not in names)
     batch = images.meta["val"].shape[0]
     dependent = _dependent(graph, images, batch)
     known = {node: tensors[name].detach().clone() for node, name in names.items()}
-    values, flops = _run(graph, {**known, images: torch.zeros(1, *image_shape)}, batch)
+    values, flops = _run(graph, {**known, images: torch.zeros(1, *image_shape, dtype=kind)}, batch)
     for i, node in enumerate(_constants(graph, dependent, names, tensors)):
         names[node] = f"constants.{i}"
         tensors[names[node]] = values[node].clone()

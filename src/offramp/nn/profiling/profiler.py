@@ -198,7 +198,7 @@ def measure(
     measured = sample(n, count(n, partitions), seed=seed)
     eager = in_torch(network, objects)
     sessions = (
-        (device, in_onnx_runtime(export(network, dataset.image_shape), objects), 1),
+        (device, in_onnx_runtime(export(network, dataset.image_shape, dataset.input_type), objects), 1),
         (f"{device}-torch", eager, torch.get_num_threads()),
         (f"{device}-torch-1thread", eager, 1),
     )

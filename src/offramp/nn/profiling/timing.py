@@ -103,7 +103,7 @@ def in_torch(network: MultiExitNetwork, objects: Sequence[Tensor]) -> Compute:
 def objects_of(network: MultiExitNetwork, image: Tensor) -> list[Tensor]:
     """[N+2] what can travel of a sample, each [1, ...]: the image, the blocks' outputs, the result.
 
-    image: [1, C, H, W] uint8.
+    image: [1, ...] a raw sample.
     """
     network.eval()
     with torch.inference_mode():

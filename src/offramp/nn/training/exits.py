@@ -16,8 +16,9 @@ import torch
 from offramp.core.checks import IntArray
 from offramp.nn import heads
 from offramp.nn.data import Dataset
+from offramp.nn.heads import Output
 from offramp.nn.inference import accuracy
-from offramp.nn.network import MultiExitNetwork, Shape, output_shapes, selected
+from offramp.nn.network import MultiExitNetwork, selected
 from offramp.nn.training import checkpoint, features
 from offramp.nn.training.checkpoint import Checkpoint
 from offramp.nn.training.features import Layout
@@ -67,12 +68,12 @@ def train_exits(to_train: ExitsToTrain, dataset: Dataset) -> Iterator[Event]:
     work = _Work.of(network, layout, dataset, to_train.recipe)
     yield Planned(1, work.images)
     if (finished := checkpoint.finished_accuracy(to_train.kept_at)) is not None:
-        _tidy(to_train, len(layout.shapes))
+        _tidy(to_train, len(layout.outputs))
         yield Started(NAME, work.images, work.images)
         yield Finished(NAME, finished, 0.0)
         return
     began = time.perf_counter()
-    kept = [checkpoint.read(_head_at(to_train.folder, block)) for block in range(1, len(layout.shapes))]
+    kept = [checkpoint.read(_head_at(to_train.folder, block)) for block in range(1, len(layout.outputs))]
     done = sum(images for images, head in zip(work.by_block, kept, strict=True) if head is not None)
     yield Started(NAME, work.images, features.computed(layout) + done)
     place(network)
@@ -85,7 +86,7 @@ def train_exits(to_train: ExitsToTrain, dataset: Dataset) -> Iterator[Event]:
     for i, (inputs, head) in enumerate(zip(computed.blocks, kept, strict=True)):
         if head is None:
             samples = Samples(torch.from_numpy(inputs), labels, logits if to_train.distill else None)
-            block = _Block(i + 1, layout.shapes[i], dataset.classes, work.candidates[i])
+            block = _Block(i + 1, layout.outputs[i], dataset.classes, work.candidates[i])
             head = yield from _exit(to_train, samples, block)
         chosen.append(head)
     kinds = tuple(head.heads[0] for head in chosen)
@@ -95,7 +96,7 @@ def train_exits(to_train: ExitsToTrain, dataset: Dataset) -> Iterator[Event]:
     achieved = accuracy(whole.eval(), dataset.validation)
     epochs = to_train.recipe.epochs
     checkpoint.write(to_train.kept_at, Checkpoint(epochs, whole.state_dict(), accuracy=achieved, heads=kinds))
-    _tidy(to_train, len(layout.shapes))
+    _tidy(to_train, len(layout.outputs))
     yield Finished(NAME, achieved, time.perf_counter() - began)
 
 
@@ -105,18 +106,18 @@ def with_heads(network: MultiExitNetwork, kinds: Sequence[str], dataset: Dataset
     Raises `ValueError` where there are more kinds or fewer than blocks before the last.
     """
     own = selected(network, network.ends[-1:])
-    shapes = output_shapes(own, dataset.image_shape)[:-1]
-    made = [heads.make(kind, shape, dataset.classes) for kind, shape in zip(kinds, shapes, strict=True)]
+    outputs = features.block_outputs(own, dataset)[:-1]
+    made = [heads.make(kind, output, dataset.classes) for kind, output in zip(kinds, outputs, strict=True)]
     branches = dict(enumerate([*made, own.branches[-1]], start=1))
     return MultiExitNetwork(dict(zip(own.names, own.blocks, strict=True)), branches)
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A block that an exit is for: its number, its output's shape, and the heads it may have, the least work first."""
+    """A block that an exit is for: its number, its output, and the heads it may have, the least work first."""
 
     number: int
-    shape: Shape
+    output: Output
     classes: int
     kinds: tuple[str, ...]
 
@@ -124,7 +125,7 @@ class _Block:
         """A new one of that kind."""
         with torch.random.fork_rng():
             torch.manual_seed(seed + self.number)
-            return heads.make(kind, self.shape, self.classes)
+            return heads.make(kind, self.output, self.classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +143,11 @@ class _Work:
 
     @classmethod
     def of(cls, network: MultiExitNetwork, layout: Layout, dataset: Dataset, recipe: Recipe) -> "_Work":
-        befores = [dataset.image_shape, *layout.shapes]
+        first = torch.zeros(1, *dataset.image_shape, dtype=dataset.input_type)
+        given = [first, *(torch.zeros(1, *output.shape) for output in layout.outputs)]
         found = tuple(
-            tuple(heads.candidates(block, before, shape, dataset.classes))
-            for block, before, shape in zip(network.blocks, befores, layout.shapes[:-1], strict=False)
+            tuple(heads.candidates(block, x, output, dataset.classes))
+            for block, x, output in zip(network.blocks, given, layout.outputs[:-1], strict=False)
         )
         fitted = len(_halves(layout.rows, 0)[0])
         by_block = tuple(

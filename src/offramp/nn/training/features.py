@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from offramp.core.checks import IntArray
 from offramp.errors import fail
 from offramp.nn.data import Dataset
-from offramp.nn.heads import reduced_shape, reduction
+from offramp.nn.heads import Output, reduced_shape, reduction
 from offramp.nn.network import MultiExitNetwork, Shape, output_shapes
 
 MOST_BYTES = 4 << 30
@@ -65,13 +65,13 @@ class Layout:
 
     folder: where, and nothing else is there.
     rows: of how many samples.
-    shapes: of blocks 1..N, without the batch, before they are reduced.
+    outputs: of blocks 1..N, before they are reduced.
     batch: how many are computed together: it must be the same again after an interruption, as sums depend on it.
     """
 
     folder: Path
     rows: int
-    shapes: tuple[Shape, ...]
+    outputs: tuple[Output, ...]
     batch: int
 
 
@@ -80,11 +80,17 @@ def layout(network: MultiExitNetwork, dataset: Dataset, folder: Path, *, most_by
 
     network: in evaluation mode, on the CPU, with the last branch alone.
     """
-    shapes = output_shapes(network, dataset.image_shape)
-    numbers = sum(_size(reduced_shape(shape)) for shape in shapes[:-1]) + dataset.classes
+    outputs = block_outputs(network, dataset)
+    numbers = sum(_size(reduced_shape(output)) for output in outputs[:-1]) + dataset.classes
     rows = max(1, min(len(dataset.train), most_bytes // (_NUMBER_BYTES * numbers)))
-    batch = max(1, min(_MOST_AT_ONCE, _NUMBERS_AT_ONCE // max(map(_size, shapes))))
-    return Layout(folder, rows, shapes, batch)
+    batch = max(1, min(_MOST_AT_ONCE, _NUMBERS_AT_ONCE // max(_size(output.shape) for output in outputs)))
+    return Layout(folder, rows, outputs, batch)
+
+
+def block_outputs(network: MultiExitNetwork, dataset: Dataset) -> tuple[Output, ...]:
+    """What every block puts out. The network is on the CPU."""
+    shapes = output_shapes(network, dataset)
+    return tuple(Output.of(block, shape) for block, shape in zip(network.blocks, shapes, strict=True))
 
 
 def compute(network: MultiExitNetwork, dataset: Dataset, to_keep: Layout, *, seed: int) -> Iterator[Computed]:
@@ -100,7 +106,7 @@ def compute(network: MultiExitNetwork, dataset: Dataset, to_keep: Layout, *, see
         done = 0
     rows = _rows(to_keep, dataset, seed)
     arrays = _arrays(to_keep, "r+")
-    reductions = [reduction(shape) for shape in to_keep.shapes[:-1]]
+    reductions = [reduction(output) for output in to_keep.outputs[:-1]]
     device = next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
     kept_s = time.monotonic()
     while done < to_keep.rows:
@@ -152,7 +158,7 @@ def _begin(to_keep: Layout, classes: int) -> None:
     """Make files for the features, in place of any that are there."""
     remove(to_keep.folder)
     to_keep.folder.mkdir(parents=True)
-    shapes = [*map(reduced_shape, to_keep.shapes[:-1]), (classes,)]
+    shapes = [*map(reduced_shape, to_keep.outputs[:-1]), (classes,)]
     needed = sum(map(_size, shapes)) * to_keep.rows * _NUMBER_BYTES
     # What is written by way of memory ends the process where the disk is full.
     free = shutil.disk_usage(to_keep.folder).free
@@ -169,7 +175,7 @@ def _arrays(kept: Layout, mode: str) -> list[np.memmap[tuple[int, ...], np.dtype
 
 
 def _paths(kept: Layout) -> list[Path]:
-    names = [*(f"block-{i}" for i in range(1, len(kept.shapes))), "logits"]
+    names = [*(f"block-{i}" for i in range(1, len(kept.outputs))), "logits"]
     return [kept.folder / f"{name}.npy" for name in names]
 
 
@@ -197,7 +203,7 @@ def _note(kept: Layout, done: int) -> None:
 
 
 def _noted(kept: Layout) -> dict[str, object]:
-    return {"rows": kept.rows, "shapes": [[*shape] for shape in kept.shapes], "batch": kept.batch}
+    return {"rows": kept.rows, "shapes": [[*output.shape] for output in kept.outputs], "batch": kept.batch}
 
 
 def _size(shape: Shape) -> int:

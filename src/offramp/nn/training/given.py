@@ -9,8 +9,9 @@ import torch
 from offramp.core.checks import IntArray
 from offramp.nn.data import Dataset
 from offramp.nn.heads import lightest
+from offramp.nn.inputs import are_whole
 from offramp.nn.network import MultiExitNetwork, Spec, as_given, build
-from offramp.nn.normalization import DATA, IMAGENET, RAW, SYMMETRIC, UNIT, normalization
+from offramp.nn.normalization import DATA, IMAGENET, RAW, SYMMETRIC, UNIT, normalization, usual
 from offramp.nn.training.setup import Setup
 
 _TRIED_ON = 1000
@@ -24,7 +25,7 @@ def first_network(spec: Spec, dataset: Dataset, setup: Setup) -> MultiExitNetwor
 
     What stays as it is gets no branches like its own first: these may be large.
     """
-    normalize = setup.normalize or DATA
+    normalize = setup.normalize or usual(dataset)
     if setup.train == "exits" and setup.heads == "light":
         return as_given(spec, dataset, seed=setup.seed, normalize=normalize)[0].eval()
     head = lightest if setup.heads == "light" else None
@@ -40,7 +41,9 @@ def normalized_by(spec: Spec, dataset: Dataset, *, seed: int) -> tuple[str, str]
     network, said = as_given(spec, dataset, seed=seed, normalize=None)
     if said is not None:
         return said, f"{said}, as the network says"
-    labels, achieved = _tried(network, dataset, (DATA, IMAGENET, UNIT, SYMMETRIC, RAW), seed)
+    if len(ways := _ways(dataset)) == 1:
+        return ways[0], ""
+    labels, achieved = _tried(network, dataset, ways, seed)
     best = max(achieved, key=lambda text: achieved[text])
     others = ", ".join(f"{text} {100 * share:.1f} %" for text, share in achieved.items() if text != best)
     return best, f"{best}: with it {100 * achieved[best]:.1f} % of {len(labels)} training samples are right ({others})"
@@ -53,9 +56,18 @@ def seems_trained(spec: Spec, dataset: Dataset, *, seed: int, normalize: str | N
     """
     network, said = as_given(spec, dataset, seed=seed, normalize=None)
     one = normalize or said
-    labels, achieved = _tried(network, dataset, (one,) if one else (DATA, IMAGENET, UNIT, SYMMETRIC, RAW), seed)
+    labels, achieved = _tried(network, dataset, (one,) if one else _ways(dataset), seed)
     same = float(np.bincount(labels).max() / len(labels))
     return max(achieved.values()) > same + _CLEARLY * math.sqrt(same * (1 - same) / len(labels))
+
+
+def _ways(dataset: Dataset) -> tuple[str, ...]:
+    """That samples of that data set are normalized by, usually."""
+    if are_whole(dataset.input_type):
+        return (RAW,)
+    if not dataset.pictures:
+        return (RAW, DATA, UNIT) if dataset.input_type == torch.uint8 else (RAW, DATA)
+    return (DATA, *([IMAGENET] if dataset.image_shape[0] == 3 else []), UNIT, SYMMETRIC, RAW)
 
 
 def _tried(
@@ -69,8 +81,6 @@ def _tried(
     assert isinstance(first, torch.nn.Sequential)
     achieved = {}
     for text in normalizations:
-        if text == IMAGENET and images.shape[1] != 3:
-            continue
         whole = torch.nn.Sequential(normalization(text, dataset), first[1], *blocks, network.branches[-1]).eval()
         with torch.inference_mode():
             said_right = [whole(batch).argmax(1) for batch in torch.split(images, _BATCH)]

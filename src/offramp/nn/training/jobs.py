@@ -14,7 +14,6 @@ from offramp.nn.data import Dataset
 from offramp.nn.heads import lightest
 from offramp.nn.inference import accuracy
 from offramp.nn.network import MultiExitNetwork, Spec, build
-from offramp.nn.normalization import DATA
 from offramp.nn.training import checkpoint
 from offramp.nn.training.checkpoint import Checkpoint
 from offramp.nn.training.fit import EpochEnd, Recipe, Step, fit, place
@@ -35,7 +34,7 @@ class NetworkToTrain:
     seed: of the first weights and the order of the samples.
     bf16: whether to compute in bfloat16.
     weights: by name, to begin with; None for new ones.
-    normalize: how images are normalized, as `normalization_text` writes it.
+    normalize: how samples are normalized, as `normalization_text` writes it; None for what is usual.
     light: whether branches but the backbone's own are pooling and a linear layer.
     frozen: whether blocks and the backbone's own last layers stay as `weights` has them, statistics and all.
     patience: after so many epochs without a better mean accuracy of the branches on the validation split training
@@ -50,7 +49,7 @@ class NetworkToTrain:
     seed: int
     bf16: bool
     weights: Mapping[str, Tensor] | None = None
-    normalize: str = DATA
+    normalize: str | None = None
     light: bool = False
     frozen: bool = False
     patience: int | None = None

@@ -10,6 +10,7 @@ from offramp.errors import InputError
 from offramp.nn.catalog import kept_backbone
 from offramp.nn.data import Dataset
 from offramp.nn.network import MultiExitNetwork, Shape, Spec
+from offramp.nn.normalization import taken, usual
 from offramp.nn.training.given import first_network
 from offramp.nn.training.setup import Setup
 
@@ -24,10 +25,11 @@ def keep(folder: Path, setup: Setup, dataset: Dataset, spec: Spec, network: Mult
     if spec.keep is None or kept_backbone(setup.backbone, folder) is not None:
         return ""
     needed = f"keep what makes {spec.name} as it is: the run can't be read without it"
+    kind = taken(setup.normalize or usual(dataset), dataset)
     with tempfile.TemporaryDirectory(dir=folder) as unfinished, torch.random.fork_rng():
         torch.manual_seed(setup.seed)
         try:
-            spec.keep(Path(unfinished), dataset.image_shape, dataset.classes)
+            spec.keep(Path(unfinished), dataset.image_shape, dataset.classes, kind)
         except InputError as error:
             return f"{needed}; {error.faults[0].problem}"
         kept = kept_backbone(setup.backbone, Path(unfinished))

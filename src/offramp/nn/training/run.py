@@ -18,7 +18,6 @@ from offramp.nn.datasets import read_data
 from offramp.nn.datasets.archive import write_archive
 from offramp.nn.inference import accuracy
 from offramp.nn.network import MultiExitNetwork, Spec, selected
-from offramp.nn.normalization import DATA as STATISTICS
 from offramp.nn.training import checkpoint, jobs
 from offramp.nn.training.checkpoint import Checkpoint
 from offramp.nn.training.exits import ExitsToTrain, train_exits, with_heads
@@ -171,9 +170,6 @@ def begin_run(folder: Path, setup: Setup, dataset: Dataset, spec: Spec, *, given
     Raises `InputError` where `folder` holds a run of another setup, other data or another network; where it can't be
     written; and where the backbone can't be made for the data set.
     """
-    if setup.dataset == DATA and dataset.image_shape[0] != 3:
-        problem = f"has images of {dataset.image_shape[0]} channels"
-        fail("data", problem, "let offramp.read_data make the data set: it makes three of gray ones")
     dataset = _with_source(dataset, folder, setup)
     begun, note = (folder / "run.json").exists(), ""
     if setup.normalize is None:
@@ -246,7 +242,7 @@ def _to_train(
         seed=setup.seed,
         bf16=setup.bf16,
         weights=weights,
-        normalize=setup.normalize or STATISTICS,
+        normalize=setup.normalize,
         light=setup.heads == "light",
     )
 

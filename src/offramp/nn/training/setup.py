@@ -155,8 +155,9 @@ def fingerprints(dataset: Dataset, network: MultiExitNetwork, *, weights: bool =
     """What a run is made of, as `Run` keeps it; with the weights themselves, where they matter."""
     data = hashlib.sha256()
     for split in (dataset.train, dataset.validation, dataset.test):
-        data.update(f"{split.images.shape}".encode())
-        data.update(np.ascontiguousarray(split.images).reshape(-1).data)
+        kind = "" if split.images.dtype == np.uint8 else split.images.dtype.name
+        data.update(f"{split.images.shape}{kind}".encode())
+        data.update(np.ascontiguousarray(split.images).reshape(-1).view(np.uint8).data)
         data.update(np.ascontiguousarray(split.labels).data)
     shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
     made_of = {"data": data.hexdigest(), "network": hashlib.sha256(repr(shapes).encode()).hexdigest()}

@@ -57,7 +57,7 @@ class PartitionExecutor:
         plan, k, topology = accepted.plan, accepted.task.partition, self._tier.topology
         trace, arrived_ns = list(accepted.task.trace), accepted.arrived_ns
         received = None if accepted.is_raw_input and self._tier.tier == topology.source else plan.blocks[k][0] - 1
-        x: NDArray[np.uint8] | NDArray[np.float32] | None = None
+        x: NDArray[np.generic] | None = None
         while True:
             clock_ns, started_ns = time.monotonic_ns(), time.time_ns()
             if x is None:
@@ -79,9 +79,11 @@ class PartitionExecutor:
                 return PartitionResult(k, exited, result, activation, tuple(trace))
             k, x, received, arrived_ns = k + 1, output, None, trace[-1].done_ns
 
-    def _tensor(self, accepted: AcceptedTask) -> NDArray[np.uint8] | NDArray[np.float32]:
+    def _tensor(self, accepted: AcceptedTask) -> NDArray[np.generic]:
         """[1, ...] the task's tensor as its partition takes it."""
-        shape = (1, *self._shapes[accepted.plan.blocks[accepted.task.partition]])
+        blocks = accepted.plan.blocks[accepted.task.partition]
+        shape = (1, *self._shapes[blocks])
         if accepted.is_raw_input:
-            return np.frombuffer(accepted.tensor, np.uint8).reshape(shape)
+            kind = self._sessions[blocks].input_type.newbyteorder("<")
+            return np.frombuffer(accepted.tensor, kind).reshape(shape)
         return decode(accepted.tensor, shape, accepted.plan.codec)
