@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from offramp.errors import InputError
+from offramp.errors import InputError, MissingExtraError
 from offramp.nn.catalog import backbone_spec
 from offramp.nn.graph.operations import exported
 from offramp.nn.graph.program_file import read_program, write_program
@@ -179,3 +179,41 @@ def test_what_is_no_program_for_images_is_refused(small, tmp_path):
             read_program(tmp_path / name)
     with pytest.raises(InputError, match="No such file"):
         read_program(tmp_path / "none.pt2")
+
+
+@pytest.mark.parametrize(
+    ("library", "name", "wrong"),
+    [("torchvision", "squeezenet1_1", "squeezenet1_2"), ("timm", "resnet10t", "resnet10")],
+)
+def test_a_library_makes_the_network_of_that_name(library, name, wrong, tiny):
+    pytest.importorskip(library, exc_type=Exception, reason=f"{library} is not installed")
+    line = backbone_spec(f"{library}:{name}@work=20%").make((3, 32, 32), 4, torch.float32)
+    assert len(line.blocks) > 1
+    with pytest.raises(InputError, match=f"{library} has no '{wrong}'; did you mean .*{name}"):
+        backbone_spec(f"{library}:{wrong}").make((3, 32, 32), 4, torch.float32)
+
+
+def test_a_library_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(MissingExtraError, match="needs timm: pip install timm"):
+        backbone_spec("timm:resnet10t").make((3, 32, 32), 4, torch.float32)
+
+
+def test_a_folder_of_transformers_is_a_backbone_with_its_weights(tiny, tmp_path):
+    t = pytest.importorskip("transformers", reason="transformers is not installed")
+    sizes = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "groups_width": 8}
+    torch.manual_seed(0)
+    model = t.RegNetForImageClassification(t.RegNetConfig(**sizes, num_labels=4)).eval()
+    model.save_pretrained(tmp_path / "model")
+    said = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.1]}
+    (tmp_path / "model" / "preprocessor_config.json").write_text(json.dumps(said))
+    spec = backbone_spec(f"hf:{tmp_path / 'model'}")
+    assert spec.trained
+    network, normalize = as_given(spec, tiny, seed=0, normalize=None)
+    assert normalize == "0.5,0.4,0.3/0.2,0.2,0.1"
+    images = torch.tensor(tiny.test.images[:2])
+    with torch.inference_mode():
+        expected = model(network.blocks[0][0](images)).logits
+        torch.testing.assert_close(network.eval()(images)[0], expected, rtol=1e-5, atol=1e-5)
+    with pytest.raises(InputError, match=r"no folder with a config\.json"):
+        backbone_spec(f"hf:{tmp_path}").make((3, 8, 8), 4, torch.float32)

@@ -10,13 +10,15 @@ from offramp.errors import fail
 from offramp.nn.backbones.alexnet import alexnet
 from offramp.nn.backbones.custom import IN_HAND, in_hand, kept_program, named, program, without_shares
 from offramp.nn.backbones.inception import inceptionv3
+from offramp.nn.backbones.libraries import LIBRARIES, of_library
 from offramp.nn.backbones.mobilenet import mobilenetv2
 from offramp.nn.backbones.resnet import resnet
 from offramp.nn.backbones.vit import vit
 from offramp.nn.network import Spec
 
 BACKBONES = (
-    "resnet20 (or 32, 44, 56, 110), alexnet, inceptionv3, mobilenetv2, vit-tiny, package.module:factory or FILE.pt2"
+    "resnet20 (or 32, 44, 56, 110), alexnet, inceptionv3, mobilenetv2, vit-tiny, package.module:factory, "
+    "torchvision:NAME, timm:NAME, hf:FOLDER or FILE.pt2"
 )
 
 
@@ -27,6 +29,7 @@ BackboneSource: TypeAlias = str | nn.Module
 def backbone_spec(backbone: BackboneSource, *, weights: Path | None = None) -> Spec:
     """The backbone called so, e.g. `resnet20`; that a function makes, `package.module:factory`; or a module in hand.
 
+    `torchvision:NAME` and `timm:NAME` are those libraries' own, `hf:FOLDER` one of transformers with its weights.
     A name that ends with `.pt2` is that of a file with a `torch.export` program and its weights. A module is cut into
     blocks as one that a function makes; see `backbones.custom`.
     weights: a file of weights for a module, or for what a function makes; a network known by its name has new ones.
@@ -44,6 +47,8 @@ def backbone_spec(backbone: BackboneSource, *, weights: Path | None = None) -> S
         if weights is not None:
             fail("weights", f"are for a network without any, and {backbone} has its own", "leave them out")
         return program(Path(backbone))
+    if backbone.partition(":")[0] in LIBRARIES:
+        return of_library(backbone, weights=weights)
     if ":" in backbone:
         return named(backbone, weights=weights)
     if weights is not None:
