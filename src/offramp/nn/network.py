@@ -40,6 +40,7 @@ class Spec:
         gets, to a line of blocks.
     portable: whether another process can make it, too: from its name, and not only from a module in this one.
     trained: whether it always comes with weights that are worth keeping.
+    learns: whether its blocks can learn.
     keep: writes into a folder what it can be made of again without what makes it now; takes what `make` takes. None for
         one that its name suffices for.
     """
@@ -48,6 +49,7 @@ class Spec:
     make: Callable[[Shape, int, torch.dtype], Line]
     portable: bool = True
     trained: bool = False
+    learns: bool = True
     keep: Callable[[Path, Shape, int, torch.dtype], None] | None = None
 
 

@@ -149,6 +149,12 @@ def train(
     trained = train or ("exits" if from_weights and start_from is None else "all")
     made_of = heads or ("light" if trained == "exits" else "own")
     light = trained == "exits" and made_of == "light"
+    if not light and not spec.learns:
+        fail(
+            "train",
+            "a network in an ONNX file stays as it is: light exits alone can learn",
+            "leave train and heads out",
+        )
     if light:
         _check_light(shift, flip, ray)
     elif distill:

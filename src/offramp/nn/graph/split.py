@@ -5,7 +5,7 @@ import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, fx, nn
@@ -20,6 +20,20 @@ MIN_WORK = 0.01
 # Where these don't change the shape, as on images of one pixel, they are the classifier's all the same.
 _CLASSIFYING = ("layer_norm", "group_norm", "linear", "pool", "mean")
 _REMEDY = "take another backbone, or write its blocks down as an offramp.nn.network.Spec"
+
+
+class Cuttable(Protocol):
+    """A network as a line of operations, as `Trace` is one."""
+
+    @property
+    def flops(self) -> Sequence[int]:
+        """Per operation, for one sample."""
+
+    def shape(self, place: int) -> Shape:
+        """Of the tensor at that place, without the batch."""
+
+    def size(self, start: int, end: int) -> int:
+        """How many numbers the weights have that lead from the tensor at `start` to the one at `end`."""
 
 
 def cut(
@@ -56,7 +70,7 @@ def _cut(module: nn.Module, image_shape: Shape, kind: torch.dtype, *, min_work: 
     places = _body(traced)
     if len(places) < 3:
         fail("backbone", f"there is no point that one tensor passes alone: {widest(traced)}", _REMEDY)
-    ends = list(_grouped(traced, places, min_work=min_work, min_size=min_size))
+    ends = list(grouped(traced, places, min_work=min_work, min_size=min_size))
     if len(ends) < 2:
         fail("backbone", "all of it falls into one block", "ask for smaller blocks: less work, less size")
     parts = [traced.part(start, end) for start, end in zip((0, *ends), ends, strict=False)]
@@ -122,7 +136,7 @@ def _keeps(traced: Trace, start: int, end: int) -> bool:
     return traced.shape(start) == traced.shape(end) and not any(name in done for name in _CLASSIFYING)
 
 
-def _grouped(traced: Trace, places: Sequence[int], *, min_work: float, min_size: float) -> Iterator[int]:
+def grouped(traced: Cuttable, places: Sequence[int], *, min_work: float, min_size: float) -> Iterator[int]:
     """The last places of blocks that have the shares asked for; what is too small joins the block before it.
 
     A block begins with a product (a convolution, a linear layer, attention): what only normalizes, activates, pools
@@ -130,11 +144,11 @@ def _grouped(traced: Trace, places: Sequence[int], *, min_work: float, min_size:
     tensor is cut, of equal ones the last.
     """
     work = max(sum(traced.flops[: places[-1] + 1]), 1)
-    size = max(_numbers(traced, 0, places[-1]), 1)
+    size = max(traced.size(0, places[-1]), 1)
 
     def enough(start: int, end: int) -> bool:
         share = sum(traced.flops[start + 1 : end + 1]) / work
-        return share >= min_work and share > 0 and _numbers(traced, start, end) / size >= min_size
+        return share >= min_work and share > 0 and traced.size(start, end) / size >= min_size
 
     start = 0
     i = 1
@@ -143,7 +157,7 @@ def _grouped(traced: Trace, places: Sequence[int], *, min_work: float, min_size:
             choice = [places[i]]
             while i + 1 < len(places) and not any(traced.flops[places[i] + 1 : places[i + 1] + 1]):
                 i += 1
-                choice = [places[i]] if traced.weights(places[i - 1], places[i]) else [*choice, places[i]]
+                choice = [places[i]] if traced.size(places[i - 1], places[i]) else [*choice, places[i]]
             end = min(reversed(choice), key=lambda place: int(torch.Size(traced.shape(place)).numel()))
             if not enough(end, places[-1]):
                 break  # the rest is too small for a block of its own
@@ -151,10 +165,6 @@ def _grouped(traced: Trace, places: Sequence[int], *, min_work: float, min_size:
             start = end
         i += 1
     yield places[-1]
-
-
-def _numbers(traced: Trace, start: int, end: int) -> int:
-    return sum(weight.numel() for weight in traced.weights(start, end).values())
 
 
 def _names(traced: Trace, ends: Sequence[int]) -> Iterator[str]:

@@ -58,6 +58,10 @@ class Trace:
         used = sorted(frozenset().union(*self.uses[start + 1 : end + 1]))
         return {name: self.tensors[name] for name in used if isinstance(self.tensors[name], nn.Parameter)}
 
+    def size(self, start: int, end: int) -> int:
+        """How many numbers these weights have."""
+        return sum(weight.numel() for weight in self.weights(start, end).values())
+
     def part(self, start: int, end: int) -> fx.GraphModule:
         """A module of its own that does what leads from the tensor at `start` to the one at `end`."""
         graph = fx.Graph()
