@@ -151,21 +151,25 @@ def _free_the_batch(model: ModelProto, value: onnx.ValueInfoProto) -> None:
             described.type.tensor_type.shape.dim[0].dim_param = "batch"
     if not fixed:
         return
-    reshaped = {node.input[1] for node in model.graph.node if node.op_type == "Reshape"}
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    tensors |= {
+        node.output[0]: node.attribute[0].t
+        for node in model.graph.node
+        if node.op_type == "Constant" and node.attribute[0].name == "value"
+    }
     for node in model.graph.node:
-        if node.op_type == "Constant" and node.output[0] in reshaped and node.attribute[0].name == "value":
-            _any_first(node.attribute[0].t, fixed)
-    for tensor in model.graph.initializer:
-        if tensor.name in reshaped:
-            _any_first(tensor, fixed)
+        if node.op_type == "Reshape" and node.input[1] in tensors and _any_first(tensors[node.input[1]], fixed):
+            del node.attribute[:]  # that a size of zero means none, instead of as many as there are
 
 
-def _any_first(tensor: onnx.TensorProto, fixed: int) -> None:
-    """A shape that begins with that number of samples, for any."""
+def _any_first(tensor: onnx.TensorProto, fixed: int) -> bool:
+    """Whether a shape begins with that number of samples; if so, it is now for any."""
     sizes = numpy_helper.to_array(tensor).copy()
-    if sizes.ndim == 1 and len(sizes) and sizes[0] == fixed:
-        sizes[0] = 0 if -1 in sizes else -1  # as many as there are
-        tensor.CopyFrom(numpy_helper.from_array(sizes, tensor.name))
+    if sizes.ndim != 1 or not len(sizes) or sizes[0] not in (fixed, 0):
+        return False
+    sizes[0] = 0 if -1 in sizes[1:] else -1
+    tensor.CopyFrom(numpy_helper.from_array(sizes, tensor.name))
+    return True
 
 
 def _inputs(model: ModelProto) -> list[onnx.ValueInfoProto]:
@@ -176,7 +180,7 @@ def _inputs(model: ModelProto) -> list[onnx.ValueInfoProto]:
 
 def _with_input(model: ModelProto) -> ModelProto:
     """The same with its input called `x`; all other names are others."""
-    own = compose.add_prefix(model, "file/")
+    own = compose.add_prefix(model, "file/", rename_nodes=False)
     [value] = _inputs(own)
     taken = onnx.ValueInfoProto()
     taken.CopyFrom(value)
