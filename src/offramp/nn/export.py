@@ -22,11 +22,14 @@ from offramp.errors import InputError, fail
 from offramp.files.arrays import Samples
 from offramp.nn.inputs import torch_type
 from offramp.nn.network import MultiExitNetwork, lay_out, output_of
+from offramp.nn.onnx_block import OnnxBlock, joined
 
 TOLERANCE = 1e-4
 """How far ONNX Runtime may be from PyTorch: in probabilities, and in outputs relative to their largest entry."""
 
-_OPSET = 18
+OPSET = 18
+
+_NORMALIZED, _LOGITS = "normalized", "logits"
 _ANOTHER = "do without that operation, or use another network"
 _OPERATION = re.compile(r"No ONNX function found for <OpOverload\(op='\w+\.(?P<name>\w+)'")
 
@@ -50,6 +53,27 @@ class _Answering(nn.Module):
         return tuple(outputs)
 
 
+class _Around(nn.Module):
+    """What is torch's of a network whose blocks are parts of an ONNX file: how it begins, and what exits answer."""
+
+    def __init__(self, network: MultiExitNetwork) -> None:
+        super().__init__()
+        self.normalize = _halves(network.blocks[0])[0]
+        self.ends = network.ends
+        self.heads = nn.ModuleList(
+            nn.Identity() if isinstance(branch, OnnxBlock) else branch for branch in network.branches
+        )
+
+    def names(self) -> list[str]:
+        """Of what it makes, but for the normalized samples."""
+        return [name for end in self.ends for name in (_probabilities(end), _entropy(end))]
+
+    def forward(self, images: list[Tensor]) -> tuple[Tensor, ...]:
+        """Raw samples, and what each branch's own part takes -> normalized samples; probabilities and entropies."""
+        answers = [answer(head(x)) for head, x in zip(self.heads, images[1:], strict=True)]
+        return (self.normalize(images[0]), *(tensor for pair in answers for tensor in pair))
+
+
 def answer(logits: Tensor) -> tuple[Tensor, Tensor]:
     """[B, K] logits -> probabilities [B, K] and their normalized entropy [B], as `core.normalized_entropy` has it."""
     log_probabilities = torch.log_softmax(logits, dim=1)
@@ -65,26 +89,45 @@ def export(network: MultiExitNetwork, image_shape: Iterable[int], kind: torch.dt
     kind: the type of its numbers.
     Raises `InputError` with the operation that can't be exported.
     """
-    # On a copy, in the usual memory layout: the export must not change the network, nor depend on how it was trained.
-    whole = _Answering(copy.deepcopy(network).cpu()).eval()
-    lay_out(whole, torch.contiguous_format)
     names = [
         name
         for i in range(1, len(network.blocks) + 1)
         for name in (_output(i), *((_probabilities(i), _entropy(i)) if i in network.ends else ()))
     ]
+    samples = torch.zeros(2, *image_shape, dtype=kind)
+    # On a copy, in the usual memory layout: the export must not change the network, nor depend on how it was trained.
+    own = copy.deepcopy(network).cpu().eval()
+    lay_out(own, torch.contiguous_format)
+    if not any(isinstance(part, OnnxBlock) for part in own.modules()):
+        return _exported(_Answering(own), {_output(0): samples}, names, opset=OPSET)
+    parts = _parts(own)
+    opset = max(known.version for part, _, _ in parts.values() for known in part.opset_import if not known.domain)
+    around = _Around(own)
+    rest = _exported(around, _taken(own, samples), [_NORMALIZED, *around.names()], opset=opset)
+    return joined(rest, parts, names)
+
+
+def _exported(module: nn.Module, given: Mapping[str, Tensor], names: list[str], *, opset: int) -> ModelProto:
+    """A module in evaluation mode as a graph.
+
+    given: by name, what its parameter `images` is, or is a list of.
+    names: of what it makes.
+    """
+    samples = [*given.values()]
+    batch = [{0: torch.export.Dim("batch", min=1)} for _ in samples]
+    single = isinstance(module, _Answering)
     with warnings.catch_warnings(), _quiet("torch.onnx"):
         warnings.simplefilter("ignore")  # of deprecated parts of torch that its own exporter uses
         try:
             program = torch.onnx.export(
-                whole,
-                (torch.zeros(2, *image_shape, dtype=kind),),
+                module,
+                (samples[0] if single else samples,),
                 dynamo=True,
                 verbose=False,
-                opset_version=_OPSET,
-                input_names=[_output(0)],
+                opset_version=opset,
+                input_names=[*given],
                 output_names=names,
-                dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
+                dynamic_shapes={"images": batch[0] if single else batch},
             )
         except Exception as error:  # of the exporter, or whatever it ran into
             fail("backbone", _what_stopped(error), _ANOTHER)
@@ -186,6 +229,39 @@ def _what_stopped(error: BaseException) -> str:
 
 def _first_line(error: BaseException) -> str:
     return ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
+
+
+def _halves(block: nn.Module) -> tuple[nn.Module, OnnxBlock]:
+    """Of block 1: what normalizes samples, and the part of the file."""
+    normalize, part = block.children()
+    assert isinstance(part, OnnxBlock)
+    return normalize, part
+
+
+def _parts(network: MultiExitNetwork) -> dict[str, tuple[ModelProto, str, str]]:
+    """The parts of a file in a network, as `joined` takes them."""
+    parts = {"1": (_halves(network.blocks[0])[1].proto(), _NORMALIZED, _output(1))}
+    for i, block in enumerate(network.blocks[1:], start=2):
+        assert isinstance(block, OnnxBlock)
+        parts[f"{i}"] = (block.proto(), _output(i - 1), _output(i))
+    for end, branch in zip(network.ends, network.branches, strict=True):
+        if isinstance(branch, OnnxBlock):
+            parts["classifier"] = (branch.proto(), _output(end), _LOGITS)
+    return parts
+
+
+def _taken(network: MultiExitNetwork, samples: Tensor) -> dict[str, Tensor]:
+    """What `_Around` takes, by name."""
+    given = {_output(0): samples}
+    x = samples
+    with torch.inference_mode():
+        for i, block in enumerate(network.blocks, start=1):
+            x = block(x)
+            if i in network.ends:
+                branch = network.branch(i)
+                own = isinstance(branch, OnnxBlock)
+                given[_LOGITS if own else _output(i)] = branch(x).clone() if own else x.clone()
+    return {name: tensor.detach() for name, tensor in given.items()}
 
 
 def _output(block: int) -> str:

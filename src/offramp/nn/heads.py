@@ -172,12 +172,17 @@ def candidates(block: nn.Module, given: Tensor, output: Output, classes: int) ->
 
 
 def cost(module: nn.Module, given: Tensor) -> Cost:
-    """Of a module that takes one sample [1, ...]; its mode stays as it is."""
+    """Of a module that takes one sample [1, ...]; its mode stays as it is.
+
+    What isn't computed in torch has its cost as an attribute.
+    """
     training = module.training
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module.eval()(given)
     module.train(training)
-    return Cost(sum(weight.numel() for weight in module.parameters()), counter.get_total_flops() // 2)
+    said = [known for part in module.modules() if isinstance(known := getattr(part, "cost", None), Cost)]
+    weights = sum(weight.numel() for weight in module.parameters()) + sum(part.weights for part in said)
+    return Cost(weights, counter.get_total_flops() // 2 + sum(part.work for part in said))
 
 
 def reduced_shape(output: Output) -> Shape:

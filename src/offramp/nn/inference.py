@@ -9,7 +9,7 @@ from offramp.nn.network import MultiExitNetwork
 
 def predict(network: MultiExitNetwork, split: Split, *, batch_size: int = 256) -> Tensor:
     """Logits [branches, S, C] for the samples of a split, on the CPU; the network is put in evaluation mode."""
-    device = next(network.parameters()).device
+    device = next(iter(network.state_dict().values())).device
     images = torch.tensor(split.images, device=device)
     network.eval()
     with torch.inference_mode():

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import torch
@@ -47,6 +48,10 @@ class Spec:
     make_for: from the type of the numbers that block 1 gets, and from what samples are packed of, to what `make` is for
         these; None for a backbone that takes images alone.
     foreign: whether someone else wrote its blocks, which may have what can't be exported.
+    trained: whether it always comes with weights that are worth keeping.
+    learns: whether its blocks can learn.
+    keep: writes into a folder what it can be made of again without what makes it now; takes what `line` takes. None for
+        one that its name suffices for.
     """
 
     name: str
@@ -54,6 +59,9 @@ class Spec:
     portable: bool = True
     make_for: Callable[[torch.dtype, Parts], Callable[[Shape, int], Line]] | None = None
     foreign: bool = False
+    trained: bool = False
+    learns: bool = True
+    keep: Callable[[Path, Shape, int, torch.dtype, Parts], None] | None = None
 
     def line(self, shape: Shape, classes: int, kind: torch.dtype, parts: Parts) -> Line:
         """The line for samples of that shape, whose numbers block 1 gets in that type; packed of several inputs.

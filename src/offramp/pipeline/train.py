@@ -136,19 +136,25 @@ def train(
             fail(name, f"{choice!r} is unknown", f"use {', '.join(others)} or {last}")
     file = None if weights is None else path_of("weights", weights, "a file of weights")
     normalized = None if normalize is None else normalization_text(normalize)
-    if start_from == "new" and (file is not None or train == "exits"):
+    spec = backbone_spec(backbone)
+    if start_from == "new" and (file is not None or train == "exits" or spec.trained):
         remedy = "leave start_from out, or train all of the network, without weights"
         fail("start_from", "is new, and there are weights to keep", remedy)
-    spec = backbone_spec(backbone)
     given = backbone_spec(backbone, weights=file)
     runner = _runner(backbone, workers, ray)
     dataset = read_data(data, seed=seed, size=image_size)
-    from_weights = file is not None or train == "exits" or start_from == "weights"
+    from_weights = file is not None or spec.trained or train == "exits" or start_from == "weights"
     if not from_weights and start_from is None and not isinstance(backbone, str):
         from_weights = seems_trained(given, dataset, seed=seed, normalize=normalized)
     trained = train or ("exits" if from_weights and start_from is None else "all")
     made_of = heads or ("light" if trained == "exits" else "own")
     light = trained == "exits" and made_of == "light"
+    if not light and not spec.learns:
+        fail(
+            "train",
+            "a network in an ONNX file stays as it is: light exits alone can learn",
+            "leave train and heads out",
+        )
     if light:
         _check_light(shift, flip, ray)
     elif distill:
@@ -186,6 +192,8 @@ def train(
             tell(Progress("normalization", 1.0, training.note))
         if training.network.note:
             tell(Progress("network", 1.0, training.network.note))
+        if training.needed:
+            tell(Progress("backbone", 1.0, training.needed))
         tell_training(training.train(runner), tell)
         run = training.finished()
         for sentence in cautions(run):

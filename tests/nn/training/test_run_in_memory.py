@@ -118,11 +118,13 @@ def test_a_module_in_hand_is_trained_and_left_as_it_was(tiny, tmp_path):
     assert run.setup.backbone == "nn.Module:Small"
     assert run.network.names == ("first", "second", "third")
     assert len(run.separate_accuracy) == 3
+    for again in (read_run(tmp_path), read_run(tmp_path, backbone=module, dataset=tiny)):
+        assert again.dataset.source == run.dataset.source
+        assert again.network.names == run.network.names
+        assert same_weights(run.network, again.network)
+    (tmp_path / "backbone.pt2").unlink()
     with pytest.raises(InputError, match=r"in hand, a Small; hand over a Small .*read_run\(folder, backbone=module\)"):
         read_run(tmp_path)
-    again = read_run(tmp_path, backbone=module, dataset=tiny)
-    assert again.dataset.source == run.dataset.source
-    assert same_weights(run.network, again.network)
     with pytest.raises(InputError, match="network: is not what it was"):
         read_run(tmp_path, backbone=Small(width=9))
 

@@ -16,17 +16,21 @@ from torch import nn
 
 from offramp.errors import OfframpError, fail
 from offramp.files.parts import Parts
-from offramp.nn.graph.operations import what_happened
+from offramp.nn.graph.operations import exported, what_happened
+from offramp.nn.graph.program_file import Program, read_program, write_program
 from offramp.nn.graph.several_inputs import INSIDE, Unpacked
-from offramp.nn.graph.split import MIN_WORK, cut
+from offramp.nn.graph.split import MIN_WORK, cut, operations_alone
 from offramp.nn.network import Line, Shape, Spec
 from offramp.nn.normalization import said_by
 from offramp.nn.weights import load_weights
 
 IN_HAND = "nn.Module:"
 """What the name of a backbone begins with that is a module in hand, and nothing that can be imported."""
+KEPT = "backbone.pt2"
+"""The file in which a run keeps a backbone as it was traced, to be read where what made it is not at hand."""
 
-_NAME = re.compile(r"(?P<module>\w+(\.\w+)*):(?P<factory>\w+)(?P<options>(@(work|size)=\d+(\.\d+)?%)*)")
+_NAME = re.compile(r"(?P<module>\w+(\.\w+)*):(?P<factory>\w+)")
+_SHARES = re.compile(r"(@(work|size)=\d+(\.\d+)?%)*$")
 
 
 def named(name: str, *, weights: Path | None = None) -> Spec:
@@ -42,20 +46,53 @@ def named(name: str, *, weights: Path | None = None) -> Spec:
     weights: a file of weights for what the factory makes, as `load_weights` takes it; None for those it comes with.
     Raises `InputError` for what isn't such a name; for what isn't there, when the backbone is made.
     """
-    match = _NAME.fullmatch(name)
+    match = _NAME.fullmatch(without_shares(name))
     if match is None:
         fail("backbone", f"{name!r} is no package.module:factory", "write it like my_models:resnet18@work=2%")
-    shares = {key: float(share) / 100 for key, share in re.findall(r"@(\w+)=([\d.]+)%", match["options"])}
-    make = functools.partial(_make, match["module"], match["factory"], weights)
-    return custom(name, make, min_work=shares.get("work", MIN_WORK), min_size=shares.get("size", 0.0))
+    return custom(name, functools.partial(_make, match["module"], match["factory"], weights))
 
 
-def custom(
-    name: str, make: Callable[[Shape, int], nn.Module], *, min_work: float = MIN_WORK, min_size: float = 0.0
-) -> Spec:
-    """The backbone that `make` makes for images (C, H, W) and a number of classes, cut as `graph.split.cut` does it."""
-    make_for = functools.partial(_for, make, min_work, min_size)
-    return Spec(name, make_for(torch.float32, ()), make_for=make_for, foreign=True)
+def without_shares(name: str) -> str:
+    """The name of a backbone without what it says of how finely it is cut."""
+    return _SHARES.sub("", name)
+
+
+def shares(name: str) -> tuple[float, float]:
+    """The least share of the arithmetic, and of the weights, that the name of a backbone asks of its blocks."""
+    found = _SHARES.search(name)
+    given = {key: float(share) / 100 for key, share in re.findall(r"@(\w+)=([\d.]+)%", found[0] if found else "")}
+    return given.get("work", MIN_WORK), given.get("size", 0.0)
+
+
+def custom(name: str, make: Callable[[Shape, int], nn.Module], *, trained: bool = False) -> Spec:
+    """The backbone that `make` makes for samples of a shape and a number of classes, cut as its name asks for.
+
+    trained: whether it comes with its weights.
+    """
+    make_for = functools.partial(_for, make, *shares(name))
+    return Spec(
+        name,
+        make_for(torch.float32, ()),
+        make_for=make_for,
+        foreign=True,
+        trained=trained,
+        keep=functools.partial(_keep, make),
+    )
+
+
+def program(path: Path) -> Spec:
+    """The network that a `torch.export` program in a file is, with its weights: `net.pt2`, `net.pt2@work=2%`.
+
+    Raises `InputError` where it is made, for a file that is none or may run code.
+    """
+    file = path.with_name(without_shares(path.name))
+    return custom(path.name, functools.partial(_read, file.resolve()), trained=True)
+
+
+def kept_program(name: str, folder: Path) -> Spec | None:
+    """The backbone of that name as `Spec.keep` kept it in a folder; None where it did not."""
+    file = (folder / KEPT).resolve()
+    return custom(name, functools.partial(_read, file)) if file.is_file() else None
 
 
 def in_hand(module: nn.Module, *, weights: Path | None = None) -> Spec:
@@ -84,10 +121,31 @@ def _line(
     classes: int,
 ) -> Line:
     module = make(image_shape, classes)
-    taking = Unpacked(module, parts) if parts else module
+    taking = _taking(module, parts)
     line = cut(taking, image_shape, kind, classes=classes, min_work=min_work, min_size=min_size)
     blocks = {name.removeprefix(f"{INSIDE}."): block for name, block in line.blocks.items()} if parts else line.blocks
     return replace(line, blocks=blocks, normalize=said_by(module))
+
+
+def _taking(module: nn.Module, parts: Parts) -> nn.Module:
+    """The module as one that takes several inputs packed. A program has one input: of several, they are packed."""
+    return Unpacked(module, parts) if parts and not isinstance(module, Program) else module
+
+
+def _keep(
+    make: Callable[[Shape, int], nn.Module],
+    folder: Path,
+    image_shape: Shape,
+    classes: int,
+    kind: torch.dtype,
+    parts: Parts,
+) -> None:
+    with operations_alone():
+        write_program(exported(_taking(make(image_shape, classes), parts), image_shape, kind), folder / KEPT)
+
+
+def _read(file: Path, image_shape: Shape, classes: int) -> nn.Module:
+    return read_program(file)
 
 
 def _copy(module: nn.Module, weights: Path | None, image_shape: Shape, classes: int) -> nn.Module:

@@ -22,6 +22,7 @@ from torch.export import ExportedProgram
 
 from offramp.errors import InputError, fail
 from offramp.nn.graph.outputs import WithLogits
+from offramp.nn.graph.program_file import Program
 from offramp.nn.network import Shape
 
 _TORCH = f"{Path(torch.__file__).parent}{os.sep}"  # not torchvision
@@ -38,17 +39,18 @@ _OTHERS = (
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)[^\n]*\n\s*(?P<code>[^\n]*)')
 
 
-def written_down(
-    module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float32
-) -> tuple[fx.Graph, dict[str, Tensor], dict[fx.Node, str]]:
-    """The operations, the tensors by name, and the nodes that stand for them.
+def exported(module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float32) -> ExportedProgram:
+    """The module as a program, for any number of samples; one that is a program already, as it is.
 
     Raises `InputError` with the line where the module fails on images, or can't be traced.
     """
+    if isinstance(module, Program):
+        module.check(image_shape, kind)
+        return module.program
     images = torch.zeros(2, *image_shape, dtype=kind)
     _try(module, images)
     try:
-        program = _program(module, images)
+        return _program(module, images)
     except InputError:
         raise
     except Exception as error:  # whatever the module's own code, or the tracer, ran into
@@ -57,6 +59,13 @@ def written_down(
             fail("backbone", problem, "write x.shape[0], not len(x) nor a number")
         problem = f"can't be traced{what_happened(error)}"
         fail("backbone", problem, "let shapes alone decide, never the values of tensors")
+
+
+def written_down(
+    module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float32
+) -> tuple[fx.Graph, dict[str, Tensor], dict[fx.Node, str]]:
+    """The operations, the tensors by name, and the nodes that stand for them; raises as `exported` does."""
+    program = exported(module, image_shape, kind)
     signature = program.graph_signature
     attributes = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     lifted = signature.inputs_to_lifted_tensor_constants

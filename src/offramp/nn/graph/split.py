@@ -5,7 +5,7 @@ import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import Tensor, fx, nn
@@ -13,14 +13,29 @@ from torch import Tensor, fx, nn
 from offramp.errors import fail
 from offramp.nn.branches import pooled_head, width
 from offramp.nn.graph.check import REMEDY, check_parts, samples_like
+from offramp.nn.graph.modes import BATCH_NORM
 from offramp.nn.graph.operations import operation, where
-from offramp.nn.graph.trace import BATCH_NORM, Trace, trace, widest
+from offramp.nn.graph.trace import Trace, trace, widest
 from offramp.nn.graph.undo import has_one_output
 from offramp.nn.network import Line, Output, Shape
 
 MIN_WORK = 0.01
 # Where these don't change the shape, as on images of one pixel, they are the classifier's all the same.
 _CLASSIFYING = ("layer_norm", "group_norm", "linear", "pool", "mean")
+
+
+class Cuttable(Protocol):
+    """A network as a line of operations, as `Trace` is one."""
+
+    @property
+    def flops(self) -> Sequence[int]:
+        """Per operation, for one sample."""
+
+    def shape(self, place: int) -> Shape:
+        """Of the tensor at that place, without the batch."""
+
+    def size(self, start: int, end: int) -> int:
+        """How many numbers the weights have that lead from the tensor at `start` to the one at `end`."""
 
 
 def cut(
@@ -50,7 +65,7 @@ def cut(
     an output of that shape, or would have more than twice the weights, it is pooling and a linear layer.
     Raises `InputError` where the module can't be traced or has no cut, with the operation and the line.
     """
-    with _operations_alone():
+    with operations_alone():
         return _cut(module, image_shape, kind, classes, min_work=min_work, min_size=min_size)
 
 
@@ -65,7 +80,7 @@ def _cut(
     places = _body(traced)
     if len(places) < 3:
         fail("backbone", f"there is no point that one tensor passes alone: {widest(traced)}", REMEDY)
-    ends = list(_grouped(traced, places, min_work=min_work, min_size=min_size))
+    ends = list(grouped(traced, places, min_work=min_work, min_size=min_size))
     if len(ends) < 2:
         _refuse_one_block(traced, ends[-1])
     parts = [traced.part(start, end) for start, end in zip((0, *ends), ends, strict=False)]
@@ -84,7 +99,7 @@ def _cut(
 
 
 @contextmanager
-def _operations_alone() -> Iterator[None]:
+def operations_alone() -> Iterator[None]:
     """Let torch not compute attention as one fused operation where no gradients are asked for.
 
     It isn't what is trained, it hides the operations that are cut, and its numbers are rounded differently.
@@ -137,7 +152,7 @@ def _keeps(traced: Trace, start: int, end: int) -> bool:
     return traced.shape(start) == traced.shape(end) and not any(name in done for name in _CLASSIFYING)
 
 
-def _grouped(traced: Trace, places: Sequence[int], *, min_work: float, min_size: float) -> Iterator[int]:
+def grouped(traced: Cuttable, places: Sequence[int], *, min_work: float, min_size: float) -> Iterator[int]:
     """The last places of blocks that have the shares asked for; what is too small joins the block before it.
 
     A block begins with a product (a convolution, a linear layer, attention): what only normalizes, activates, pools
@@ -145,11 +160,11 @@ def _grouped(traced: Trace, places: Sequence[int], *, min_work: float, min_size:
     tensor is cut, of equal ones the last.
     """
     work = max(sum(traced.flops[: places[-1] + 1]), 1)
-    size = max(_numbers(traced, 0, places[-1]), 1)
+    size = max(traced.size(0, places[-1]), 1)
 
     def enough(start: int, end: int) -> bool:
         share = sum(traced.flops[start + 1 : end + 1]) / work
-        return share >= min_work and share > 0 and _numbers(traced, start, end) / size >= min_size
+        return share >= min_work and share > 0 and traced.size(start, end) / size >= min_size
 
     start = 0
     i = 1
@@ -158,7 +173,7 @@ def _grouped(traced: Trace, places: Sequence[int], *, min_work: float, min_size:
             choice = [places[i]]
             while i + 1 < len(places) and not any(traced.flops[places[i] + 1 : places[i + 1] + 1]):
                 i += 1
-                choice = [places[i]] if traced.weights(places[i - 1], places[i]) else [*choice, places[i]]
+                choice = [places[i]] if traced.size(places[i - 1], places[i]) else [*choice, places[i]]
             end = min(reversed(choice), key=lambda place: int(torch.Size(traced.shape(place)).numel()))
             if not enough(end, places[-1]):
                 break  # the rest is too small for a block of its own
@@ -174,10 +189,6 @@ def _refuse_one_block(traced: Trace, end: int) -> NoReturn:
         problem = f"all of its work before the classifier is in {where(products[0])}, which can't be cut"
         fail("backbone", problem, "give it a second layer, or one before it")
     fail("backbone", "all of it falls into one block", "ask for smaller blocks: less work, less size")
-
-
-def _numbers(traced: Trace, start: int, end: int) -> int:
-    return sum(weight.numel() for weight in traced.weights(start, end).values())
 
 
 def _names(traced: Trace, ends: Sequence[int]) -> Iterator[str]:

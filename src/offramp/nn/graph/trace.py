@@ -15,14 +15,14 @@ from torch._ops import OpOverload
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from offramp.errors import fail
+from offramp.nn.graph.modes import Moded, mode_place
 from offramp.nn.graph.operations import operation, where, written_down
-from offramp.nn.graph.recurrent import TRAINING, is_recurrent, recurrent_work, take_layers_apart
+from offramp.nn.graph.recurrent import is_recurrent, recurrent_work, take_layers_apart
 from offramp.nn.graph.several_inputs import behind, made_of, part_of, sizes
 from offramp.nn.graph.undo import Undone, undo
 from offramp.nn.network import MAIN, Shape
 
 _ATEN = torch.ops.aten
-BATCH_NORM = 5  # which of its arguments says whether batch normalization is in training
 _CALL = "call_function"
 _CONTIGUOUS: dict[str, fx.node.Argument] = {"memory_format": torch.contiguous_format}
 _attention_flops: Callable[[Any, Any, Any], int] = sdpa_flop_count
@@ -70,6 +70,10 @@ class Trace:
         used = sorted(frozenset().union(*self.uses[start + 1 : end + 1]))
         return {name: self.tensors[name] for name in used if isinstance(self.tensors[name], nn.Parameter)}
 
+    def size(self, start: int, end: int) -> int:
+        """How many numbers these weights have."""
+        return sum(weight.numel() for weight in self.weights(start, end).values())
+
     def part(self, start: int, end: int) -> fx.GraphModule:
         """A module of its own that does what leads from the tensor at `start` to the one at `end`."""
         graph = fx.Graph()
@@ -93,7 +97,7 @@ class Trace:
                 return flat if tensor.ndim == 1 else graph.call_function(_ATEN.reshape.default, (flat, [*tensor.shape]))
             if node.target is _ATEN.sym_size.int:  # the number of images, taken from this part's own input
                 return graph.call_function(_ATEN.sym_size.int, (copies[self.nodes[start]], 0))
-            if (place := _mode(node)) is not None:
+            if (place := mode_place(node)) is not None:
                 name = f"modes.{node.name}"
                 attributes[name] = Moded(node.target, place)
                 return graph.call_module(name, fx.map_arg(node.args, copy))
@@ -145,19 +149,6 @@ class Trace:
             if part is not None and part in given:
                 taken[node] = given[part]
         return taken
-
-
-class Moded(nn.Module):
-    """An operation that is told whether it is in training: dropout, batch normalization, a recurrent layer."""
-
-    def __init__(self, operation: Any, place: int) -> None:
-        super().__init__()
-        self.operation = operation
-        self.place = place
-
-    def forward(self, *args: Any) -> Any:
-        """The operation's own arguments, with the mode at `place` replaced by this module's."""
-        return self.operation(*args[: self.place], self.training, *args[self.place + 1 :])
 
 
 def trace(module: nn.Module, image_shape: Shape, kind: torch.dtype = torch.float32) -> Trace:
@@ -307,11 +298,3 @@ def _changed_later(node: fx.Node) -> bool:
         if (taken or "dropout" in operation(user)) and _changed_later(user):
             return True
     return False
-
-
-def _mode(node: fx.Node) -> int | None:
-    """Which argument says whether the operation is in training, where the module's mode decided that."""
-    dropout = operation(node) in ("dropout", "dropout_", "feature_dropout", "feature_dropout_")
-    place = BATCH_NORM if operation(node) == "batch_norm" else 2 if dropout else None
-    place = TRAINING if is_recurrent(node) else place
-    return place if place is not None and node.args[place] is False else None

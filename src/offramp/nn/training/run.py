@@ -12,7 +12,7 @@ from torch import Tensor
 
 from offramp.core.tables import html_table
 from offramp.errors import Fault, InputError, fail, refuse
-from offramp.nn.catalog import BackboneSource, backbone_spec
+from offramp.nn.catalog import BackboneSource, backbone_spec, kept_backbone
 from offramp.nn.data import Dataset, Source
 from offramp.nn.datasets import read_data
 from offramp.nn.datasets.archive import write_archive
@@ -25,6 +25,7 @@ from offramp.nn.training.exits import ExitsToTrain, train_exits, with_heads
 from offramp.nn.training.fit import Recipe
 from offramp.nn.training.given import first_network, normalized_by
 from offramp.nn.training.jobs import Event, NetworkToTrain
+from offramp.nn.training.kept import keep
 from offramp.nn.training.runner import Runner, in_turn
 from offramp.nn.training.setup import DATA, Setup, changes, fingerprints, read_record, same_run, write_record
 
@@ -104,7 +105,9 @@ class Training:
 
     network: the full configuration with its first weights, or, where light exits are trained for it, the backbone as it
         was given, with its own last layers alone.
-    note: how images are normalized, where that was found by trying; empty where it was said. The rest is as in `Run`.
+    note: how images are normalized, where that was found by trying; empty where it was said.
+    needed: what the run can't be read without, since no backbone could be kept in it; empty where nothing is.
+    The rest is as in `Run`.
     """
 
     folder: Path
@@ -114,6 +117,7 @@ class Training:
     dataset: Dataset
     network: MultiExitNetwork
     note: str = ""
+    needed: str = ""
 
     def networks(self) -> list[NetworkToTrain]:
         """`joint` and separate-1 .. separate-N."""
@@ -186,17 +190,18 @@ def begin_run(folder: Path, setup: Setup, dataset: Dataset, spec: Spec, *, given
         folder.mkdir(parents=True, exist_ok=True)
         if setup.dataset == DATA and not (begun and (folder / DATA).exists()):
             write_archive(dataset, folder / DATA)
+        needed = keep(folder, setup, dataset, given or spec, network)
         write_record(folder, setup, made_of)
     except OSError as error:
         fail(str(folder), f"can't be written: {error.strerror}", "give a folder, new or of a run, that can be")
-    return Training(folder, setup, made_of, spec, dataset, network, note)
+    return Training(folder, setup, made_of, spec, dataset, network, note, needed)
 
 
 def read_run(folder: Path, *, dataset: Dataset | None = None, backbone: BackboneSource | None = None) -> Run:
     """The run in `folder`, trained to the end.
 
     dataset: what it was trained on, where that is at hand already; None to read it.
-    backbone: the module that its network was made from, where that was in hand and can't be imported by a name.
+    backbone: what its network was made from, where the run has kept none: see `Training.needed`.
     Raises `InputError` where there is no run or it is not trained to the end, where data or network can't be had or
     are no longer what they were.
     """
@@ -287,6 +292,8 @@ def _joint(folder: Path) -> Checkpoint:
 
 
 def _spec(folder: Path, setup: Setup, backbone: BackboneSource | None) -> Spec:
+    if backbone is None and (kept := kept_backbone(setup.backbone, folder)) is not None:
+        return kept
     try:
         return backbone_spec(setup.backbone if backbone is None else backbone)
     except InputError as error:
