@@ -187,16 +187,16 @@ def test_what_is_no_program_for_images_is_refused(small, tmp_path):
 )
 def test_a_library_makes_the_network_of_that_name(library, name, wrong, tiny):
     pytest.importorskip(library, exc_type=Exception, reason=f"{library} is not installed")
-    line = backbone_spec(f"{library}:{name}@work=20%").make((3, 32, 32), 4, torch.float32)
+    line = backbone_spec(f"{library}:{name}@work=20%").make((3, 32, 32), 4)
     assert len(line.blocks) > 1
     with pytest.raises(InputError, match=f"{library} has no '{wrong}'; did you mean .*{name}"):
-        backbone_spec(f"{library}:{wrong}").make((3, 32, 32), 4, torch.float32)
+        backbone_spec(f"{library}:{wrong}").make((3, 32, 32), 4)
 
 
 def test_a_library_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingExtraError, match="needs timm: pip install timm"):
-        backbone_spec("timm:resnet10t").make((3, 32, 32), 4, torch.float32)
+        backbone_spec("timm:resnet10t").make((3, 32, 32), 4)
 
 
 def test_a_folder_of_transformers_is_a_backbone_with_its_weights(tiny, tmp_path):
@@ -216,4 +216,4 @@ def test_a_folder_of_transformers_is_a_backbone_with_its_weights(tiny, tmp_path)
         expected = model(network.blocks[0][0](images)).logits
         torch.testing.assert_close(network.eval()(images)[0], expected, rtol=1e-5, atol=1e-5)
     with pytest.raises(InputError, match=r"no folder with a config\.json"):
-        backbone_spec(f"hf:{tmp_path}").make((3, 8, 8), 4, torch.float32)
+        backbone_spec(f"hf:{tmp_path}").make((3, 8, 8), 4)

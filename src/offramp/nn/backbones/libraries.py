@@ -20,13 +20,14 @@ LIBRARIES = ("torchvision", "timm", "hf")
 """What a backbone's name begins with, before a colon, that is one of a library."""
 
 _NEAR = 3
+_CLASSIFIERS = ("ForImageClassification", "ForSequenceClassification")
 
 
 def of_library(name: str, *, weights: Path | None = None) -> Spec:
     """The backbone `torchvision:resnet18` or `timm:mobilenetv3_small_100`, with new weights; or `hf:./folder`.
 
-    The first two are made for as many classes as the data have; a folder holds an image classifier of transformers with
-    its weights.
+    The first two are made for as many classes as the data have; a folder holds a classifier of images or texts of
+    transformers, with its weights.
     weights: a file of weights for it, as `load_weights` takes it.
     Raises `MissingExtraError`, where the backbone is made, without the library, and `InputError` for what it lacks.
     """
@@ -61,11 +62,24 @@ def _transformers(folder: Path, weights: Path | None, image_shape: Shape, classe
     transformers = _library("transformers", "transformers")
     if not (folder / "config.json").is_file():
         fail("backbone", f"hf:{folder} is no folder with a config.json", "give one that save_pretrained wrote")
-    make = transformers.AutoModelForImageClassification.from_pretrained
+    kind = next((kind for kind in _CLASSIFIERS if any(name.endswith(kind) for name in _architectures(folder))), None)
+    if kind is None:
+        problem = f"hf:{folder} holds {' and '.join(_architectures(folder)) or 'something'} without a classifier"
+        fail("backbone", problem, "write a function that adds one, and name it: package.module:factory")
+    make = getattr(transformers, f"AutoModel{kind}").from_pretrained
     module = _made(f"hf:{folder}", make, (folder,), weights, {"local_files_only": True})
     if (said := _normalization(folder)) is not None:
         module.normalize = said  # type: ignore[assignment]
     return module
+
+
+def _architectures(folder: Path) -> list[str]:
+    """Of which classes of transformers the network in a folder is, as it says itself."""
+    try:
+        said = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures")
+    except (OSError, ValueError, AttributeError):
+        said = None
+    return [name for name in said if isinstance(name, str)] if isinstance(said, list) else []
 
 
 def _normalization(folder: Path) -> tuple[Any, Any] | str | None:

@@ -119,7 +119,8 @@ def _read(file: Path) -> ModelProto:
         fault = Fault("backbone", f"can't be read: {error.strerror or error}", "give the path of an ONNX file")
         raise InputError([fault], source=str(file)) from error
     except Exception as error:  # protobuf's, the checker's, and what it finds missing beside the file
-        fault = Fault("backbone", f"is no whole ONNX file: {_first_line(error)}", "export the network again")
+        remedy = "export the network again, and leave the files with its weights beside it"
+        fault = Fault("backbone", f"is no whole ONNX file: {_first_line(error)}", remedy)
         raise InputError([fault], source=str(file)) from error
     return inliner.inline_local_functions(model)
 

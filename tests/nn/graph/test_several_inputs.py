@@ -1,0 +1,90 @@
+"""Networks of several inputs: packed as one, and cut although every layer looks at one of them."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from offramp.nn.backbones.custom import custom
+from offramp.nn.catalog import backbone_spec
+from offramp.nn.datasets import read_data
+from offramp.nn.export import cut, export, parity
+from offramp.nn.network import as_given, build
+
+TOKENS, WIDTH = 6, 12
+
+
+class Layer(nn.Module):
+    """Attention among the tokens that the mask leaves, and a product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value, self.out = (nn.Linear(WIDTH, WIDTH) for _ in range(4))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        scores = self.query(x) @ self.key(x).transpose(1, 2) + mask
+        return x + self.out(scores.softmax(-1) @ self.value(x))
+
+
+class Masked(nn.Module):
+    """Three layers of tokens, of which those behind the last real one are masked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(9, WIDTH)
+        self.layers = nn.ModuleList(Layer() for _ in range(3))
+        self.classify = nn.Linear(WIDTH, 4)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        # Of a constant, as transformers' masks are: what may look at what, whatever the texts.
+        shown = mask[:, torch.arange(TOKENS)].bool()[:, None, :]
+        added = torch.where(shown, 0.0, -1e4)
+        x = self.embed(ids)
+        for layer in self.layers:
+            x = layer(x, added)
+        weights = mask[:, :, None].float()
+        return self.classify((x * weights).sum(1) / weights.sum(1))
+
+
+@pytest.fixture(scope="module")
+def texts():
+    """60 samples of six token ids, and which of them are real."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, TOKENS + 1, 60)
+    mask = (np.arange(TOKENS) < lengths[:, None]).astype(np.int32)
+    ids = rng.integers(1, 9, (60, TOKENS)).astype(np.int32) * mask
+    return read_data({"inputs_ids": ids, "inputs_mask": mask, "labels": np.arange(60) % 4})
+
+
+def test_a_mask_is_carried_from_cut_to_cut(texts):
+    torch.manual_seed(0)
+    module = Masked().eval()
+    network = build(custom("masked", lambda shape, classes: module), texts, seed=0).eval()
+    assert [*network.names] == ["layers.0", "layers.1", "layers.2"]
+    samples = torch.tensor(texts.train.images)
+    ids, mask = samples.split(TOKENS, dim=1)
+    with torch.inference_mode():
+        assert torch.equal(network(samples)[-1], module(ids.int(), mask.int()))
+    whole = export(network, texts.image_shape, samples.dtype)
+    assert parity(network, {end: cut(whole, end, end) for end in (1, 2, 3)}, texts.train.images[:8]) < 1e-5
+
+
+def test_a_classifier_of_texts_in_a_folder(texts, tmp_path, monkeypatch):
+    t = pytest.importorskip("transformers", reason="transformers is not installed")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    torch.manual_seed(0)
+    config = t.BertConfig(**sizes, vocab_size=9, max_position_embeddings=8, num_labels=4)
+    model = t.BertForSequenceClassification(config).eval()
+    model.save_pretrained(tmp_path / "model")
+    arrays = {
+        f"inputs_{name}": texts.train.images[:, columns]
+        for name, columns in (("input_ids", slice(0, TOKENS)), ("attention_mask", slice(TOKENS, None)))
+    }
+    data = read_data({**arrays, "labels": texts.train.labels})
+    spec = backbone_spec(f"hf:{tmp_path / 'model'}")
+    network = as_given(spec, data, seed=0, normalize=None)[0].eval()
+    assert len(network.blocks) > 1
+    samples = torch.tensor(data.test.images)
+    named = {part.name: piece.int() for part, piece in zip(data.parts, samples.split(TOKENS, dim=1), strict=True)}
+    with torch.inference_mode():
+        torch.testing.assert_close(network(samples)[0], model(**named).logits, rtol=1e-5, atol=1e-5)
