@@ -20,7 +20,7 @@ ROOMS: dict[str, set[str]] = {
     "view": {"core", "sweeps"},
     "nn": {"core", "files", "bundle"},
     "nn/graph": {"files", "nn"},
-    "nn/backbones": {"files", "nn", "nn/graph"},
+    "nn/backbones": {"bundle", "files", "nn", "nn/graph"},
     "nn/datasets": {"core", "files", "nn"},
     "nn/catalog": {"nn", "nn/backbones"},
     "nn/profiling": {"core", "bundle", "nn"},

@@ -42,7 +42,7 @@ def test_plan_is_the_planners_answer() -> None:
     found = run_json("plan", PROFILE, "--topology", "mobile", "--min-accuracy", floor)
     best = planner.best(Requirement(min_accuracy=floor)).best
     assert best is not None
-    assert set(found) == {"plan", "estimate", "frontier", "search"}
+    assert set(found) == {"plan", "estimate", "quality", "warnings", "frontier", "search"}
     assert found["plan"]["text"] == str(best.plan)
     assert found["plan"]["ends"] == list(best.plan.ends)
     assert found["plan"]["placement"] == list(best.plan.placement)

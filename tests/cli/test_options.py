@@ -45,26 +45,35 @@ def test_what_is_said_is_what_is_asked(tmp_path: Path) -> None:
         min_accuracy=0.9, max_latency="300 ms", latency="p95", codec="any", confidence=0.9, certify=True,
         exits_per_tier=2, threshold_per_exit=True, keep=1, memory=["phone=2 MB"], forbid=["cloud"], require=["phone"],
         max_upload="20 kB", price=["phone=0.5"], price_bit=1e-6, budget=0.25, time_limit="10 s", memory_limit="500 MB",
-        min_balanced_accuracy=0.8, min_class_recall=0.7,
     )  # fmt: skip
-    assert all(
-        getattr(said, field.name) is not None for field in dataclasses.fields(said) if field.name != "requirements"
-    )
+    unsaid = {field.name for field in dataclasses.fields(said) if getattr(said, field.name) is None}
+    assert unsaid == {"requirements", "min_balanced_accuracy", "min_class_recall"}  # the last two have a test below
     written = tmp_path / "requirements.yaml"
     written.write_text(
         "min_accuracy: 0.9\nmax_latency: 300 ms\nlatency: p95\ncodec: any\nconfidence: 0.9\ncertify: true\n"
         "exits_per_tier: 2\nthreshold_per_exit: true\nkeep: 1\nmemory: {phone: 2 MB}\nforbid: [cloud]\n"
         "require: [phone]\nmax_upload: 20 kB\nprices: {tiers: {phone: 0.5}, bit: 1e-6}\nbudget: 0.25\n"
-        "time_limit: 10 s\nmemory_limit: 500 MB\nmin_balanced_accuracy: 0.8\nmin_class_recall: 0.7\n"
+        "time_limit: 10 s\nmemory_limit: 500 MB\n"
     )
     from_file = RequirementOptions(requirements=str(written)).requirement()
     from_python = read_requirements(
         min_accuracy=0.9, max_latency="300 ms", latency="p95", codec="any", confidence=0.9, certify=True,
         exits_per_tier=2, threshold_per_exit=True, keep=1, memory={"phone": "2 MB"}, forbid=["cloud"],
         require=["phone"], max_upload="20 kB", prices={"tiers": {"phone": 0.5}, "bit": 1e-6}, budget=0.25,
-        time_limit="10 s", memory_limit="500 MB", min_balanced_accuracy=0.8, min_class_recall=0.7,
+        time_limit="10 s", memory_limit="500 MB",
     )  # fmt: skip
     assert said.requirement() == from_file == from_python
+
+
+def test_floors_by_class_are_said_the_same_and_have_no_bound(tmp_path: Path) -> None:
+    floors = {"min_balanced_accuracy": 0.8, "min_class_recall": 0.7}
+    written = tmp_path / "requirements.yaml"
+    written.write_text("".join(f"{name}: {floor}\n" for name, floor in floors.items()))
+    from_file = RequirementOptions(requirements=str(written)).requirement()
+    assert RequirementOptions(**floors).requirement() == from_file == read_requirements(**floors)
+    for name, floor in floors.items():
+        with pytest.raises(InputError, match="confidence: is of a bound on accuracy, and there are floors by class"):
+            read_requirements(confidence=0.9, **{name: floor})
 
 
 def test_options_take_precedence_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:

@@ -206,9 +206,10 @@ def profile(
         counts = {"reference_device": result.reference_device, "partitions": counted}
         print_json({**summary, **counts, "exits": quality_documents(result), "warnings": warnings(result)})
         return
-    _print_quality(result)
-    for sentence in warnings(result):
-        print(f"Warning: {sentence}.")
+    if not times_only:
+        _print_quality(result)
+        for sentence in warnings(result):
+            print(f"Warning: {sentence}.")
     held_out = counted.get("held_out")
     if isinstance(held_out, dict):
         print(
