@@ -46,7 +46,7 @@ def problem(*, blocks: int, tiers: int, thresholds: int, samples: int = 0, seed:
         hardness = random.normal(size=samples)
         sureness = 3 * np.sqrt(depth)[:, None] - 1.2 * hardness + 0.7 * random.normal(size=(blocks, samples))
         table = ExitTable(
-            entropy=1 / (1 + np.exp(sureness - 0.5)),
+            scores=1 / (1 + np.exp(sureness - 0.5)),
             correct=random.random((blocks, samples)) < 1 / (1 + np.exp(-2 * sureness - 1)),
             label=np.zeros(samples, np.int64),
         )

@@ -15,6 +15,7 @@ from offramp.core.codec import Codec
 from offramp.core.exit_table import ExitTable
 from offramp.core.plan import Plan
 from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
+from offramp.core.score import Score, ScoreName
 from offramp.core.timing import Timing
 from offramp.core.topology import MOST_TIERS, Link, Tier, Topology
 
@@ -95,20 +96,29 @@ def exit_rates(draw: st.DrawFn, *, blocks: int) -> ExitRates:
 
 
 @st.composite
-def exit_tables(draw: st.DrawFn, *, blocks: int) -> ExitTable:
+def exit_tables(draw: st.DrawFn, *, blocks: int, score: ScoreName = ScoreName.ENTROPY) -> ExitTable:
     samples = draw(st.integers(2, 9))
     return ExitTable(
-        entropy=draw(npst.arrays(np.float32, (blocks, samples), elements=st.floats(0, 1, width=32))),
+        scores=draw(npst.arrays(np.float32, (blocks, samples), elements=st.floats(0, 1, width=32))),
         correct=draw(npst.arrays(np.bool_, (blocks, samples))),
         label=draw(npst.arrays(np.int64, samples)),
+        score=score,
     )
 
 
 @st.composite
-def encoded(draw: st.DrawFn, *, blocks: int, devices: list[str]) -> Encoded:
+def encoded(draw: st.DrawFn, *, blocks: int, devices: list[str], score: ScoreName) -> Encoded:
     timed = draw(st.lists(st.sampled_from(devices), unique=True))
     there, back = ({device: draw(_vectors(blocks + 2)) for device in timed} for _ in range(2))
-    return Encoded(draw(exit_tables(blocks=blocks)), there, back)
+    return Encoded(draw(exit_tables(blocks=blocks, score=score)), there, back)
+
+
+@st.composite
+def known_scores(draw: st.DrawFn, *, blocks: int) -> Score:
+    name = draw(st.sampled_from(ScoreName))
+    width = {ScoreName.TEMPERATURE: 1, ScoreName.GATE: 4}.get(name)
+    numbers = st.floats(0.1, 10)
+    return Score(name, None if width is None else draw(npst.arrays(np.float64, (blocks, width), elements=numbers)))
 
 
 _scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
@@ -125,7 +135,9 @@ def profiles(draw: st.DrawFn) -> Profile:
     n = len(backbone.blocks)
     measured = draw(st.dictionaries(names, timings(blocks=n), min_size=1, max_size=3))
     exits = draw(st.none() | exit_rates(blocks=n))
-    table = draw(exit_tables(blocks=n) if exits is None else st.none() | exit_tables(blocks=n))
+    score = draw(known_scores(blocks=n))
+    tables = exit_tables(blocks=n, score=score.name)
+    table = draw(tables if exits is None else st.none() | tables)
     return Profile(
         backbone=backbone,
         timings=measured,
@@ -134,11 +146,14 @@ def profiles(draw: st.DrawFn) -> Profile:
         exit_table=table,
         codecs=draw(
             st.dictionaries(
-                st.sampled_from([Codec.FP16, Codec.INT8]), encoded(blocks=n, devices=sorted(measured)), max_size=2
+                st.sampled_from([Codec.FP16, Codec.INT8]),
+                encoded(blocks=n, devices=sorted(measured), score=score.name),
+                max_size=2,
             )
         ),
         overhead_bits=draw(st.integers(0, 2**20)),
         provenance=draw(st.dictionaries(names, json_values, max_size=4)),
+        score=score,
     )
 
 

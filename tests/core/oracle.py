@@ -91,7 +91,7 @@ def replayed(table: ExitTable, ends: tuple, thresholds: tuple) -> tuple[list[flo
     counts, right = [0] * len(ends), 0
     for s in range(samples):
         for k, end in enumerate(ends):
-            if k == len(ends) - 1 or table.entropy[end - 1][s] <= thresholds[k]:
+            if k == len(ends) - 1 or table.scores[end - 1][s] <= thresholds[k]:
                 counts[k] += 1
                 right += bool(table.correct[end - 1][s])
                 break

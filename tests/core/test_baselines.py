@@ -182,8 +182,8 @@ def marginal(profile: Profile, thresholds: list[float]) -> ExitRates:
     table = profile.exit_table
     if table is None:
         return profile.exits
-    n = len(table.entropy)
-    rates = [[float(np.mean([e <= t for e in table.entropy[i]])) for i in range(n - 1)] + [1.0] for t in thresholds]
+    n = len(table.scores)
+    rates = [[float(np.mean([e <= t for e in table.scores[i]])) for i in range(n - 1)] + [1.0] for t in thresholds]
     if profile.exits is not None and profile.exits.meaning is Meaning.MARGINAL:
         accuracy = profile.exits.accuracy
     else:

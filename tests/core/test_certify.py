@@ -79,7 +79,7 @@ def table_of(samples: int, seed: int) -> ExitTable:
     """A validation set drawn from the population."""
     whole = population().table
     members = np.random.default_rng(seed).choice(whole.samples, samples, replace=False)
-    return ExitTable(whole.entropy[:, members], whole.correct[:, members], whole.label[members])
+    return ExitTable(whole.scores[:, members], whole.correct[:, members], whole.label[members])
 
 
 def tail(right: int, samples: int, accuracy: float) -> float:
@@ -260,13 +260,13 @@ def test_halves_are_disjoint_complete_and_stratified(label: list[int], seed: int
     number = np.arange(len(label))
     table = ExitTable(np.array([number, number]) / 64, np.array([number < 0, number % 2 == 1]), np.array(label))
     choosing, certifying = split(table, seed=seed)
-    numbers = [(half.entropy[0] * 64).astype(int).tolist() for half in (choosing, certifying)]
+    numbers = [(half.scores[0] * 64).astype(int).tolist() for half in (choosing, certifying)]
     assert sorted(numbers[0] + numbers[1]) == number.tolist()
     assert abs(choosing.samples - certifying.samples) <= 1
     for half, members in zip((choosing, certifying), numbers, strict=True):
         assert half.label.tolist() == [label[n] for n in members]
         assert half.correct[1].tolist() == [n % 2 == 1 for n in members]
-        assert (half.entropy[0] == half.entropy[1]).all()
+        assert (half.scores[0] == half.scores[1]).all()
     counts = [Counter(half.label.tolist()) for half in (choosing, certifying)]
     assert all(abs(counts[0][each] - counts[1][each]) <= 1 for each in set(label))
 
@@ -274,7 +274,7 @@ def test_halves_are_disjoint_complete_and_stratified(label: list[int], seed: int
 @pytest.mark.parametrize("label", [np.zeros(64, np.int64), np.arange(64)], ids=["one label", "a label each"])
 def test_the_seed_decides_who_goes_where(label: np.ndarray) -> None:
     table = dataclasses.replace(table_of(64, 1), label=label)
-    once, again, other = (split(table, seed=seed)[0].entropy.tolist() for seed in (5, 5, 6))
+    once, again, other = (split(table, seed=seed)[0].scores.tolist() for seed in (5, 5, 6))
     assert once == again
     assert once != other
 
@@ -283,7 +283,7 @@ def test_every_sample_is_as_likely_in_either_half() -> None:
     table = ExitTable(np.arange(7)[None] / 8, np.ones((1, 7), np.bool_), np.array([0, 0, 0, 1, 1, 2, 3]))
     seen = np.zeros(7)
     for seed in range(2000):
-        seen[(split(table, seed=seed)[0].entropy[0] * 8).astype(int)] += 1
+        seen[(split(table, seed=seed)[0].scores[0] * 8).astype(int)] += 1
     # A share of 2000 draws strays by 0.011 as a rule.
     assert np.abs(seen / 2000 - 1 / 2).max() < 0.05
 

@@ -25,7 +25,7 @@ from .worlds import World, worlds
 def recalls(table: ExitTable, ends: tuple, thresholds: tuple) -> list[float]:
     right: dict[int, list[bool]] = {}
     for s in range(table.samples):
-        at = next((e for e, t in zip(ends[:-1], thresholds, strict=True) if table.entropy[e - 1][s] <= t), ends[-1])
+        at = next((e for e, t in zip(ends[:-1], thresholds, strict=True) if table.scores[e - 1][s] <= t), ends[-1])
         right.setdefault(int(table.label[s]), []).append(bool(table.correct[at - 1][s]))
     return [sum(each) / len(each) for each in right.values()]
 
@@ -38,7 +38,7 @@ def test_floors_by_class_are_met_by_the_best_of_all_plans(compiled: bool, world:
     assume(table is not None)
     assert table is not None
     label = np.array(data.draw(st.lists(st.integers(0, 2), min_size=8, max_size=8)))
-    table = ExitTable(table.entropy, table.correct, label)
+    table = ExitTable(table.scores, table.correct, label)
     profile = replace(world.profile, exit_table=table)
     shares = st.none() | st.integers(1, 6).map(lambda n: n / 6)
     per_exit = data.draw(st.booleans())

@@ -43,7 +43,7 @@ TIMING = Timing(
 NO_TRAVEL = dataclasses.replace(TIMING, serialize_s=np.zeros(5), deserialize_s=np.zeros(5))
 # Of 4 samples, branch 1 lets 1 and 2 go at T=0.5 (right, wrong), branch 2 lets 1 and 3 go (right, right).
 TABLE = ExitTable(
-    entropy=np.array([[0.1, 0.5, 0.9, 0.9], [0.2, 0.9, 0.4, 0.8], [0.9, 0.9, 0.9, 0.9]]),
+    scores=np.array([[0.1, 0.5, 0.9, 0.9], [0.2, 0.9, 0.4, 0.8], [0.9, 0.9, 0.9, 0.9]]),
     correct=np.array([[1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]], dtype=bool),
     label=np.zeros(4, np.int64),
 )

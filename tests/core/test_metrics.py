@@ -37,7 +37,7 @@ def test_metrics_are_those_of_scikit_learn(table: ExitTable, data: st.DataObject
     thresholds = [data.draw(st.sampled_from([0.0, 0.25, 0.6])) for _ in ends[1:]]
     answers = []
     for s in range(table.samples):
-        left = next((e for e, t in zip(ends, thresholds, strict=False) if table.entropy[e - 1, s] <= t), ends[-1])
+        left = next((e for e, t in zip(ends, thresholds, strict=False) if table.scores[e - 1, s] <= t), ends[-1])
         answers.append(left - 1)
     assert answering_branch(table, ends, thresholds).tolist() == answers
     assert table.predicted is not None

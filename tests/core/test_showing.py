@@ -45,7 +45,7 @@ PLANS = Validation(
     )
 )
 TABLE = ExitTable(
-    entropy=np.full((2, 4), 0.5, np.float32), correct=np.array([[1, 1, 0, 0], [1, 1, 1, 0]], bool), label=np.arange(4)
+    scores=np.full((2, 4), 0.5, np.float32), correct=np.array([[1, 1, 0, 0], [1, 1, 1, 0]], bool), label=np.arange(4)
 )
 RATES = ExitRates(np.array([0.2, 0.4]), Meaning.MARGINAL, np.array([[0.5, 1], [0.75, 1]]), np.array([0.5, 1]), 50)
 BLOCKS = Timing(np.array([0.125, 0.25]), np.array([0.5, 1.0]), None, np.zeros(4), np.zeros(4))

@@ -36,7 +36,7 @@ LINE = Topology(
 )
 # Of 4 samples, branch 1 lets one go at T=0.5 and branch 2 two, one of them for the first time.
 TABLE = ExitTable(
-    entropy=np.array([[0.1, 0.9, 0.9, 0.9], [0.2, 0.4, 0.9, 0.9], [0.9] * 4, [0.9] * 4]),
+    scores=np.array([[0.1, 0.9, 0.9, 0.9], [0.2, 0.4, 0.9, 0.9], [0.9] * 4, [0.9] * 4]),
     correct=np.ones((BLOCKS, 4), np.bool_),
     label=np.zeros(4, np.int64),
 )

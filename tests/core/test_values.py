@@ -44,7 +44,7 @@ from .test_estimate import BACKBONE, LINE, NO_TRAVEL, TABLE
         (lambda: rates(rate=[[0.5, 0.4], [0.6, 0.4]]), r"exit_rate\[0\]: sums to 0.9"),
         (lambda: rates(rate=[[0.5, 0.5], [0.4, 0.6]]), r"exit_rate\[1\]\[0\]: fewer samples have exited"),
         (lambda: rates(rate=[[-0.5, 1.5], [0.4, 0.6]]), r"exit_rate\[0\]\[0\]: -0.5 is not a share"),
-        (lambda: dataclasses.replace(TABLE, entropy=TABLE.entropy * 2), "entries are outside"),
+        (lambda: dataclasses.replace(TABLE, scores=TABLE.scores * 2), "entries are outside"),
         (lambda: ExitTable(np.ones((1, 1)), np.ones((1, 1)), np.ones(1)), "1 branches and 1 samples"),
         (lambda: ExitTable(np.ones((2, 4)), np.ones((2, 3)), np.ones(4)), "correct: has shape"),
         (lambda: dataclasses.replace(BACKBONE, blocks=()), "blocks: is empty"),

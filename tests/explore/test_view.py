@@ -264,7 +264,7 @@ def test_exits_count_samples() -> None:
     picture = ExitsPicture.of(explorer().planners[0], 0.45, (3, 10))
     exited = np.zeros(table.samples, bool)
     for bar in picture.exits:
-        below = table.entropy[bar.block - 1] <= np.float32(0.45) if bar.block < 10 else np.ones(table.samples, bool)
+        below = table.scores[bar.block - 1] <= np.float32(0.45) if bar.block < 10 else np.ones(table.samples, bool)
         assert bar.exit_rate == pytest.approx(100 * (below & ~exited).sum() / table.samples)
         assert bar.lone_exit_rate == pytest.approx(100 * below.sum() / table.samples)
         right = table.correct[bar.block - 1]

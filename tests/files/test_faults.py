@@ -392,6 +392,17 @@ TABLE = {
     ("content", "place", "words"),
     [
         (npz(**{k: TABLE[k] for k in ("entropy", "correct")}), "exit_table.label", "is missing; give int [S]"),
+        (npz(**{k: TABLE[k] for k in ("correct", "label")}), "exit_table.entropy", "is missing; give float32 [N, S]"),
+        (
+            npz(**TABLE, gate=TABLE["entropy"]),
+            "exit_table.scores",
+            "are entropy and gate: a plan's thresholds are of one",
+        ),
+        (
+            npz(**{"margin" if k == "entropy" else k: values for k, values in TABLE.items()}),
+            "exit_table",
+            "holds margin, and the profile's score is entropy; name the score that the table holds",
+        ),
         (npz(**TABLE, extra=np.zeros(3)), "exit_table.arrays", "'extra.npy' is not known"),
         (
             npz(**TABLE | {"entropy": TABLE["entropy"].astype(float)}),

@@ -144,7 +144,7 @@ def test_degraded_answers_have_the_accuracy_of_the_samples_that_continue(run, bu
         for each, tier in zip(bundle.partitions, plan.placement, strict=True)
     }
     outputs = run_locally(sessions, plan, split.images, split.labels)
-    stays = outputs.entropy[0] > np.float32(plan.thresholds[0])
+    stays = outputs.scores[0] > np.float32(plan.thresholds[0])
     assert outputs.staying_accuracy()[0] == pytest.approx(outputs.correct[0][stays].mean())
     assert [each.staying_accuracy for each in bundle.partitions] == outputs.staying_accuracy()
     assert bundle.estimate.exit_rates == outputs.rates().exit_rates

@@ -85,7 +85,7 @@ def test_actual_accuracies_and_rates_are_what_single_samples_do(study: Done) -> 
         for k, threshold in enumerate(DEFAULT_THRESHOLDS):
             left, right = np.zeros(len(trial.ends)), 0
             for sample in range(len(split)):
-                exits = [at for at in range(len(trial.ends)) if table.entropy[at, sample] <= np.float32(threshold)]
+                exits = [at for at in range(len(trial.ends)) if table.scores[at, sample] <= np.float32(threshold)]
                 exit_ = min([*exits, len(trial.ends) - 1])
                 left[exit_] += 1
                 right += int(table.correct[exit_, sample])

@@ -45,8 +45,8 @@ class PartitionSession:
 
         x: [B, ...] raw samples for the first block, else the output of the block before, float32.
 
-        Of a partition they are its output [B, ...], its branch's probabilities [B, K], and their normalized entropy
-        [B].
+        Of a partition they are its output [B, ...], its branch's probabilities [B, K], and its score [B], the lower
+        the surer.
         """
         outputs: list[Float32Array] = self._session.run(None, {"x": x})
         return outputs

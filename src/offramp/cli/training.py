@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from offramp.cli.options import JsonOption, flattened
+from offramp.core.score import ScoreName
 from offramp.view.text import percent
 
 if TYPE_CHECKING:
@@ -177,6 +178,14 @@ def profile(
     ] = "auto",
     times_only: Annotated[bool, typer.Option("--times-only", help="Measure no accuracy; needs --into.")] = False,
     into: Annotated[Path | None, typer.Option(help="The profile that this machine's times are added to.")] = None,
+    score: Annotated[
+        ScoreName | None,
+        typer.Option(
+            help="What exits compare to their thresholds: entropy, unless said otherwise. Temperatures and gates are "
+            "fitted on the validation split.",
+            show_default=False,
+        ),
+    ] = None,
     samples: Annotated[
         Path | None,
         typer.Option(help="Write what every exit says of every sample, logits included, to this Parquet file, too."),
@@ -186,6 +195,7 @@ def profile(
     """Measure a trained network on this machine: times, sizes and exit rates.
 
     Examples: offramp profile runs/digits --out profile.json
+    offramp profile runs/digits --score margin
     offramp profile runs/digits --samples samples.parquet
     offramp profile runs/digits --times-only --into profile.json --device raspberry-pi
     """
@@ -196,7 +206,16 @@ def profile(
     if times_only != (into is not None):
         fail("--into", "goes with --times-only", "give both to add a machine, or neither for a new profile")
     path = out if into is None else into
-    result = measure(run, out=path, device=device, repeats=repeats, partitions=partitions, into=into, samples=samples)
+    result = measure(
+        run,
+        out=path,
+        device=device,
+        repeats=repeats,
+        partitions=partitions,
+        into=into,
+        score=score,
+        samples=samples,
+    )
     name = device_name(device)
     counted = timed_partitions(result, name)
     if json:

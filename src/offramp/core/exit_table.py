@@ -1,7 +1,7 @@
 """What each branch says of each validation sample."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from offramp.core import checks
 from offramp.core.checks import BoolArray, Float32Array, FloatArray, IntArray
+from offramp.core.score import ScoreName
 from offramp.errors import Fault, refuse
 
 # By name: type, and number of axes.
 _ARRAYS: dict[str, tuple[type[np.generic], int]] = {
-    "entropy": (np.float32, 2),
+    "scores": (np.float32, 2),
     "correct": (np.bool_, 2),
     "label": (np.int64, 1),
     "predicted": (np.int64, 2),
@@ -26,20 +27,22 @@ _ARRAYS: dict[str, tuple[type[np.generic], int]] = {
 class ExitTable:
     """What each branch says of each validation sample. S is the number of samples.
 
-    entropy: [N, S] normalized entropy in [0, 1] of the branch's softmax.
+    scores: [N, S] in [0, 1] what a threshold is compared to: the lower, the surer is the branch.
     correct: [N, S] whether the branch's answer is right.
     label: [S] the true class.
     predicted: [N, S] the class that the branch answers; None in tables that don't hold it.
     confidence: [N, S] the probability that it gives that class, in [0, 1]; None likewise.
     ids: [S] the samples' places in the whole data set; None likewise.
+    score: what the scores are.
     """
 
-    entropy: Float32Array
+    scores: Float32Array
     correct: BoolArray
     label: IntArray
     predicted: IntArray | None = None
     confidence: Float32Array | None = None
     ids: IntArray | None = None
+    score: ScoreName = ScoreName.ENTROPY
 
     def __post_init__(self) -> None:
         for name, (dtype, ndim) in _ARRAYS.items():
@@ -48,22 +51,25 @@ class ExitTable:
         refuse(self._faults())
 
     def _faults(self) -> Iterator[Fault]:
-        outside = ~((self.entropy >= 0) & (self.entropy <= 1))
+        outside = ~((self.scores >= 0) & (self.scores <= 1))
         if outside.any():
             i, s = np.argwhere(outside)[0]
+            remedy = "give the entropy divided by the logarithm of the number of classes"
             yield Fault(
-                "entropy",
-                f"{outside.sum()} entries are outside [0, 1], the first is {self.entropy[i, s]} at branch {i + 1}, "
+                self.score.value,
+                f"{outside.sum()} entries are outside [0, 1], the first is {self.scores[i, s]} at branch {i + 1}, "
                 f"sample {s}",
-                "give the entropy divided by the logarithm of the number of classes",
+                remedy if self.score is ScoreName.ENTROPY else "scale it to [0, 1]",
             )
-        n, samples = self.entropy.shape
+        n, samples = self.scores.shape
         if n < 1 or samples < 2:
-            yield Fault("entropy", f"{n} branches and {samples} samples", "give at least one branch and two samples")
+            yield Fault(
+                self.score.value, f"{n} branches and {samples} samples", "give at least one branch and two samples"
+            )
         for name in ("correct", "predicted", "confidence"):
             array = getattr(self, name)
-            if array is not None and array.shape != self.entropy.shape:
-                yield Fault(name, f"has shape {array.shape}", f"give one entry per entropy, {self.entropy.shape}")
+            if array is not None and array.shape != self.scores.shape:
+                yield Fault(name, f"has shape {array.shape}", f"give one entry per score, {self.scores.shape}")
         for name in ("label", "ids"):
             if getattr(self, name) is not None:
                 yield from checks.length(name, len(getattr(self, name)), samples, "one per sample")
@@ -78,7 +84,7 @@ class ExitTable:
     def _answer_faults(self) -> Iterator[Fault]:
         """An answer is right where it is the label."""
         if self.predicted is None or not self.correct.shape == self.predicted.shape == (
-            len(self.entropy),
+            len(self.scores),
             self.samples,
         ):
             return
@@ -96,7 +102,7 @@ class ExitTable:
     @property
     def blocks(self) -> int:
         """N, the number of branches."""
-        return len(self.entropy)
+        return len(self.scores)
 
     @property
     def samples(self) -> int:
@@ -115,14 +121,14 @@ class ExitTable:
 
     def part(self, members: IntArray) -> "ExitTable":
         """The samples at those places, in that order."""
-        return ExitTable(**{name: array[..., members] for name, array in self.arrays().items()})
+        return replace(self, **{name: array[..., members] for name, array in self.arrays().items()})
 
 
-def at_or_below(entropy: FloatArray | NDArray[np.float32], threshold: float) -> BoolArray:
-    """The exit rule: a sample whose normalized entropy is at or below the threshold exits.
+def at_or_below(scores: FloatArray | NDArray[np.float32], threshold: float) -> BoolArray:
+    """The exit rule: a sample whose score is at or below the threshold exits.
 
-    Entropies are float32 as the network computes them, and the comparison is in float32 too, so that an entropy
-    of float32(0.4) is at the threshold 0.4.
+    Scores are float32 as the network computes them, and the comparison is in float32 too, so that a score of
+    float32(0.4) is at the threshold 0.4.
     """
-    below: BoolArray = entropy <= np.float32(threshold)
+    below: BoolArray = scores <= np.float32(threshold)
     return below

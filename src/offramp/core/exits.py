@@ -119,7 +119,7 @@ BitSets = tuple[WordArray, WordArray, WordArray, WordArray, int]
 class Replay:
     """Run every sample of the exit table through the plan.
 
-    A sample exits at the first used branch whose entropy is at or below that branch's threshold, and its answer is
+    A sample exits at the first used branch whose score is at or below that branch's threshold, and its answer is
     looked up. Exact for the profiled network, with one threshold or one per exit.
 
     thresholds: [K] the thresholds a search tries; any other may be asked for.
@@ -141,21 +141,21 @@ class Replay:
     def rates(self, ends: Sequence[int], thresholds: Sequence[float]) -> PlanRates:
         """Exit rates and accuracy of the plan with those exits."""
         rows = [end - 1 for end in ends]
-        return replayed_rates(self.table.entropy[rows], self.table.correct[rows], thresholds)
+        return replayed_rates(self.table.scores[rows], self.table.correct[rows], thresholds)
 
 
-def replayed_rates(entropy: Float32Array, correct: BoolArray, thresholds: Sequence[float]) -> PlanRates:
+def replayed_rates(scores: Float32Array, correct: BoolArray, thresholds: Sequence[float]) -> PlanRates:
     """Exit rates and accuracy of L exits in a row, every sample run through them.
 
-    entropy, correct: [L, S] what each exit says of each sample.
+    scores, correct: [L, S] what each exit says of each sample.
     thresholds: [L-1] of every exit but the last, which takes all samples that reach it.
     """
-    samples = entropy.shape[1]
+    samples = scores.shape[1]
     remaining = np.ones(samples, np.bool_)
     exit_rates, stay_rates, right = [], [], 0
-    for k in range(len(entropy)):
-        last = k == len(entropy) - 1
-        exiting = remaining if last else remaining & at_or_below(entropy[k], thresholds[k])
+    for k in range(len(scores)):
+        last = k == len(scores) - 1
+        exiting = remaining if last else remaining & at_or_below(scores[k], thresholds[k])
         remaining = remaining & ~exiting
         exit_rates.append(int(exiting.sum()) / samples)
         stay_rates.append(int(remaining.sum()) / samples)
@@ -163,19 +163,19 @@ def replayed_rates(entropy: Float32Array, correct: BoolArray, thresholds: Sequen
     return PlanRates(tuple(exit_rates), tuple(stay_rates), right / samples)
 
 
-def first_exit_rates(entropy: Float32Array, thresholds: Sequence[float]) -> FloatArray:
+def first_exit_rates(scores: Float32Array, thresholds: Sequence[float]) -> FloatArray:
     """[K, N] alpha_i(T): the share of samples whose first branch at or below T is i (EdgeSys'22, section 2.3).
 
-    entropy: [N, S] of every branch. The last branch takes all samples that reach it.
+    scores: [N, S] of every branch. The last branch takes all samples that reach it.
     """
-    first = _exits_at(entropy, thresholds).argmax(axis=1)[:, None, :] == np.arange(len(entropy))[:, None]  # [K, N, S]
+    first = _exits_at(scores, thresholds).argmax(axis=1)[:, None, :] == np.arange(len(scores))[:, None]  # [K, N, S]
     rates: FloatArray = first.mean(axis=2)
     return rates
 
 
-def _exits_at(entropy: Float32Array, thresholds: Sequence[float]) -> BoolArray:
+def _exits_at(scores: Float32Array, thresholds: Sequence[float]) -> BoolArray:
     """[K, N, S] whether a sample that reaches the branch exits there; all do at the last."""
-    exits = np.stack([at_or_below(entropy, threshold) for threshold in thresholds])
+    exits = np.stack([at_or_below(scores, threshold) for threshold in thresholds])
     exits[:, -1] = True
     return exits
 
@@ -226,7 +226,7 @@ def _grid(profile: Profile, thresholds: Sequence[float] | None) -> FloatArray:
 
 def _counted(name: ExitModelName, table: ExitTable, grid: FloatArray, accuracy: FloatArray) -> Additive:
     """Exit rates counted from the exit table."""
-    exits_there = _exits_at(table.entropy, grid.tolist())
+    exits_there = _exits_at(table.scores, grid.tolist())
     if name is ExitModelName.PUBLISHED:
         exits_there = np.logical_or.accumulate(exits_there, axis=1)
     return _additive(name, grid, exits_there.mean(axis=2), accuracy)
@@ -251,7 +251,7 @@ def _additive(name: ExitModelName, thresholds: FloatArray, exited: FloatArray, a
 
 def _bit_sets(table: ExitTable, thresholds: FloatArray) -> BitSets:
     """The first arguments of `search_replay`: sets of samples as bits, with a row for the input in front."""
-    exits_there = np.stack([at_or_below(table.entropy, threshold) for threshold in thresholds])
+    exits_there = np.stack([at_or_below(table.scores, threshold) for threshold in thresholds])
     right = np.concatenate([np.zeros((1, table.samples), np.bool_), table.correct])
     after = np.logical_or.accumulate(right[::-1], axis=0)[::-1]
     later = np.concatenate([after[1:], np.zeros((1, table.samples), np.bool_)])

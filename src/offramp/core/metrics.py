@@ -77,7 +77,7 @@ def answering_branch(table: ExitTable, ends: Sequence[int], thresholds: Sequence
     """[S] the place, from 0, of the branch that each sample of the table leaves by."""
     branch = np.full(table.samples, ends[-1] - 1)
     for end, threshold in zip(reversed(ends[:-1]), reversed(thresholds), strict=True):
-        branch[at_or_below(table.entropy[end - 1], threshold)] = end - 1
+        branch[at_or_below(table.scores[end - 1], threshold)] = end - 1
     return branch
 
 

@@ -20,8 +20,8 @@ class Plan:
 
     ends: [L] P, the last block of each partition, 1-based and strictly increasing.
     placement: [L] A, the name of the tier that runs each partition.
-    thresholds: [L-1] normalized entropy at or below which a sample exits at that partition's branch; at the
-        last partition all remaining samples exit.
+    thresholds: [L-1] score, e.g. normalized entropy, at or below which a sample exits at that partition's branch; at
+        the last partition all remaining samples exit.
     codec: what activations are sent as from tier to tier.
 
     `str(plan)` is one line that `Plan.parse` reads back.

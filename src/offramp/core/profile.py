@@ -14,6 +14,7 @@ from offramp.core.checks import FloatArray
 from offramp.core.codec import Codec
 from offramp.core.exit_table import ExitTable
 from offramp.core.metrics import quality_of_exit
+from offramp.core.score import ENTROPY, Score
 from offramp.core.tables import html_table
 from offramp.core.timing import Timing
 from offramp.errors import Fault, fail, refuse
@@ -146,6 +147,7 @@ class Profile:
     codecs: what is different in other codecs than fp32.
     overhead_bits: what travels with every object beside its own bits: headers of messages and of the transport.
     provenance: how it was measured, as text; for people, never for the model.
+    score: what exits compare to their thresholds.
     """
 
     backbone: Backbone
@@ -156,12 +158,15 @@ class Profile:
     codecs: Mapping[Codec, Encoded] = field(default_factory=dict)
     overhead_bits: int = 0
     provenance: Mapping[str, object] = field(default_factory=dict)
+    score: Score = ENTROPY
 
     def __post_init__(self) -> None:
         refuse(self._faults())
 
     def _faults(self) -> Iterator[Fault]:
         n = len(self.backbone.blocks)
+        if self.score.parameters is not None:
+            yield from checks.length("score.parameters", len(self.score.parameters), n, "one row per block")
         if self.reference_device is not None and self.reference_device not in self.timings:
             known = ", ".join(self.timings) or "none"
             yield Fault("reference_device", f"{self.reference_device!r} has no timings", f"use one of {known}")
@@ -173,12 +178,19 @@ class Profile:
             yield from checks.length("exits.accuracy", self.exits.blocks, n, "one per block of the backbone")
         if self.exit_table is not None:
             yield from checks.length("exit_table", self.exit_table.blocks, n, "one row per block of the backbone")
+            yield from self._score_faults("exit_table", self.exit_table)
         for codec, encoded in self.codecs.items():
             place = f"codecs.{codec.value}"
             if codec is Codec.FP32:
                 yield Fault(place, "is what the profile itself is in", "take it out")
             yield from checks.length(place, encoded.exit_table.blocks, n, "one row per block of the backbone")
+            yield from self._score_faults(f"{place}.exit_table", encoded.exit_table)
         yield from checks.not_negative("overhead_bits", self.overhead_bits, "give what travels with every object")
+
+    def _score_faults(self, place: str, table: ExitTable) -> Iterator[Fault]:
+        if table.score is not self.score.name:
+            problem = f"holds {table.score.value}, and the profile's score is {self.score.name.value}"
+            yield Fault(place, problem, "name the score that the table holds")
 
     def __repr__(self) -> str:
         counted = self.exit_table or self.exits

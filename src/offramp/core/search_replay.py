@@ -164,7 +164,7 @@ def search_replay(
 ) -> tuple[FloatArray, IntArray, float, float]:
     """Find the plans that `goal` asks for among those at least as accurate as `floor` and within `limits`.
 
-    may_exit: [K, N+1, W] samples whose entropy at the branch after block q is at or below the threshold.
+    may_exit: [K, N+1, W] samples whose score at the branch after block q is at or below the threshold.
     right: [N+1, W] samples the branch after block q gets right.
     later: [N+1, W] samples that some branch after block q's own gets right.
     everyone: [W] all samples, of which there are `samples`.

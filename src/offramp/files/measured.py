@@ -14,6 +14,7 @@ from offramp.core.checks import FloatArray
 from offramp.core.codec import Codec
 from offramp.core.exit_table import ExitTable
 from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
+from offramp.core.score import ENTROPY, Score, ScoreName
 from offramp.core.timing import Timing
 from offramp.errors import Fault, InputError, fail
 from offramp.files.checking import Document, ValueDocument, attempt
@@ -159,6 +160,24 @@ class ExitsDocument(ValueDocument):
         return rates
 
 
+class ScoreDocument(ValueDocument):
+    """What exits compare to their thresholds: of all, the lower, the surer is the exit."""
+
+    name: Literal["entropy", "max-probability", "margin", "temperature", "gate"] = Field(
+        description="what it is computed of", examples=["entropy"]
+    )
+    parameters: list[list[float]] | None = Field(
+        None, max_length=MOST_BLOCKS, description="by exit: its temperature, or its gate's intercept and three weights"
+    )
+
+    def core(self) -> Score:
+        """The core's value; raises `InputError`."""
+        rows = self.parameters
+        if rows is not None and len({len(row) for row in rows}) != 1:
+            fail("parameters", "has rows of different lengths, or none", "give as many numbers for each exit")
+        return Score(ScoreName(self.name), None if rows is None else np.array(rows))
+
+
 class EncodedDocument(Document):
     """What is different when activations travel in a codec."""
 
@@ -205,6 +224,9 @@ class ProfileDocument(Document):
         0, description="what travels with every object beside its own bits", examples=[2400]
     )
     provenance: dict[str, Any] = Field({}, description="how it was measured, for people")
+    score: ScoreDocument | None = Field(
+        None, description="what exits compare to their thresholds; may be absent where it is entropy"
+    )
 
     def core(self, exit_table: ExitTable | None, codecs: Mapping[Codec, Encoded]) -> Profile:
         """The core's profile, with the tables that the document names; raises `InputError`."""
@@ -217,6 +239,7 @@ class ProfileDocument(Document):
             codecs=codecs,
             overhead_bits=self.overhead_bits,
             provenance=self.provenance,
+            score=ENTROPY if self.score is None else self.score.core(),
         )
 
 

@@ -51,7 +51,9 @@ class PlanEntry(ValueDocument):
             Annotated[
                 float,
                 Field(
-                    description="a normalized entropy", examples=[0.4], json_schema_extra={"minimum": 0, "maximum": 1}
+                    description="a score, e.g. normalized entropy",
+                    examples=[0.4],
+                    json_schema_extra={"minimum": 0, "maximum": 1},
                 ),
             ]
         ]

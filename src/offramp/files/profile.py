@@ -10,6 +10,7 @@ from offramp.core.backbone import Backbone
 from offramp.core.codec import Codec
 from offramp.core.exit_table import ExitTable
 from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
+from offramp.core.score import Score, ScoreName
 from offramp.core.timing import Timing
 from offramp.errors import Fault, InputError, fail, refuse
 from offramp.files.checking import attempt, check, merged
@@ -181,8 +182,13 @@ def _document(profile: Profile, table_name: str, encoded_names: dict[Codec, str]
         or None,
         "overhead_bits": profile.overhead_bits or None,
         "provenance": dict(profile.provenance),
+        "score": None if profile.score.name is ScoreName.ENTROPY else _score_document(profile.score),
     }
     return {key: value for key, value in document.items() if value is not None}
+
+
+def _score_document(score: Score) -> dict[str, Any]:
+    return _present(name=score.name.value, parameters=score.parameters)
 
 
 def _timing_document(timing: Timing) -> dict[str, Any]:

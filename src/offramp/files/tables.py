@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from offramp.core.exit_table import ExitTable
+from offramp.core.score import ScoreName
 from offramp.errors import Fault, InputError, fail, refuse
 from offramp.files.sources import locate
 
 # 256 MiB hold the entropies of 50,000 samples at 1,300 branches.
 MOST_ARRAY_BYTES = 1 << 28
 
+_SCORES = {score.value: score for score in ScoreName}
 _AXES = {
-    "entropy": "[N, S]",
+    **dict.fromkeys(_SCORES, "[N, S]"),
     "correct": "[N, S]",
     "label": "[S]",
     "predicted": "[N, S]",
@@ -24,7 +26,7 @@ _AXES = {
     "ids": "[S]",
 }
 _TYPES = {
-    "entropy": "float32",
+    **dict.fromkeys(_SCORES, "float32"),
     "correct": "bool",
     "label": "int",
     "predicted": "int",
@@ -32,7 +34,7 @@ _TYPES = {
     "ids": "int",
 }
 # Tables that were made elsewhere may lack the others.
-_REQUIRED = ("entropy", "correct", "label")
+_REQUIRED = ("correct", "label")
 
 
 def read_table(path: Path, *, blocks: int | None) -> ExitTable:
@@ -49,11 +51,18 @@ def read_table(path: Path, *, blocks: int | None) -> ExitTable:
             extra = [name for name in archive.namelist() if name.removesuffix(".npy") not in _AXES]
             missing = [name for name in _REQUIRED if name not in members]
             faults = [Fault(name, "is missing", f"give {_TYPES[name]} {_AXES[name]}") for name in missing]
+            scores = [name for name in _SCORES if name in members]
+            if not scores:
+                faults.append(Fault("entropy", "is missing", f"give {_TYPES['entropy']} {_AXES['entropy']}"))
+            elif len(scores) > 1:
+                problem = f"are {' and '.join(scores)}: a plan's thresholds are of one"
+                faults.append(Fault("scores", problem, "keep one of them"))
             faults += [Fault("arrays", f"{name!r} is not known", f"known are {', '.join(_AXES)}") for name in extra]
             for name, member in members.items():
                 faults += _header_faults(archive, member, name, blocks)
             refuse(faults)
-            return ExitTable(**{name: _array(archive, member) for name, member in members.items()})
+            arrays = {name: _array(archive, member) for name, member in members.items()}
+            return ExitTable(scores=arrays.pop(scores[0]), score=_SCORES[scores[0]], **arrays)
     except InputError:
         raise
     except Exception as error:
@@ -65,6 +74,7 @@ def table_bytes(table: ExitTable) -> bytes:
     """The table as an npz archive."""
     buffer = io.BytesIO()
     arrays = table.arrays()
+    arrays[table.score.value] = arrays.pop("scores")  # by its name
     if table.predicted is not None:
         # Classes are few: as 64-bit numbers they would take more than all else.
         arrays["predicted"] = table.predicted.astype(np.min_scalar_type(int(table.predicted.max())))

@@ -18,11 +18,13 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from offramp.bundle.session import PartitionSession
+from offramp.core.score import ENTROPY, Score
 from offramp.errors import InputError, fail
 from offramp.files.arrays import Samples
 from offramp.nn.inputs import torch_type
 from offramp.nn.network import MultiExitNetwork, lay_out, output_of
 from offramp.nn.onnx_block import OnnxBlock, joined
+from offramp.nn.scores import parameters_of, scores
 
 TOLERANCE = 1e-4
 """How far ONNX Runtime may be from PyTorch: in probabilities, and in outputs relative to their largest entry."""
@@ -35,29 +37,31 @@ _OPERATION = re.compile(r"No ONNX function found for <OpOverload\(op='\w+\.(?P<n
 
 
 class _Answering(nn.Module):
-    """A network whose branches answer with probabilities and their normalized entropy."""
+    """A network whose branches answer with probabilities and their score."""
 
-    def __init__(self, network: MultiExitNetwork) -> None:
+    def __init__(self, network: MultiExitNetwork, score: Score) -> None:
         super().__init__()
         self.network = network
+        self.score = score
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Raw samples [B, ...] -> of every block its output, of its branch probabilities [B, K] and entropy [B]."""
+        """Raw samples [B, ...] -> of every block its output, of its branch probabilities [B, K] and score [B]."""
         outputs: list[Tensor] = []
         x = images
         for i, block in enumerate(self.network.blocks, start=1):
             x = block(x)
             outputs.append(x)
             if i in self.network.ends:
-                outputs += answer(self.network.branch(i)(x))
+                outputs += answer(self.network.branch(i)(x), self.score, i)
         return tuple(outputs)
 
 
 class _Around(nn.Module):
     """What is torch's of a network whose blocks are parts of an ONNX file: how it begins, and what exits answer."""
 
-    def __init__(self, network: MultiExitNetwork) -> None:
+    def __init__(self, network: MultiExitNetwork, score: Score) -> None:
         super().__init__()
+        self.score = score
         self.normalize = _halves(network.blocks[0])[0]
         self.ends = network.ends
         self.heads = nn.ModuleList(
@@ -66,43 +70,46 @@ class _Around(nn.Module):
 
     def names(self) -> list[str]:
         """Of what it makes, but for the normalized samples."""
-        return [name for end in self.ends for name in (_probabilities(end), _entropy(end))]
+        return [name for end in self.ends for name in (_probabilities(end), _score(end))]
 
     def forward(self, images: list[Tensor]) -> tuple[Tensor, ...]:
-        """Raw samples, and what each branch's own part takes -> normalized samples; probabilities and entropies."""
-        answers = [answer(head(x)) for head, x in zip(self.heads, images[1:], strict=True)]
+        """Raw samples, and what each branch's own part takes -> normalized samples; probabilities and scores."""
+        answers = [
+            answer(head(x), self.score, end) for end, head, x in zip(self.ends, self.heads, images[1:], strict=True)
+        ]
         return (self.normalize(images[0]), *(tensor for pair in answers for tensor in pair))
 
 
-def answer(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """[B, K] logits -> probabilities [B, K] and their normalized entropy [B], as `core.normalized_entropy` has it."""
-    log_probabilities = torch.log_softmax(logits, dim=1)
-    probabilities = log_probabilities.exp()
-    entropy = -(probabilities * log_probabilities).sum(dim=1) / np.log(logits.shape[1])
-    return probabilities, entropy.clamp(0, 1)
+def answer(logits: Tensor, score: Score, branch: int) -> tuple[Tensor, Tensor]:
+    """[B, K] logits of one branch, 1-based -> probabilities [B, K] and the score [B], as the exit table has it."""
+    own = scores(logits, score.name, parameters_of(score, branch, logits))
+    return torch.log_softmax(logits, dim=1).exp(), own
 
 
-def export(network: MultiExitNetwork, image_shape: Iterable[int], kind: torch.dtype = torch.uint8) -> ModelProto:
+def export(
+    network: MultiExitNetwork, image_shape: Iterable[int], kind: torch.dtype = torch.uint8, *, score: Score = ENTROPY
+) -> ModelProto:
     """The whole network as one ONNX graph, to be cut by `cut`: any batch size, weights inside.
 
     image_shape: (C, H, W) of images, else the shape of a sample.
     kind: the type of its numbers.
+    score: what its exits compare to their thresholds.
     Raises `InputError` with the operation that can't be exported.
     """
     names = [
         name
         for i in range(1, len(network.blocks) + 1)
-        for name in (_output(i), *((_probabilities(i), _entropy(i)) if i in network.ends else ()))
+        for name in (_output(i), *((_probabilities(i), _score(i)) if i in network.ends else ()))
     ]
     samples = torch.zeros(2, *image_shape, dtype=kind)
     # On a copy, in the usual memory layout: the export must not change the network, nor depend on how it was trained.
     own = copy.deepcopy(network).cpu().eval()
     lay_out(own, torch.contiguous_format)
     if not any(isinstance(part, OnnxBlock) for part in own.modules()):
-        return _exported(_Answering(own), {_output(0): samples}, names, opset=OPSET)
+        return _exported(_Answering(own, score), {_output(0): samples}, names, opset=OPSET)
     parts = _parts(own)
     opset = max(known.version for part, _, _ in parts.values() for known in part.opset_import if not known.domain)
-    around = _Around(own)
+    around = _Around(own, score)
     rest = _exported(around, _taken(own, samples), [_NORMALIZED, *around.names()], opset=opset)
     return joined(rest, parts, names)
 
@@ -147,7 +154,9 @@ def check_exports(network: MultiExitNetwork, sample: Samples) -> None:
         y = output_of(block, x)
         _check_piece(f"block {name}", cut_block(whole, i), x, [y])
         if i in network.ends:
-            _check_piece(f"the exit after {name}", cut_branch(whole, i), y, answer(output_of(network.branch(i), y)))
+            _check_piece(
+                f"the exit after {name}", cut_branch(whole, i), y, answer(output_of(network.branch(i), y), ENTROPY, i)
+            )
         x = y
 
 
@@ -159,11 +168,9 @@ def load(model: bytes) -> PartitionSession:
 def cut(whole: ModelProto, first: int, last: int) -> bytes:
     """Blocks first..last, 1-based, and the branch after the last as an ONNX file.
 
-    Input `x`; outputs `output`, `probabilities`, `entropy`, as `PartitionSession` wants them.
+    Input `x`; outputs `output`, `probabilities`, `score`, as `PartitionSession` wants them.
     """
-    return _cut(
-        whole, first, {_output(last): "output", _probabilities(last): "probabilities", _entropy(last): "entropy"}
-    )
+    return _cut(whole, first, {_output(last): "output", _probabilities(last): "probabilities", _score(last): "score"})
 
 
 def cut_block(whole: ModelProto, block: int) -> bytes:
@@ -172,16 +179,17 @@ def cut_block(whole: ModelProto, block: int) -> bytes:
 
 
 def cut_branch(whole: ModelProto, block: int) -> bytes:
-    """The branch after one block as an ONNX file: input `x`, the block's output; `probabilities` and `entropy`."""
-    return _cut(whole, block + 1, {_probabilities(block): "probabilities", _entropy(block): "entropy"})
+    """The branch after one block as an ONNX file: input `x`, the block's output; `probabilities` and `score`."""
+    return _cut(whole, block + 1, {_probabilities(block): "probabilities", _score(block): "score"})
 
 
-def parity(network: MultiExitNetwork, pieces: Mapping[int, bytes], images: Samples) -> float:
+def parity(network: MultiExitNetwork, pieces: Mapping[int, bytes], images: Samples, *, score: Score = ENTROPY) -> float:
     """The largest difference between a chain of partitions in ONNX Runtime and the network in PyTorch.
 
     pieces: the partitions that make up the network up to the last of them, by their last block.
     images: [S, ...] samples, sent one at a time.
-    Over the probabilities and entropies of every piece, and its outputs relative to their largest entry.
+    score: what they were exported with.
+    Over the probabilities and scores of every piece, and its outputs relative to their largest entry.
     """
     network.eval()
     sessions = {end: load(piece) for end, piece in sorted(pieces.items())}
@@ -196,7 +204,7 @@ def parity(network: MultiExitNetwork, pieces: Mapping[int, bytes], images: Sampl
                 output, *answers = session.run(activation)
                 scale = max(float(x.abs().max()), 1.0)
                 worst = float(np.maximum(worst, np.abs(output - x.numpy()).max() / scale))  # keeps NaN
-                for actual, expected in zip(answers, answer(network.branch(end)(x)), strict=True):
+                for actual, expected in zip(answers, answer(network.branch(end)(x), score, end), strict=True):
                     worst = float(np.maximum(worst, np.abs(actual - expected.numpy()).max()))
                 activation, begin = output, end
     return worst
@@ -272,8 +280,8 @@ def _probabilities(block: int) -> str:
     return f"probabilities-{block}"
 
 
-def _entropy(block: int) -> str:
-    return f"entropy-{block}"
+def _score(block: int) -> str:
+    return f"score-{block}"
 
 
 def _cut(whole: ModelProto, first: int, outputs: Mapping[str, str]) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from offramp.bundle import Manifest, check_place, read_bundle, write_bundle
 from offramp.core.plan import Plan
 from offramp.core.profile import Profile
+from offramp.core.score import Score
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files.results import estimate_document
@@ -130,7 +131,7 @@ def build(
     before = [planner_of(measured, tiers, codec=option.codec).estimate(option).estimate for option in plans]
     trained = run_of(run)
     same_backbone(trained, measured, "profile")
-    network, tuned = _network(trained, plans, epochs=0 if others else epochs, progress=progress)
+    network, tuned = _network(trained, plans, epochs=0 if others else epochs, score=measured.score, progress=progress)
     exported = export_plans(
         network,
         trained.dataset,
@@ -180,7 +181,7 @@ def _origin(run: Run) -> dict[str, object]:
 
 
 def _network(
-    run: Run, plans: list[Plan], *, epochs: int, progress: ShowProgress
+    run: Run, plans: list[Plan], *, epochs: int, score: Score, progress: ShowProgress
 ) -> tuple[MultiExitNetwork, Tuned | None]:
     """A network with the branches of all plans, tuned if it is one plan's."""
     from offramp.nn.network import selected
@@ -191,5 +192,5 @@ def _network(
         return selected(run.network, {end for plan in plans for end in plan.ends}), None
     with reporting(progress) as tell:
         tell_training(tune(run, plans[0], epochs=epochs), tell)
-    result = tuned(run, plans[0], epochs=epochs)
+    result = tuned(run, plans[0], epochs=epochs, score=score)
     return result.network, result

@@ -50,16 +50,18 @@ def export_plans(
     network: with branches at all ends of the plans, on the CPU.
     dataset: it is measured on the validation split and compared with PyTorch on held-out samples.
     plans: the first is active from the start; all have been checked against the profile and the topology.
-    profile: of the backbone, for times and sizes.
+    profile: of the backbone, for times, sizes, and the score of its exits.
     estimate_before: of the first plan, as it was planned.
     Raises `InputError` where a partition differs from PyTorch by more than `TOLERANCE`.
     """
-    whole = export(network, dataset.image_shape, dataset.input_type)
+    score = profile.score
+    whole = export(network, dataset.image_shape, dataset.input_type, score=score)
     wanted = sorted({blocks for plan in plans for blocks in plan.blocks})
     models = {blocks: cut(whole, *blocks) for blocks in wanted}
     sessions = {blocks: load(model) for blocks, model in models.items()}
     held_out = dataset.test.images[:PARITY_SAMPLES]
-    deviation = float(np.max([parity(network, {p[1]: models[p] for p in plan.blocks}, held_out) for plan in plans]))
+    chains = [{blocks[1]: models[blocks] for blocks in plan.blocks} for plan in plans]
+    deviation = float(np.max([parity(network, chain, held_out, score=score) for chain in chains]))
     if not deviation <= TOLERANCE:  # NaN is no agreement either
         remedy = "report it with the backbone, or use another"
         fail("export", f"ONNX Runtime differs from PyTorch by {deviation:.2g}, more than {TOLERANCE:g}", remedy)

@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Any
 from offramp.core.cautions import table_cautions
 from offramp.core.metrics import quality_of_exit
 from offramp.core.profile import Profile
+from offramp.core.score import ScoreName
 from offramp.errors import fail
-from offramp.pipeline.arguments import path_of, profile_of, require_training, run_of, same_backbone, whole_number
+from offramp.pipeline.arguments import (
+    member,
+    path_of,
+    profile_of,
+    require_training,
+    run_of,
+    same_backbone,
+    whole_number,
+)
 from offramp.pipeline.estimate import quality_document
 from offramp.pipeline.progress import Progress, ShowProgress, reporting
 
@@ -33,6 +42,7 @@ def profile(
     repeats: int = REPEATS,
     partitions: float | str = "auto",
     into: Profile | str | Path | None = None,
+    score: ScoreName | str | None = None,
     samples: str | Path | None = None,
     progress: ShowProgress = None,
 ) -> Profile:
@@ -45,11 +55,16 @@ def profile(
     partitions: how many of them to time; the others are fitted. `all`, a share as 0.2 or "20%", or `auto` for a tenth,
         but at least a hundred.
     into: a profile of the same network that this machine's times are added to; accuracy is not measured again then.
+    score: what exits compare to their thresholds; None for entropy. Temperatures and gates are fitted on the
+        validation split; of all but entropy, quantiles are the thresholds that are searched.
     samples: the Parquet file to write what every exit says of every sample to, logits included; None to write none.
     Raises `InputError` at once for what can't be used.
     """
     check_repeats(repeats)
     share = _share(partitions)
+    named = member("score", ScoreName, score)
+    if named is not None and into is not None:
+        fail("score", "is that of the profile that times are added to", "leave it out")
     path = None if out is None else writable("out", path_of("out", out, "a file for the profile"))
     answers = None if samples is None else writable("samples", path_of("samples", samples, "a file for the samples"))
     require_training()
@@ -83,6 +98,7 @@ def profile(
                 partition_repeats=repeats // _PARTITION_SHARE,
                 partitions=share,
                 overhead_bits=messages.overhead_bits(),
+                score=named or ScoreName.ENTROPY,
                 report=report,
             )
         else:
@@ -96,6 +112,7 @@ def profile(
                 partition_repeats=repeats // _PARTITION_SHARE,
                 partitions=share,
                 codecs=before.codecs,
+                score=before.score,
                 report=report,
             ).into(before)
     if answers is not None:

@@ -30,17 +30,17 @@ class PlanOutputs:
 
     Unlike an exit table's, its rows are the plan's own exits, with activations as they travel in its codec.
 
-    entropy: [L, S] normalized entropy in [0, 1].
+    scores: [L, S] in [0, 1], the lower the surer: as the profile has them.
     correct: [L, S] whether the answer is right.
     """
 
     plan: Plan
-    entropy: Float32Array
+    scores: Float32Array
     correct: BoolArray
 
     def rates(self) -> PlanRates:
         """Exit rates and accuracy under the plan's thresholds."""
-        return replayed_rates(self.entropy, self.correct, self.plan.thresholds)
+        return replayed_rates(self.scores, self.correct, self.plan.thresholds)
 
     def estimate(self, *, profile: Profile, topology: Topology) -> Estimate:
         """The estimate of the plan where samples exit as they do here, and not as the profile's exit table has it."""
@@ -49,9 +49,9 @@ class PlanOutputs:
     def staying_accuracy(self) -> list[float | None]:
         """[L] accuracy of each exit over the samples that continue past it; None where none do."""
         accuracies: list[float | None] = []
-        remaining = np.ones(self.entropy.shape[1], np.bool_)
+        remaining = np.ones(self.scores.shape[1], np.bool_)
         for k, threshold in enumerate(self.plan.thresholds):
-            remaining &= ~at_or_below(self.entropy[k], threshold)
+            remaining &= ~at_or_below(self.scores[k], threshold)
             accuracies.append(float(self.correct[k, remaining].mean()) if remaining.any() else None)
         return [*accuracies, None]
 
@@ -65,17 +65,17 @@ def run_locally(
     labels: [S] the true classes.
     Raises `InputError` where an activation can't travel in the plan's codec.
     """
-    entropy = np.empty((len(plan.ends), len(images)), np.float32)
-    correct = np.empty(entropy.shape, np.bool_)
+    scores = np.empty((len(plan.ends), len(images)), np.float32)
+    correct = np.empty(scores.shape, np.bool_)
     crosses = [after not in ("", tier) for tier, after in zip(plan.placement, (*plan.placement[1:], ""), strict=True)]
     # One by one, as tiers get them; and nobody has room for the activations of all of them.
     for s, image in enumerate(images):
         x: NDArray[np.generic] = image[None]
         for k, blocks in enumerate(plan.blocks):
-            output, probabilities, entropy[k, s : s + 1] = sessions[blocks].run(x)
+            output, probabilities, scores[k, s : s + 1] = sessions[blocks].run(x)
             correct[k, s] = probabilities.argmax() == labels[s]
             x = _as_received(output, plan) if crosses[k] else output
-    return PlanOutputs(plan, entropy, correct)
+    return PlanOutputs(plan, scores, correct)
 
 
 def estimate_at(plan: Plan, rates: PlanRates, *, profile: Profile, topology: Topology) -> Estimate:

@@ -48,7 +48,7 @@ class ExitsPicture:
             lone_rate = exits.rates((block, n), (threshold,)).exit_rates[0] if block < n else 1.0
             lone_accuracy = None
             if isinstance(exits, Replay) and lone_rate:
-                exiting = at_or_below(exits.table.entropy[block - 1], threshold) | (block == n)
+                exiting = at_or_below(exits.table.scores[block - 1], threshold) | (block == n)
                 lone_accuracy = 100 * float(exits.table.correct[block - 1][exiting].mean())
             bars.append(
                 ExitBar(

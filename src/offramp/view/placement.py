@@ -17,7 +17,7 @@ class PlacedPartition:
 
     first, last: its blocks, from 1.
     tier: the name of the tier.
-    threshold: normalized entropy at or below which samples exit; None for the last partition, where all exit.
+    threshold: the score at or below which samples exit; None for the last partition, where all exit.
     exit_rate, continue_rate: shares of all samples.
     latency_s: of samples that exit here.
     """

@@ -98,7 +98,7 @@ def test_the_exit_table_is_the_softmax_of_the_validation_split(profile, run):
         for i, branch in enumerate(logits):
             p = torch.softmax(branch[0].detach().double(), dim=0)
             entropy = float(-(p * p.log()).sum() / np.log(10))
-            assert profile.exit_table.entropy[i, s] == pytest.approx(entropy, abs=1e-4)
+            assert profile.exit_table.scores[i, s] == pytest.approx(entropy, abs=1e-4)
             assert profile.exit_table.correct[i, s] == (int(p.argmax()) == split.labels[s])
 
 
@@ -118,16 +118,16 @@ def test_codecs_have_tables_of_what_their_activations_say(profile, run):
     assert set(profile.codecs) == {Codec.FP16, Codec.INT8}
     network, split = run.network, run.dataset.validation
     for codec, encoded in profile.codecs.items():
-        assert encoded.exit_table.entropy.shape == profile.exit_table.entropy.shape
+        assert encoded.exit_table.scores.shape == profile.exit_table.scores.shape
         # Block 1 gets the raw sample in any codec.
-        assert encoded.exit_table.entropy[0] == pytest.approx(profile.exit_table.entropy[0], abs=1e-4)
-        assert not np.array_equal(encoded.exit_table.entropy[1:], profile.exit_table.entropy[1:])
+        assert encoded.exit_table.scores[0] == pytest.approx(profile.exit_table.scores[0], abs=1e-4)
+        assert not np.array_equal(encoded.exit_table.scores[1:], profile.exit_table.scores[1:])
         x = torch.tensor(split.images[7:8])
         for i, block in enumerate(network.blocks):
             with torch.inference_mode():
                 x = block(x)
                 said = torch.softmax(network.branches[i](x)[0].double(), dim=0)
-            assert encoded.exit_table.entropy[i, 7] == pytest.approx(
+            assert encoded.exit_table.scores[i, 7] == pytest.approx(
                 float(-(said * said.log()).sum() / np.log(10)), abs=1e-4
             )
             x = torch.from_numpy(decode(encode(x.numpy(), codec), x.shape, codec))

@@ -240,7 +240,7 @@ def _two_exits(exits: ExitModel) -> tuple[FloatArray, FloatArray]:
 
 def _replayed(exits: Replay, correct: BoolArray, threshold: float) -> tuple[FloatArray, FloatArray]:
     """`_two_exits` for one threshold; correct: [N+1, S]."""
-    exits_there = np.pad(at_or_below(exits.table.entropy, threshold), ((1, 0), (0, 0)))
+    exits_there = np.pad(at_or_below(exits.table.scores, threshold), ((1, 0), (0, 0)))
     exits_there[-1] = False
     go, right = ~exits_there, exits_there & correct
     stay = _shared(go, go)

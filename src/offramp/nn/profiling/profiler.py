@@ -14,8 +14,9 @@ from offramp.bundle.codecs import decode, encode
 from offramp.core.backbone import Backbone, Block
 from offramp.core.codec import Codec
 from offramp.core.exit_table import ExitTable
-from offramp.core.exits import DEFAULT_THRESHOLDS, first_exit_rates, normalized_entropy
+from offramp.core.exits import DEFAULT_THRESHOLDS, first_exit_rates
 from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
+from offramp.core.score import ENTROPY, Score, ScoreName, quantiles
 from offramp.core.timing import Timing
 from offramp.nn.data import Dataset, Split
 from offramp.nn.export import export
@@ -35,6 +36,7 @@ from offramp.nn.profiling.timing import (
     objects_of,
     torch_threads,
 )
+from offramp.nn.scores import fitted, parameters_of, scores
 
 REPEATS = 200
 PARTITION_REPEATS = 50
@@ -115,6 +117,7 @@ def profile_network(
     partition_repeats: int = PARTITION_REPEATS,
     partitions: float | None = None,
     overhead_bits: int = 0,
+    score: ScoreName = ScoreName.ENTROPY,
     report: Report = no_progress,
 ) -> Profile:
     """Everything measured of a trained network: times on this machine, sizes, and the exits of its validation split.
@@ -129,10 +132,15 @@ def profile_network(
     partitions: the share of them to measure, in (0, 1]; the others are fitted. None for the usual,
         `partition_fit.count`.
     overhead_bits: what travels with every object beside its own bits.
+    score: what exits compare to their thresholds. What it has to fit is fitted on the validation split. The thresholds
+        to be searched are the paper's of entropy, and quantiles of any other score.
     """
-    table = exit_table(network, dataset.validation)
+    logits = predict(network, dataset.validation)
+    known = fitted(score, logits, dataset.validation.labels)
+    table = _table(logits, dataset.validation, known, network.ends)
     joint = table.correct.mean(axis=1)
-    encoded = _encoded_exit_tables(network, dataset.validation)
+    encoded = _encoded_exit_tables(network, dataset.validation, known)
+    thresholds = np.array(DEFAULT_THRESHOLDS) if score is ScoreName.ENTROPY else quantiles(table.scores[:-1])
     times = measure(
         network,
         dataset,
@@ -142,6 +150,7 @@ def profile_network(
         partition_repeats=partition_repeats,
         partitions=partitions,
         codecs=encoded,
+        score=known,
         report=report,
     )
     return Profile(
@@ -149,9 +158,9 @@ def profile_network(
         timings=times.timings(),
         reference_device=device,
         exits=ExitRates(
-            thresholds=np.array(DEFAULT_THRESHOLDS),
+            thresholds=thresholds,
             meaning=Meaning.FIRST_EXIT,
-            exit_rate=first_exit_rates(table.entropy, DEFAULT_THRESHOLDS),
+            exit_rate=first_exit_rates(table.scores, thresholds.tolist()),
             accuracy=joint if separate_accuracy is None else np.array(separate_accuracy),
             samples=table.samples,
             joint_accuracy=joint,
@@ -159,6 +168,7 @@ def profile_network(
         exit_table=table,
         codecs={codec: times.encoded(codec, table) for codec, table in encoded.items()},
         overhead_bits=overhead_bits,
+        score=known,
         provenance={
             **_origin(repeats, partition_repeats),
             "partitions": times.partitions(),
@@ -185,6 +195,7 @@ def measure(
     partition_repeats: int = PARTITION_REPEATS,
     partitions: float | None = None,
     codecs: Iterable[Codec] = (),
+    score: Score = ENTROPY,
     report: Report = no_progress,
 ) -> MachineTimes:
     """Times on this machine: as `device` in ONNX Runtime on one thread, which is what gets deployed.
@@ -193,13 +204,15 @@ def measure(
 
     network, seed, partitions: as in `profile_network`.
     codecs: those to time beside fp32.
+    score: of its exits.
     """
     objects = objects_of(network, _first_image(dataset))
     n = len(network.blocks)
     measured = sample(n, count(n, partitions), seed=seed)
     eager = in_torch(network, objects)
+    whole = export(network, dataset.image_shape, dataset.input_type, score=score)
     sessions = (
-        (device, in_onnx_runtime(export(network, dataset.image_shape, dataset.input_type), objects), 1),
+        (device, in_onnx_runtime(whole, objects), 1),
         (f"{device}-torch", eager, torch.get_num_threads()),
         (f"{device}-torch-1thread", eager, 1),
     )
@@ -234,22 +247,25 @@ def describe(network: MultiExitNetwork, dataset: Dataset, *, backbone: str) -> B
     return Backbone(backbone, dataset.name, input_bits, result_bits, tuple(blocks))
 
 
-def exit_table(network: MultiExitNetwork, split: Split) -> ExitTable:
-    """What every branch of the full configuration says of every sample of `split`."""
-    return _table(predict(network, split), split)
+def exit_table(network: MultiExitNetwork, split: Split, score: Score = ENTROPY) -> ExitTable:
+    """What every branch of a network says of every sample of `split`.
+
+    score: with what was fitted for the branches of the full configuration.
+    """
+    return _table(predict(network, split), split, score, network.ends)
 
 
-def _encoded_exit_tables(network: MultiExitNetwork, split: Split) -> dict[Codec, ExitTable]:
+def _encoded_exit_tables(network: MultiExitNetwork, split: Split, score: Score) -> dict[Codec, ExitTable]:
     """By codec, except those that can't hold what the network puts out."""
     tables: dict[Codec, ExitTable] = {}
     for codec in Codec:
         if codec is not Codec.FP32:
             with contextlib.suppress(ValueError):
-                tables[codec] = encoded_exit_table(network, split, codec)
+                tables[codec] = encoded_exit_table(network, split, codec, score)
     return tables
 
 
-def encoded_exit_table(network: MultiExitNetwork, split: Split, codec: Codec) -> ExitTable:
+def encoded_exit_table(network: MultiExitNetwork, split: Split, codec: Codec, score: Score = ENTROPY) -> ExitTable:
     """The exit table with every activation between blocks as it is after traveling in `codec`.
 
     Raises `ValueError` for an activation that the codec can't hold.
@@ -263,15 +279,18 @@ def encoded_exit_table(network: MultiExitNetwork, split: Split, codec: Codec) ->
                 said.append(branch(output))
                 x = torch.from_numpy(decode(encode(output.numpy(), codec), output.shape, codec))
             logits.append(torch.stack(said))
-    return _table(torch.cat(logits, dim=1), split)
+    return _table(torch.cat(logits, dim=1), split, score, network.ends)
 
 
-def _table(logits: Tensor, split: Split) -> ExitTable:
-    """Of logits [branches, S, C]."""
-    probabilities = torch.softmax(logits.double(), dim=2).numpy()
+def _table(logits: Tensor, split: Split, score: Score, ends: Sequence[int]) -> ExitTable:
+    """Of logits [branches, S, C], of the branches after blocks `ends`."""
+    exact = logits.double()
+    said = [scores(own, score.name, parameters_of(score, branch, own)) for branch, own in zip(ends, exact, strict=True)]
+    probabilities = torch.softmax(exact, dim=2).numpy()
     predicted = logits.argmax(dim=2).numpy()
     return ExitTable(
-        entropy=normalized_entropy(probabilities).astype(np.float32),
+        scores=torch.stack(said).float().numpy(),
+        score=score.name,
         correct=predicted == split.labels,
         label=split.labels,
         predicted=predicted,

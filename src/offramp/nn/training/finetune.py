@@ -7,6 +7,7 @@ import numpy as np
 
 from offramp.core.exits import Replay
 from offramp.core.plan import Plan
+from offramp.core.score import ENTROPY, Score
 from offramp.nn.data import Split
 from offramp.nn.network import MultiExitNetwork, selected
 from offramp.nn.profiling.profiler import exit_table
@@ -53,23 +54,26 @@ def to_tune(run: Run, ends: Sequence[int], *, name: str, epochs: int) -> Network
     return run.to_train(name, recipe, ends=tuple(ends), weights=run.network.part(ends).state_dict())
 
 
-def tuned(run: Run, plan: Plan, *, epochs: int) -> Tuned:
-    """The better of the plan's two networks, once `tune` has been taken to its end."""
+def tuned(run: Run, plan: Plan, *, epochs: int, score: Score = ENTROPY) -> Tuned:
+    """The better of the plan's two networks, once `tune` has been taken to its end.
+
+    score: what the plan's thresholds are of.
+    """
     network = selected(run.network, plan.ends)
     split = run.dataset.validation
-    before = plan_accuracy(network, plan, split)
+    before = plan_accuracy(network, plan, split, score)
     kept = checkpoint.read(run.checkpoint(_name(plan, epochs)))
     assert kept is not None
     candidate = selected(network, plan.ends)
     candidate.load_state_dict(dict(kept.weights))
-    after = plan_accuracy(candidate.eval(), plan, split)
+    after = plan_accuracy(candidate.eval(), plan, split, score)
     return Tuned(candidate if after >= before else network, before, after)
 
 
-def plan_accuracy(network: MultiExitNetwork, plan: Plan, split: Split) -> float:
+def plan_accuracy(network: MultiExitNetwork, plan: Plan, split: Split, score: Score = ENTROPY) -> float:
     """Share of the split that the plan answers right with a network that has the plan's branches and no others."""
     rows = range(1, len(plan.ends) + 1)
-    return Replay(exit_table(network, split), np.zeros(1)).rates(rows, plan.thresholds).accuracy
+    return Replay(exit_table(network, split, score), np.zeros(1)).rates(rows, plan.thresholds).accuracy
 
 
 def _name(plan: Plan, epochs: int) -> str:

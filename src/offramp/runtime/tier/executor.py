@@ -62,9 +62,9 @@ class PartitionExecutor:
             clock_ns, started_ns = time.monotonic_ns(), time.time_ns()
             if x is None:
                 x = self._tensor(accepted)
-            output, probabilities, entropy = self._sessions[plan.blocks[k]].run(x)
+            output, probabilities, score = self._sessions[plan.blocks[k]].run(x)
             computed_ns = time.time_ns()
-            exited = k == len(plan.ends) - 1 or bool(at_or_below(entropy, plan.thresholds[k])[0])
+            exited = k == len(plan.ends) - 1 or bool(at_or_below(score, plan.thresholds[k])[0])
             continues_on_this_tier = not exited and plan.placement[k + 1] == self._tier.tier
             result = probabilities.astype("<f4", copy=False).tobytes()
             activation = b"" if exited or continues_on_this_tier else encode(output, plan.codec)

@@ -1,0 +1,31 @@
+"""Another score than entropy, from the profile to a bundle that runs."""
+
+import pytest
+
+import offramp
+from offramp.core.exits import first_exit_rates
+from offramp.core.score import LEVELS, ScoreName
+from offramp.errors import InputError
+
+
+def test_a_learned_gate_from_the_profile_to_a_run(run, tmp_path):
+    profile = offramp.profile(run, out=tmp_path / "profile.json", repeats=4, score="gate")
+    assert offramp.read_profile(tmp_path / "profile.json").score.parameters.shape == (4, 4)
+    thresholds = profile.exits.thresholds
+    assert len(thresholds) == LEVELS
+    rates = first_exit_rates(profile.exit_table.scores, thresholds.tolist())
+    assert len({tuple(row) for row in rates.tolist()}) == LEVELS  # other samples exit at each of them
+    plan = f"1@smartwatch 2-4@cloud T={thresholds[9]}"
+    bundle = offramp.build(run, plan, profile=profile, topology="mobile", out=tmp_path / "bundle", epochs=0)
+    predicted = offramp.estimate(profile, "mobile", plan).estimate
+    assert 0 < predicted.exit_rates[0] < 1
+    assert bundle.estimate.exit_rates == pytest.approx(predicted.exit_rates, abs=1.5 / profile.exit_table.samples)
+    result = offramp.run(bundle, run.dataset.test[:6])
+    assert result.measured.exit_rates == result.replayed.exit_rates
+
+
+def test_the_score_of_a_profile_stays(run, tmp_path):
+    with pytest.raises(InputError, match="score: is that of the profile that times are added to; leave it out"):
+        offramp.profile(run, into=tmp_path / "none.json", score=ScoreName.MARGIN)
+    with pytest.raises(InputError, match="score: 'luck' is unknown; use one of entropy, max-probability"):
+        offramp.profile(run, score="luck")
