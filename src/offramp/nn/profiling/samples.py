@@ -4,12 +4,16 @@ import io
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from offramp.core.checks import Float32Array
 from offramp.core.exits import normalized_entropy
+from offramp.core.score import ScoreName
 from offramp.errors import MissingExtraError
 from offramp.nn.data import Split
 from offramp.nn.inference import predict
 from offramp.nn.network import MultiExitNetwork
+from offramp.nn.scores import fitted, parameters_of, scores
 
 
 def require_parquet() -> None:
@@ -24,8 +28,9 @@ def samples_parquet(network: MultiExitNetwork, split: Split) -> bytes:
     """A Parquet file of one row per sample and exit, all exits of a sample together.
 
     Columns: id, the sample's place in the whole data set; label; exit, the block it is after, from 1; predicted;
-    entropy, normalized; max_probability; margin, between the two highest probabilities; logits, a list of one per
-    class. Raises `MissingExtraError` without pyarrow.
+    entropy, normalized; max_probability; margin, between the two highest probabilities; temperature and gate, the
+    scores of these names as fitted on these very samples; logits, a list of one per class.
+    Raises `MissingExtraError` without pyarrow.
     """
     require_parquet()
     import pyarrow as pa
@@ -47,9 +52,18 @@ def samples_parquet(network: MultiExitNetwork, split: Split) -> bytes:
             "entropy": normalized_entropy(probabilities).astype(np.float32).ravel(),
             "max_probability": highest[:, :, 0].ravel(),
             "margin": (highest[:, :, 0] - highest[:, :, 1]).ravel(),
+            **{name.value: _fitted(name, logits, split).ravel() for name in (ScoreName.TEMPERATURE, ScoreName.GATE)},
             "logits": pa.LargeListArray.from_arrays(offsets, flat),
         }
     )
     buffer = io.BytesIO()
     parquet.write_table(table, buffer)
     return buffer.getvalue()
+
+
+def _fitted(name: ScoreName, logits: Tensor, split: Split) -> Float32Array:
+    """[S, N] of logits [S, N, K]."""
+    by_exit = logits.transpose(0, 1)
+    score = fitted(name, by_exit, split.labels)
+    own = [scores(said.double(), name, parameters_of(score, i, said.double())) for i, said in enumerate(by_exit, 1)]
+    return torch.stack(own, dim=1).float().numpy()
