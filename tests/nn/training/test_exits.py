@@ -115,7 +115,7 @@ def test_exits_learn_though_all_of_the_network_is_frozen(tiny, tmp_path, kind):
     assert len(run.accuracy) >= 3
     assert max(run.accuracy[:-1]) > 0.6  # of four classes, by features that are random
     assert run.separate_accuracy == run.accuracy  # none depends on another, so each was trained alone
-    assert {path.name for path in tmp_path.iterdir()} == {"run.json", "data.npz", "joint.safetensors"}
+    assert {path.name for path in tmp_path.iterdir()} == {"run.json", "data.npz", "backbone.pt2", "joint.safetensors"}
 
 
 @pytest.mark.parametrize("stop_after", [1, 4, 7])
