@@ -37,6 +37,12 @@ def test_an_archive_may_have_no_labels_and_be_cut_short(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("laid_out", [IMAGES[:, 0], IMAGES[:, :1], IMAGES[:, :1].transpose(0, 2, 3, 1)])
+def test_gray_images_for_a_network_of_one_channel(tmp_path: Path, laid_out: np.ndarray) -> None:
+    _, images, _ = read_samples(npz(tmp_path / "x.npz", images=laid_out), shape=(1, 2, 4), classes=3)
+    np.testing.assert_array_equal(images, IMAGES[:, :1])
+
+
+@pytest.mark.parametrize("laid_out", [IMAGES[:, 0], IMAGES[:, :1], IMAGES[:, :1].transpose(0, 2, 3, 1)])
 def test_gray_images_are_sent_as_they_were_trained_on(tmp_path: Path, laid_out: np.ndarray) -> None:
     _, images, _ = read_samples(npz(tmp_path / "x.npz", images=laid_out), shape=SHAPE, classes=3)
     np.testing.assert_array_equal(images, np.repeat(IMAGES[:, :1], 3, axis=1))

@@ -15,8 +15,9 @@ from offramp.errors import InputError
 from offramp.nn.catalog import backbone_spec
 from offramp.nn.data import Augmentation, Dataset, batches
 from offramp.nn.datasets import read_data
-from offramp.nn.export import cut, export, parity
+from offramp.nn.export import cut, export
 from offramp.nn.network import build
+from offramp.nn.parity import parity
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(60) % 3

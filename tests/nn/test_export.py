@@ -8,6 +8,7 @@ import torch
 from offramp.bundle.session import PartitionSession
 from offramp.core.exits import normalized_entropy
 from offramp.nn import export
+from offramp.nn.parity import parity
 from offramp.nn.profiling.partition_fit import pairs
 
 TOLERANCE = 1e-5
@@ -71,11 +72,11 @@ def test_the_bytes_are_the_same_every_time(network, whole, images):
 
 def test_parity_is_what_the_worst_sample_shows(network, whole, images):
     pieces = {2: export.cut(whole, 1, 2), 4: export.cut(whole, 3, 4)}
-    assert export.parity(network, pieces, images.numpy()) < TOLERANCE
+    assert parity(network, pieces, images.numpy()) < TOLERANCE
     with torch.no_grad():
         network.branch(2)[-1].bias[0] += 0.1
     try:
-        assert export.parity(network, pieces, images.numpy()) > 1e-3
+        assert parity(network, pieces, images.numpy()) > 1e-3
     finally:
         with torch.no_grad():
             network.branch(2)[-1].bias[0] -= 0.1

@@ -14,8 +14,9 @@ from offramp.bundle.session import PartitionSession
 from offramp.errors import InputError
 from offramp.nn.catalog import backbone_spec
 from offramp.nn.data import split
-from offramp.nn.export import cut, export, parity
+from offramp.nn.export import cut, export
 from offramp.nn.network import as_given
+from offramp.nn.parity import parity
 from offramp.nn.training.fit import Recipe
 from offramp.nn.training.run import begin_run, read_run
 from offramp.nn.training.setup import Setup

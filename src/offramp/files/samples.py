@@ -54,6 +54,8 @@ def check_samples(
     given, wanted = images, f"give {kind} of shape (S, {', '.join(map(str, shape))})"
     if kind == "uint8" and len(shape) == 3 and shape[0] == 3 and images.dtype == np.uint8 and images.ndim in (3, 4):
         images = as_pictures("images", images)
+    if kind == "uint8" and len(shape) == 3 and shape[0] == 1 and images.shape[1:] in (shape[1:], (*shape[1:], 1)):
+        images = images.reshape(len(images), *shape)
     if images.shape[1:] != shape or not len(images):
         fail("images", f"holds {given.dtype} of shape {given.shape}", wanted)
     images = as_samples("images", images)

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-import numpy as np
 import onnx
 import torch
 from onnx import ModelProto
@@ -19,20 +18,16 @@ from torch import Tensor, nn
 
 from offramp.bundle.session import PartitionSession
 from offramp.core.score import ENTROPY, Score
-from offramp.errors import InputError, fail
-from offramp.files.arrays import Samples
-from offramp.nn.inputs import torch_type
-from offramp.nn.network import MultiExitNetwork, lay_out, output_of
+from offramp.errors import fail
+from offramp.nn.network import MultiExitNetwork, lay_out
 from offramp.nn.onnx_block import OnnxBlock, joined
 from offramp.nn.scores import parameters_of, scores
-
-TOLERANCE = 1e-4
-"""How far ONNX Runtime may be from PyTorch: in probabilities, and in outputs relative to their largest entry."""
 
 OPSET = 18
 
 _NORMALIZED, _LOGITS = "normalized", "logits"
-_ANOTHER = "do without that operation, or use another network"
+ANOTHER = "do without that operation, or use another network"
+"""What helps where a network can't be exported."""
 _OPERATION = re.compile(r"No ONNX function found for <OpOverload\(op='\w+\.(?P<name>\w+)'")
 
 
@@ -137,32 +132,14 @@ def _exported(module: nn.Module, given: Mapping[str, Tensor], names: list[str], 
                 dynamic_shapes={"images": batch[0] if single else batch},
             )
         except Exception as error:  # of the exporter, or whatever it ran into
-            fail("backbone", _what_stopped(error), _ANOTHER)
+            fail("backbone", _what_stopped(error), ANOTHER)
     assert program is not None
     return program.model_proto
 
 
-def check_exports(network: MultiExitNetwork, sample: Samples) -> None:
-    """Raise `InputError` where a network can't be exported, or a block then computes other numbers than in PyTorch.
-
-    network: with any weights, on the CPU; it stays as it is.
-    sample: [1, ...].
-    """
-    whole = export(network, sample.shape[1:], torch_type(sample))
-    x = torch.tensor(sample)
-    for i, (name, block) in enumerate(zip(network.names, network.blocks, strict=True), start=1):
-        y = output_of(block, x)
-        _check_piece(f"block {name}", cut_block(whole, i), x, [y])
-        if i in network.ends:
-            _check_piece(
-                f"the exit after {name}", cut_branch(whole, i), y, answer(output_of(network.branch(i), y), ENTROPY, i)
-            )
-        x = y
-
-
 def load(model: bytes) -> PartitionSession:
     """A partition that was exported just now. Raises `InputError` where ONNX Runtime can't load it."""
-    return PartitionSession(model, remedy=_ANOTHER)
+    return PartitionSession(model, remedy=ANOTHER)
 
 
 def cut(whole: ModelProto, first: int, last: int) -> bytes:
@@ -183,48 +160,6 @@ def cut_branch(whole: ModelProto, block: int) -> bytes:
     return _cut(whole, block + 1, {_probabilities(block): "probabilities", _score(block): "score"})
 
 
-def parity(network: MultiExitNetwork, pieces: Mapping[int, bytes], images: Samples, *, score: Score = ENTROPY) -> float:
-    """The largest difference between a chain of partitions in ONNX Runtime and the network in PyTorch.
-
-    pieces: the partitions that make up the network up to the last of them, by their last block.
-    images: [S, ...] samples, sent one at a time.
-    score: what they were exported with.
-    Over the probabilities and scores of every piece, and its outputs relative to their largest entry.
-    """
-    network.eval()
-    sessions = {end: load(piece) for end, piece in sorted(pieces.items())}
-    worst = 0.0
-    with torch.inference_mode():
-        for image in images:
-            x, activation = torch.tensor(image[None]), image[None]
-            begin = 0
-            for end, session in sessions.items():
-                for block in network.blocks[begin:end]:
-                    x = block(x)
-                output, *answers = session.run(activation)
-                scale = max(float(x.abs().max()), 1.0)
-                worst = float(np.maximum(worst, np.abs(output - x.numpy()).max() / scale))  # keeps NaN
-                for actual, expected in zip(answers, answer(network.branch(end)(x), score, end), strict=True):
-                    worst = float(np.maximum(worst, np.abs(actual - expected.numpy()).max()))
-                activation, begin = output, end
-    return worst
-
-
-def _check_piece(place: str, model: bytes, x: Tensor, expected: Iterable[Tensor]) -> None:
-    try:
-        outputs = load(model).run(x.numpy())
-    except InputError:
-        raise
-    except Exception as error:  # ONNX Runtime has a dozen types for what can be wrong, most of them undocumented
-        fail("backbone", f"{place} can't be run once exported: {_first_line(error)}", _ANOTHER)
-    for said, tensor in zip(outputs, expected, strict=True):
-        scale = max(float(tensor.abs().max()), 1.0)
-        apart = float(np.abs(said - tensor.numpy()).max()) / scale
-        if not apart <= TOLERANCE:  # NaN is no agreement either
-            problem = f"{place} differs by {apart:.2g} once exported, more than {TOLERANCE:g}"
-            fail("backbone", problem, _ANOTHER)
-
-
 def _what_stopped(error: BaseException) -> str:
     """The operation that can't be exported, or else what the exporter said first."""
     cause: BaseException | None = error
@@ -232,10 +167,11 @@ def _what_stopped(error: BaseException) -> str:
         if match := _OPERATION.search(str(cause)):
             return f"`{match['name'].lstrip('_')}` can't be exported: ONNX has nothing like it"
         error, cause = cause, cause.__cause__
-    return f"can't be exported: {_first_line(error)}"
+    return f"can't be exported: {first_line(error)}"
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The kind of an error, and the first line of what it says."""
     return ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
 
 

@@ -14,8 +14,9 @@ from offramp.core.profile import Profile
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.nn.data import Dataset
-from offramp.nn.export import TOLERANCE, cut, export, load, parity
+from offramp.nn.export import cut, export, load
 from offramp.nn.network import MultiExitNetwork
+from offramp.nn.parity import TOLERANCE, parity
 from offramp.pipeline.reference import PartitionSessions, PlanOutputs, run_locally
 
 PARITY_SAMPLES = 32

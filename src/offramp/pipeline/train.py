@@ -111,7 +111,7 @@ def train(
     from offramp.nn.profiling import machine
     from offramp.nn.training.cautions import cautions
     from offramp.nn.training.fit import Recipe
-    from offramp.nn.training.given import seems_trained
+    from offramp.nn.training.given import in_its_channels, seems_trained
     from offramp.nn.training.run import begin_run
     from offramp.nn.training.setup import Setup, read_setup
 
@@ -142,7 +142,7 @@ def train(
         fail("start_from", "is new, and there are weights to keep", remedy)
     given = backbone_spec(backbone, weights=file)
     runner = _runner(backbone, workers, ray)
-    dataset = read_data(data, seed=seed, size=image_size)
+    dataset = in_its_channels(given, read_data(data, seed=seed, size=image_size))
     from_weights = file is not None or spec.trained or train == "exits" or start_from == "weights"
     if not from_weights and start_from is None and not isinstance(backbone, str):
         from_weights = seems_trained(given, dataset, seed=seed, normalize=normalized)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from offramp.nn.data import Dataset, split
-from offramp.nn.export import cut, export, parity
+from offramp.nn.export import cut, export
 from offramp.nn.network import MultiExitNetwork, Partition, Shape, Spec, build
+from offramp.nn.parity import parity
 from offramp.nn.training.fit import Recipe, Step, fit
 
 _SAMPLES_PER_CLASS = 8

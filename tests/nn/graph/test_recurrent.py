@@ -10,6 +10,7 @@ from offramp.nn import data, export
 from offramp.nn.backbones.custom import custom
 from offramp.nn.graph.split import cut
 from offramp.nn.network import build
+from offramp.nn.parity import parity
 
 IMAGE = (3, 6, 8)
 
@@ -90,7 +91,7 @@ def test_partitions_say_what_the_network_says(make):
     images = dataset.validation.images[:3]
     for ends in ((2,), (1, 2)):
         pieces = {last: export.cut(whole, first + 1, last) for first, last in zip((0, *ends), ends, strict=False)}
-        assert export.parity(network, pieces, images) < 1e-5
+        assert parity(network, pieces, images) < 1e-5
     # Wherever the number of images matters, it is that of what comes in.
     sent = np.ones((3, *network.blocks[0](torch.tensor(images)).shape[1:]), np.float32)
     assert len(export.load(export.cut_block(whole, 2)).run(sent)[0]) == 3

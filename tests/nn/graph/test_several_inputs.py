@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from offramp.nn.backbones.custom import custom
 from offramp.nn.catalog import backbone_spec
 from offramp.nn.datasets import read_data
-from offramp.nn.export import cut, export, parity
+from offramp.nn.export import cut, export
 from offramp.nn.network import as_given, build
+from offramp.nn.parity import parity
 
 TOKENS, WIDTH = 6, 12
 

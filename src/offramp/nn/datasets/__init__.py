@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from offramp.errors import fail
 from offramp.nn.data import Dataset, Source
+from offramp.nn.datasets.gray import ONE_CHANNEL, with_one_channel
 
 if TYPE_CHECKING:
     from offramp.nn.datasets.memory import ArrayOrTensor, Samples
@@ -35,7 +36,8 @@ def read_data(source: DataSource, *, seed: int = 0, size: int | None = None, nam
     """A data set, split by `seed` where it isn't split already.
 
     source: `digits`; the path of a folder with CIFAR-10's binary batches, of one with a folder per class, or of an
-        npz or of a table (`table.table`; `FILE?label=COLUMN` names the column of the class); `hf:NAME`; or what is in
+        npz or of a table (`table.table`; `FILE?label=COLUMN` names the column of the class); `hf:NAME`, all of these
+        with `?channels=1` for gray images of one channel; or what is in
         memory: `(images, labels)` or a mapping with such arrays or tensors, as
         `arrays.dataset_of` describes them; a `torch.utils.data.Dataset` of pairs (image, label), a pair of them for
         training and test, or a mapping with `train`, `val` and `test`, as `memory.torch_datasets` describes them. A
@@ -54,15 +56,22 @@ def read_data(source: DataSource, *, seed: int = 0, size: int | None = None, nam
         case str() | Path():
             if name is not None:
                 fail("name", f"{name!r} is for data in memory", "leave it out: what is read has a name")
-            described = Source(settled(str(source)), seed, size)
-            return replace(_named(str(source), seed=seed, size=size), source=described)
+            whole = str(source).removesuffix(ONE_CHANNEL)
+            dataset = replace(_named(whole, seed=seed, size=size), source=Source(settled(whole), seed, size))
+            if whole == str(source):
+                return dataset
+            gray = with_one_channel(dataset)
+            if gray is None:
+                fail("data", f"{source!r} are no gray images", f"leave {ONE_CHANNEL} out")
+            return gray
         case _:
             return _in_memory(source, seed=seed, size=size, name=name)
 
 
 def settled(source: str) -> str:
     """`source` as it means the same from any folder: a path in full."""
-    return source if source == "digits" or source.startswith(_HUB) else str(Path(source).expanduser().resolve())
+    known = source.removesuffix(ONE_CHANNEL) == "digits" or source.startswith(_HUB)
+    return source if known else str(Path(source).expanduser().resolve())
 
 
 def _in_memory(source: object, *, seed: int, size: int | None, name: str | None) -> Dataset:

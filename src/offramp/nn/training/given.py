@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 import torch
 
 from offramp.core.checks import IntArray
+from offramp.errors import InputError
 from offramp.nn.data import Dataset
+from offramp.nn.datasets.gray import with_one_channel
 from offramp.nn.heads import lightest
 from offramp.nn.inputs import are_whole
 from offramp.nn.network import MultiExitNetwork, Spec, as_given, build
@@ -30,6 +33,21 @@ def first_network(spec: Spec, dataset: Dataset, setup: Setup) -> MultiExitNetwor
         return as_given(spec, dataset, seed=setup.seed, normalize=normalize)[0].eval()
     head = lightest if setup.heads == "light" else None
     return build(spec, dataset, seed=setup.seed, normalize=normalize, head=head)
+
+
+def in_its_channels(spec: Spec, dataset: Dataset) -> Dataset:
+    """The data set, its gray images with one channel where a network of someone else takes no three.
+
+    Where it takes neither, what is wrong is told when the network is made.
+    """
+    gray = with_one_channel(dataset) if spec.make_for is not None else None
+    if gray is None:
+        return dataset
+    for each in (dataset, gray):
+        with suppress(InputError):
+            spec.line(each.image_shape, each.classes, torch.float32, ())
+            return each
+    return dataset
 
 
 def normalized_by(spec: Spec, dataset: Dataset, *, seed: int) -> tuple[str, str]:

@@ -16,9 +16,9 @@ from offramp.nn.catalog import BackboneSource, backbone_spec, kept_backbone
 from offramp.nn.data import Dataset, Source
 from offramp.nn.datasets import read_data
 from offramp.nn.datasets.archive import write_archive
-from offramp.nn.export import check_exports
 from offramp.nn.inference import accuracy
 from offramp.nn.network import MultiExitNetwork, Spec, selected
+from offramp.nn.parity import check_exports
 from offramp.nn.training import checkpoint, jobs
 from offramp.nn.training.checkpoint import Checkpoint
 from offramp.nn.training.exits import ExitsToTrain, train_exits, with_heads
