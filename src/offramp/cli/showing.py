@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from offramp.core.score import ScoreName
 from offramp.view.text import percent, quality_words, seconds
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def print_solution(solution: Solution) -> None:
     _print_plan(
         console, solution.topology, solution.estimated, solution.spread_s, exit_model=solution.planner.exits.name
     )
+    if (score := solution.profile.score.name) is not ScoreName.ENTROPY:
+        console.print(f"exits go by {score.value}, which the thresholds are of", highlight=False, style="dim")
     if solution.quality is not None:
         console.print(quality_words(solution.quality), highlight=False)
     for sentence in solution.warnings:

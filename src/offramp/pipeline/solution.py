@@ -165,6 +165,7 @@ class Solution:
             "search": {
                 "plans": self.plan_count,
                 "seconds": self.search_s,
+                "score": self.profile.score.name.value,
                 "optimal": not self.requirement.certify and gap is None,
                 "gap": None if gap is None else {"latency_s": gap.latency_s, "accuracy": gap.accuracy},
                 "min_accuracy": self.requirement.min_accuracy,
