@@ -7,6 +7,7 @@ import torch
 
 from offramp.bundle.session import PartitionSession
 from offramp.core.exits import normalized_entropy
+from offramp.core.score import ENTROPY
 from offramp.nn import export
 from offramp.nn.parity import parity
 from offramp.nn.profiling.partition_fit import pairs
@@ -83,7 +84,7 @@ def test_parity_is_what_the_worst_sample_shows(network, whole, images):
 
 
 def test_certain_answers_have_no_entropy():
-    probabilities, entropy = export.answer(torch.tensor([[0.0, 1000.0, 0.0], [1.0, 1.0, 1.0]]))
+    probabilities, entropy = export.answer(torch.tensor([[0.0, 1000.0, 0.0], [1.0, 1.0, 1.0]]), ENTROPY, 1)
     assert probabilities[0].tolist() == [0, 1, 0]
     assert entropy.tolist() == pytest.approx([0, 1])
 
