@@ -12,7 +12,7 @@ def digits(*, seed: int, size: int = 32) -> Dataset:
     """1797 handwritten digits, 8x8 gray, enlarged to size x size with three equal channels.
 
     Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998, as scikit-learn ships it.
-    Raises `InputError` before more than 4 GB would be taken.
+    Raises `InputError` where there is no room for images that are large.
     """
     bunch = load_digits()
     gray = from_numpy(bunch.images)[:, None] * (255 / 16)

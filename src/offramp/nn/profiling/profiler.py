@@ -19,7 +19,8 @@ from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
 from offramp.core.timing import Timing
 from offramp.nn.data import Dataset, Split
 from offramp.nn.export import export
-from offramp.nn.inference import predict
+from offramp.nn.inference import predictions
+from offramp.nn.inputs import few
 from offramp.nn.network import MultiExitNetwork
 from offramp.nn.profiling import machine
 from offramp.nn.profiling.partition_fit import count, sample
@@ -236,7 +237,7 @@ def describe(network: MultiExitNetwork, dataset: Dataset, *, backbone: str) -> B
 
 def exit_table(network: MultiExitNetwork, split: Split) -> ExitTable:
     """What every branch of the full configuration says of every sample of `split`."""
-    return _table(predict(network, split), split)
+    return _table(predictions(network, split), split)
 
 
 def _encoded_exit_tables(network: MultiExitNetwork, split: Split) -> dict[Codec, ExitTable]:
@@ -254,28 +255,36 @@ def encoded_exit_table(network: MultiExitNetwork, split: Split, codec: Codec) ->
 
     Raises `ValueError` for an activation that the codec can't hold.
     """
-    logits = []
+    said = (_encoded(network, image, codec) for image in few(split.images, 1))
+    return _table(said, split)
+
+
+def _encoded(network: MultiExitNetwork, x: Tensor, codec: Codec) -> Tensor:
+    """Logits [branches, 1, C] of one sample."""
+    said = []
     with torch.inference_mode():
-        for image in torch.split(torch.tensor(split.images), 1):
-            x, said = image, []
-            for block, branch in zip(network.blocks, network.branches, strict=True):
-                output = block(x)
-                said.append(branch(output))
-                x = torch.from_numpy(decode(encode(output.numpy(), codec), output.shape, codec))
-            logits.append(torch.stack(said))
-    return _table(torch.cat(logits, dim=1), split)
+        for block, branch in zip(network.blocks, network.branches, strict=True):
+            output = block(x)
+            said.append(branch(output))
+            x = torch.from_numpy(decode(encode(output.numpy(), codec), output.shape, codec))
+        return torch.stack(said)
 
 
-def _table(logits: Tensor, split: Split) -> ExitTable:
-    """Of logits [branches, S, C]."""
-    probabilities = torch.softmax(logits.double(), dim=2).numpy()
-    predicted = logits.argmax(dim=2).numpy()
+def _table(logits: Iterable[Tensor], split: Split) -> ExitTable:
+    """Of logits [branches, B, C] for some samples after the other."""
+    entropy, predicted, confidence = [], [], []
+    for said in logits:
+        probabilities = torch.softmax(said.double(), dim=2).numpy()
+        entropy.append(normalized_entropy(probabilities).astype(np.float32))
+        predicted.append(said.argmax(dim=2).numpy())
+        confidence.append(probabilities.max(axis=2).astype(np.float32))
+    answers = np.concatenate(predicted, axis=1)
     return ExitTable(
-        entropy=normalized_entropy(probabilities).astype(np.float32),
-        correct=predicted == split.labels,
+        entropy=np.concatenate(entropy, axis=1),
+        correct=answers == split.labels,
         label=split.labels,
-        predicted=predicted,
-        confidence=probabilities.max(axis=2).astype(np.float32),
+        predicted=answers,
+        confidence=np.concatenate(confidence, axis=1),
         ids=split.members,
     )
 
