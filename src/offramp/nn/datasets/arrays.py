@@ -14,7 +14,7 @@ from offramp.nn.datasets.pictures import resized
 
 Array: TypeAlias = NDArray[np.generic]
 
-NAME, CLASS_NAMES = "name", "class_names"
+NAME, CLASS_NAMES = NAMES = ("name", "class_names")
 # Of the arrays of one pair, or of the splits that were published apart (as MedMNIST's archives have them).
 _WHOLE = ("",)
 _SPLITS = ("train_", "val_", "test_")
@@ -32,7 +32,7 @@ def names_in(held: Collection[str]) -> Iterator[str]:
     for prefix in _prefixes(held):
         yield from [f"{prefix}inputs_{part}" for part in parts] or [f"{prefix}{kind}"]
         yield f"{prefix}labels"
-    yield from (name for name in (NAME, CLASS_NAMES) if name in held)
+    yield from (name for name in NAMES if name in held)
 
 
 def dataset_of(arrays: Mapping[str, Array], *, name: str, place: str, seed: int, size: int | None) -> Dataset:

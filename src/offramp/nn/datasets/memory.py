@@ -110,9 +110,7 @@ def _is_picture(value: Any) -> bool:
     return array.ndim == 3 and _are_eight_bits(array)
 
 
-def _all_values(
-    by_role: Mapping[str, Samples], labels: list[int], ends: list[int]
-) -> Iterator[tuple[str, Any]]:
+def _all_values(by_role: Mapping[str, Samples], labels: list[int], ends: list[int]) -> Iterator[tuple[str, Any]]:
     """The samples of all parts; how many there are up to the end of each is added to `ends`."""
     for role, samples in by_role.items():
         yield from _values(role, samples, labels)
