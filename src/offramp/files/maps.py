@@ -50,7 +50,7 @@ def empty(place: str, shape: Sequence[int], dtype: DTypeLike, *, mapped: bool = 
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     remedy = "make room, set TMPDIR to a folder with room, or give fewer or smaller samples"
-    problem = f"needs {needed / 1e9:,.3g} GB on disk, in {folder} {free / 1e9:,.3g} GB are free"
+    problem = f"needs {needed / 1e9:,.2f} GB on disk, in {folder} {free / 1e9:,.2f} GB are free"
     if needed > free:
         fail(place, problem, remedy)
     descriptor, name = tempfile.mkstemp(prefix="offramp-", suffix=".samples")

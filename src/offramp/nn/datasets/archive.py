@@ -149,7 +149,7 @@ def _stays(place: str, name: str, size: int, *, large: bool) -> bool:
     if name not in NAMES and not name.endswith("labels"):
         return large
     if size > maps.MOST_IN_MEMORY:
-        fail(place, f"takes {size / 1e9:,.3g} GB", f"give at most {maps.MOST_IN_MEMORY / 1e9:,.3g} GB")
+        fail(place, f"takes {size / 1e9:,.2f} GB", f"give at most {maps.MOST_IN_MEMORY / 1e9:,.2f} GB")
     return False
 
 

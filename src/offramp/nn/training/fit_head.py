@@ -114,7 +114,7 @@ def _statistics(summarized: Tensor) -> tuple[Tensor, Tensor]:
     if summarized.numel() <= _NUMBERS_AT_ONCE:
         deviation, mean = torch.std_mean(summarized.double(), dim=0, correction=0)
     else:
-        pieces = summarized.split(_AT_ONCE)
+        pieces = torch.split(summarized, _AT_ONCE)
         mean = torch.stack([piece.double().sum(dim=0) for piece in pieces]).sum(dim=0) / len(summarized)
         squares = [((piece.double() - mean) ** 2).sum(dim=0) for piece in pieces]
         deviation = (torch.stack(squares).sum(dim=0) / len(summarized)).sqrt()
