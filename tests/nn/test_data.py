@@ -2,10 +2,12 @@ import contextlib
 import importlib.util
 import io
 import os
+import shutil
 import sys
 import zipfile
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -61,9 +63,20 @@ def test_enlarging_keeps_the_picture(digits):
     assert np.corrcoef(small.ravel(), back.ravel())[0, 1] > 0.97
 
 
-def test_digits_are_not_made_larger_than_the_disk():
-    with pytest.raises(InputError, match=r"digits: needs 17,969\.82 GB on disk, in .* GB are free; make room, set TMPD"):
-        read_data("digits", seed=0, size=99_999)
+@pytest.fixture
+def little_disk(monkeypatch):
+    """No more than 10 MB are free."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000_000))
+
+
+def test_digits_are_not_made_larger_than_the_disk(little_disk):
+    with pytest.raises(InputError, match=r"digits: needs 28\.75 GB on disk, in .* 0\.01 GB are free; make room, set TMP"):
+        read_data("digits", seed=0, size=4000)
+
+
+def test_one_picture_is_not_made_larger_than_memory():
+    with pytest.raises(InputError, match="size: 16385 is too large; give the pixels of a side, up to 16384"):
+        read_data("digits", seed=0, size=16_385)
 
 
 def test_images_cannot_be_changed(digits):
@@ -323,10 +336,10 @@ def test_the_real_cats_and_dogs(unpack, tmp_path):
         assert np.array_equal(part.labels, [names[labels[order[member]]].lower() == "dog" for member in part.members])
 
 
-def test_cifar_images_are_not_made_larger_than_the_disk(tmp_path):
+def test_cifar_images_are_not_made_larger_than_the_disk(tmp_path, little_disk):
     write_batches(tmp_path)
-    with pytest.raises(InputError, match=r"pictures: needs 3,599\.93 GB on disk, in .* GB are free; make room"):
-        read_data(str(tmp_path), seed=0, size=99_999)
+    with pytest.raises(InputError, match=r"pictures: needs 5\.76 GB on disk, in .* 0\.01 GB are free; make room"):
+        read_data(str(tmp_path), seed=0, size=4000)
 
 
 def test_cifar_batches_larger_than_memory_are_not_read(tmp_path):
@@ -469,15 +482,15 @@ def test_gray_of_more_bits_is_refused(tmp_path, values, message):
         stacked(opened([("dark.tiff", str(tmp_path / "dark.tiff"))]), count=1, size=None)
 
 
-def test_pictures_of_several_sizes_need_one_to_be_given(tmp_path):
+def test_pictures_of_several_sizes_need_one_to_be_given(tmp_path, little_disk):
     write_pictures(tmp_path, {"a": 8, "b": 8})
     Image.new("RGB", (9, 9), (0, 250, 0)).save(tmp_path / "a" / "large.png")
     with pytest.raises(InputError, match=r"large\.png: is 9x9, the first picture is 6x4; give --image-size"):
         read_data(str(tmp_path), seed=0)
     found = read_data(str(tmp_path), seed=0, size=5)
     assert found.image_shape == (3, 5, 5)
-    with pytest.raises(InputError, match=r"pictures: needs 509\.99 GB on disk"):
-        read_data(str(tmp_path), seed=0, size=99_999)
+    with pytest.raises(InputError, match=r"pictures: needs 0\.82 GB on disk"):
+        read_data(str(tmp_path), seed=0, size=4000)
 
 
 def test_a_picture_that_cannot_be_read_is_named(tmp_path):
@@ -586,10 +599,10 @@ def test_a_forged_header_is_refused_before_anything_is_allocated(tmp_path, shape
         read_data(str(path), seed=0)
 
 
-def test_the_images_of_an_npz_are_not_made_larger_than_the_disk(tmp_path):
+def test_the_images_of_an_npz_are_not_made_larger_than_the_disk(tmp_path, little_disk):
     path = saved(tmp_path / "some.npz", **arrays())
-    with pytest.raises(InputError, match=r"pictures: needs 1,199\.98 GB on disk"):
-        read_data(path, seed=0, size=99_999)
+    with pytest.raises(InputError, match=r"pictures: needs 1\.92 GB on disk"):
+        read_data(path, seed=0, size=4000)
 
 
 def test_the_parts_of_an_npz_are_not_put_together_larger_than_memory(tmp_path, monkeypatch):

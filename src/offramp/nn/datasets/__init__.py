@@ -29,6 +29,8 @@ KINDS = (
     "a table (.csv, .parquet), or hf:NAME"
 )
 _HUB = "hf:"
+# One picture is made in memory: 0.8 GB of red, green and blue.
+_LARGEST = 1 << 14
 _TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
 
@@ -48,6 +50,8 @@ def read_data(source: DataSource, *, seed: int = 0, size: int | None = None, nam
     """
     if size is not None and size < 1:
         fail("size", f"{size} is too small", "give the pixels of a side, e.g. 32")
+    if size is not None and size > _LARGEST:
+        fail("size", f"{size} is too large", f"give the pixels of a side, up to {_LARGEST}")
     if source == "":
         fail("data", "is empty", f"use {KINDS}")
     match source:
