@@ -489,8 +489,8 @@ def test_pictures_of_several_sizes_need_one_to_be_given(tmp_path, little_disk):
         read_data(str(tmp_path), seed=0)
     found = read_data(str(tmp_path), seed=0, size=5)
     assert found.image_shape == (3, 5, 5)
-    with pytest.raises(InputError, match=r"pictures: needs 0\.82 GB on disk"):
-        read_data(str(tmp_path), seed=0, size=4000)
+    with pytest.raises(InputError, match=r"pictures: needs 1\.27 GB on disk"):
+        read_data(str(tmp_path), seed=0, size=5000)
 
 
 def test_a_picture_that_cannot_be_read_is_named(tmp_path):
