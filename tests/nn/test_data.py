@@ -70,7 +70,9 @@ def little_disk(monkeypatch):
 
 
 def test_digits_are_not_made_larger_than_the_disk(little_disk):
-    with pytest.raises(InputError, match=r"digits: needs 28\.75 GB on disk, in .* 0\.01 GB are free; make room, set TMP"):
+    with pytest.raises(
+        InputError, match=r"digits: needs 28\.75 GB on disk, in .* 0\.01 GB are free; make room, set TMP"
+    ):
         read_data("digits", seed=0, size=4000)
 
 
