@@ -55,7 +55,7 @@ def test_what_the_disk_has_no_room_for_is_refused(folder, monkeypatch):
     with pytest.raises(InputError, match=r"x: needs 0\.02 GB on disk, in .* 0\.01 GB are free; make room, set TMPDIR"):
         maps.empty("x", (20_000_000,), np.uint8)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 62))
-    with pytest.raises(InputError, match="x: needs .*; make room"):
+    with pytest.raises(InputError, match=r"x: needs .*; make room"):
         maps.empty("x", (1 << 60,), np.uint8)
     assert not [*folder.iterdir()]
 

@@ -309,7 +309,7 @@ def _statistics(samples: Samples) -> tuple[FloatArray, FloatArray]:
 def _pixel_counts(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     """[C, 256] how often each value occurs: exact, and without a copy of all images as floating-point numbers."""
     counts = np.zeros((images.shape[1], 256), np.int64)
-    for piece in pieces(images):
+    for piece in pieces(images, most=128):
         for channel in range(images.shape[1]):
             counts[channel] += np.bincount(images[piece, channel].ravel(), minlength=256)
     return counts
