@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -54,19 +53,20 @@ def empty(place: str, shape: Sequence[int], dtype: DTypeLike, *, mapped: bool = 
     if needed > free:
         fail(place, problem, remedy)
     descriptor, name = tempfile.mkstemp(prefix="offramp-", suffix=".samples")
+    # Without a name it is gone with this process, however that ends; this one's children find it by the descriptor.
+    unnamed = f"/proc/{os.getpid()}/fd/{descriptor}"
+    if Path(unnamed).exists():
+        os.unlink(name)
     try:
         # What is written by way of memory ends the process where the disk is full.
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(descriptor, 0, needed)
-        array: Array = np.memmap(name, dtype, "r+", shape=tuple(shape))
-    except BaseException as error:
-        _remove(name)
-        if isinstance(error, OSError):
-            fail(place, f"{problem}: {error.strerror}", remedy)
-        raise
-    finally:
-        os.close(descriptor)
-    weakref.finalize(_file_of(array), _remove, name)
+        array: Array = np.memmap(name if Path(name).exists() else unnamed, dtype, "r+", shape=tuple(shape))
+    except OSError as error:
+        _release(descriptor, name)
+        fail(place, f"{problem}: {error.strerror}", remedy)
+    # What holds the file of an array and of all its views.
+    weakref.finalize(array.base, _release, descriptor, name)
     return array
 
 
@@ -172,11 +172,6 @@ def _empty_like(place: str, array: Array, count: int, dtype: np.dtype[Any], *, m
     return empty(place, [shape[axis] for axis in order], dtype, mapped=mapped).transpose(np.argsort(order))
 
 
-def _file_of(array: Array) -> Any:
-    """What holds the file of an array that was just mapped, and of all its views."""
-    return array.base
-
-
-def _remove(name: str) -> None:
-    with suppress(OSError):
-        os.unlink(name)
+def _release(descriptor: int, name: str) -> None:
+    os.close(descriptor)
+    Path(name).unlink(missing_ok=True)
