@@ -24,7 +24,7 @@ import offramp
 from offramp.files import maps
 
 MB = 1_000_000
-SIDE = 64
+SIDE = 128
 CLASSES = 4
 
 
@@ -98,7 +98,14 @@ def bound(folder: Path, allowed: int, most_in_memory: int) -> dict[str, Any]:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     with Peak() as peak:
         profile = trained(folder / "many", folder / "run-many")
+    maps.MOST_IN_MEMORY = 1 << 40
+    try:
+        offramp.read_data(str(folder / "many"))
+        fits = True
+    except MemoryError:
+        fits = False
     return {
+        "fits_in_memory": fits,
         "before": before["RssAnon"],
         "peak": peak.bytes,
         "peak_with_files": status()["VmHWM"],
@@ -106,7 +113,7 @@ def bound(folder: Path, allowed: int, most_in_memory: int) -> dict[str, Any]:
     }
 
 
-def measured(size: int, allowed: int, most_in_memory: int) -> dict[str, Any]:
+def measured(size: int = 600 * MB, allowed: int = 300 * MB, most_in_memory: int = 100 * MB) -> dict[str, Any]:
     """A process of its own, with data of that size."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
@@ -120,26 +127,17 @@ def measured(size: int, allowed: int, most_in_memory: int) -> dict[str, Any]:
         return {"samples": count, "size": size, "allowed": allowed, **json.loads(ran.stdout.splitlines()[-1])}
 
 
-def both_ways(size: int = 600 * MB, allowed: int = 300 * MB, most_in_memory: int = 100 * MB) -> dict[str, Any]:
-    """What was measured with the data in files and, for comparison, in memory."""
-    return {
-        "in_files": measured(size, allowed, most_in_memory),
-        "in_memory": measured(size, allowed, 1 << 40),
-    }
-
-
 def show(result: dict[str, Any]) -> None:
-    """Print what `both_ways` measured."""
-    in_files, in_memory = result["in_files"], result["in_memory"]
-    print(f"{in_files['samples']} pictures of {SIDE}x{SIDE}: {in_files['size'] / MB:.0f} MB")
-    print(f"memory allowed beside what the program has with hardly any data: {in_files['allowed'] / MB:.0f} MB")
-    if "ended" in in_files:
-        print(f"data in files: ended, {in_files['ended']}")
-    else:
-        used = (in_files["peak"] - in_files["before"]) / MB
-        print(f"data in files: trained and profiled, with {used:.0f} MB at most beside it")
-        print(f"  {in_files['peak'] / MB:.0f} MB in all, {in_files['peak_with_files'] / MB:.0f} MB with mapped files")
-    print("data in memory: " + (f"ended, {in_memory['ended']}" if "ended" in in_memory else "there was room for them"))
+    """Print what was measured."""
+    print(f"{result['samples']} pictures of {SIDE}x{SIDE}: {result['size'] / MB:.0f} MB")
+    print(f"memory allowed beside what the program has with hardly any data: {result['allowed'] / MB:.0f} MB")
+    if "ended" in result:
+        print(f"data in files: ended, {result['ended']}")
+        return
+    used = (result["peak"] - result["before"]) / MB
+    print(f"data in files: trained and profiled, with {used:.0f} MB at most beside it")
+    print(f"  {result['peak'] / MB:.0f} MB in all, {result['peak_with_files'] / MB:.0f} MB with mapped files")
+    print("data in memory: " + ("there was room for them" if result["fits_in_memory"] else "no room for them"))
 
 
 def main() -> None:
@@ -154,7 +152,7 @@ def main() -> None:
     if options.bound is not None:
         print(json.dumps(bound(options.bound, options.allowed, options.keep)))
         return
-    result = both_ways(options.size, options.allowed, options.keep)
+    result = measured(options.size, options.allowed, options.keep)
     if options.json:
         print(json.dumps(result, indent=2))
     else:

@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="measure memory, and nothing else")
     options = parser.parse_args()
     if options.memory:
-        found = memory.both_ways()
+        found = memory.measured()
         if options.json:
             print(json.dumps(found, indent=2))
         else:
