@@ -3,7 +3,7 @@
 A residual network is trained without exits, by means of PyTorch alone, and saved as its owner would. Then, in the same
 run and with the same number of epochs: exits for it as it is, and all of it with exits from new weights. Each way is
 timed from the file to the first plan. The largest difference between the last exit and the owner's network has to be
-zero.
+zero. With `--memory`, instead: what memory it takes on data of twice what is allowed, see `memory.py`.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
+import memory
 import numpy as np
 import torch
 from rich.console import Console
@@ -147,7 +148,15 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--memory", action="store_true", help="measure memory, and nothing else")
     options = parser.parse_args()
+    if options.memory:
+        found = memory.measured()
+        if options.json:
+            print(json.dumps(found, indent=2))
+        else:
+            memory.show(found)
+        return
     result = measured(options)
     if options.json:
         print(json.dumps(result, indent=2))

@@ -17,7 +17,7 @@ import offramp
 from offramp.core.exits import Replay
 from offramp.core.score import ScoreName, quantiles
 from offramp.nn.inference import predict
-from offramp.nn.profiling.profiler import exit_table
+from offramp.nn.profiling.exit_tables import exit_table
 from offramp.nn.scores import fitted
 
 SHARES = (0.4, 0.5, 0.6, 0.7, 0.8)

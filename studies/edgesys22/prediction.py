@@ -9,7 +9,7 @@ from scipy.stats import linregress
 from offramp.core.checks import FloatArray
 from offramp.core.exits import DEFAULT_THRESHOLDS, ExitModel, ExitModelName, Replay, exit_model
 from offramp.core.profile import Profile
-from offramp.nn.profiling.profiler import exit_table
+from offramp.nn.profiling.exit_tables import exit_table
 from offramp.nn.training.run import Run
 from studies.edgesys22.training import final_model, partitionings
 

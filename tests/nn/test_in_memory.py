@@ -1,5 +1,7 @@
 """Data sets that are in memory: arrays, tensors, and PyTorch's own data sets."""
 
+import shutil
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,10 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import IterableDataset, Subset, TensorDataset
 
 from offramp.errors import InputError
+from offramp.files import maps
 from offramp.nn import data
 from offramp.nn.data import Dataset, Source
-from offramp.nn.datasets import pictures, read_data
+from offramp.nn.datasets import read_data
 from offramp.nn.datasets.archive import archive, write_archive
 
 
@@ -264,18 +267,13 @@ def test_a_name_is_for_data_in_memory():
         read_data("digits", size=0)
 
 
-def test_a_data_set_without_an_end_is_given_up_before_memory_is_full(monkeypatch):
+def test_a_data_set_without_an_end_is_given_up_before_the_disk_is_full(monkeypatch):
     class Endless(IterableDataset):
         def __iter__(self):
             while True:
                 yield np.zeros((3, 100, 100), np.uint8), 0
 
-    monkeypatch.setattr("offramp.nn.datasets.memory.MOST_BYTES", 1_000_000)
-    with pytest.raises(InputError, match=r"data: train\[33\]: makes more than 0 GB of samples"):
+    monkeypatch.setattr(maps, "MOST_IN_MEMORY", 10_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=50_000_000))
+    with pytest.raises(InputError, match=r"pictures: needs 0\.06 GB on disk, in .* 0\.05 GB are free"):
         read_data(Endless())
-
-
-def test_arrays_are_not_made_larger_than_memory(monkeypatch):
-    monkeypatch.setattr(pictures, "MOST_BYTES", 40 * 3 * 5 * 7 - 1)
-    with pytest.raises(InputError, match="40 pictures of 7x5 need"):
-        read_data(arrays())

@@ -9,7 +9,7 @@ from offramp.core.codec import Codec
 from offramp.core.score import Score, ScoreName
 from offramp.nn.export import cut_branch, export
 from offramp.nn.inference import predict
-from offramp.nn.profiling.profiler import encoded_exit_table, exit_table
+from offramp.nn.profiling.exit_tables import encoded_exit_table, exit_table
 from offramp.nn.scores import fitted, scores
 
 

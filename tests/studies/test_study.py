@@ -9,7 +9,7 @@ import pytest
 from offramp.core.exits import DEFAULT_THRESHOLDS
 from offramp.errors import InputError
 from offramp.files import read_profile
-from offramp.nn.profiling import profiler
+from offramp.nn.profiling import exit_tables
 from offramp.nn.training.run import read_run
 from studies.edgesys22 import document, prediction, results
 from studies.edgesys22.__main__ import main
@@ -81,7 +81,7 @@ def test_actual_accuracies_and_rates_are_what_single_samples_do(study: Done) -> 
     trials = results.read(study.out / "results.json").trials
     assert [trial.ends for trial in trials] == list(partitionings(10))
     for trial in trials[::9]:
-        table = profiler.exit_table(final_model(trained, trial.ends), split)
+        table = exit_tables.exit_table(final_model(trained, trial.ends), split)
         for k, threshold in enumerate(DEFAULT_THRESHOLDS):
             left, right = np.zeros(len(trial.ends)), 0
             for sample in range(len(split)):

@@ -34,7 +34,7 @@ class TrainingOptions:
         str,
         typer.Option(
             help="digits, a folder with CIFAR-10's binary batches, a folder per class, an npz, "
-            "a table (.csv, .parquet; table.csv?label=COLUMN), or hf:NAME."
+            "a folder of npy's, a table (.csv, .parquet; table.csv?label=COLUMN), or hf:NAME."
         ),
     ] = "digits"
     weights: Annotated[

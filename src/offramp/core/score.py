@@ -29,6 +29,11 @@ class ScoreName(Enum):
     GATE = "gate"
     """The probability that the answer is wrong, by a logistic regression of the exit's own on the first three."""
 
+    @property
+    def has_parameters(self) -> bool:
+        """Whether there is something to be fitted for every exit."""
+        return self in _PARAMETERS
+
 
 _PARAMETERS = {ScoreName.TEMPERATURE: 1, ScoreName.GATE: 4}
 

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import fail
+from offramp.files.maps import converted, pieces
 
 Samples = NDArray[np.generic]
 """[S, ...] of one of `TYPES`."""
@@ -31,12 +32,12 @@ def as_samples(place: str, values: Samples) -> Samples:
             wanted = "int64"
         if wanted is None:
             fail(place, f"is of {values.dtype}", "give numbers: whole ones, or floating-point ones")
-        values = values.astype(wanted)
+        values = converted(place, values, wanted)
     if np.issubdtype(values.dtype, np.floating):
-        for first in range(0, len(values), _AT_ONCE):
-            finite = np.isfinite(values[first : first + _AT_ONCE])
+        for piece in pieces(values, most=_AT_ONCE):
+            finite = np.isfinite(values[piece])
             if not finite.all():
-                row = first + int(np.argwhere(~finite)[0][0])
+                row = piece.start + int(np.argwhere(~finite)[0][0])
                 problem = f"sample {row} has numbers that are missing, or not finite in 32 bits"
                 fail(place, problem, "leave it out, or fill in what is missing")
     return values
@@ -62,4 +63,5 @@ def as_pictures(place: str, images: Samples) -> NDArray[np.uint8]:
             problem = f"has shape {images.shape}: neither its second axis nor its last are 1 or 3 channels"
             fail(place, problem, remedy)
         images = images.transpose(0, 3, 1, 2)
-    return np.broadcast_to(images, (len(images), 3, *images.shape[2:])).astype(np.uint8, copy=False)
+    # A subclass of arrays is one in a file.
+    return np.broadcast_to(images, (len(images), 3, *images.shape[2:]), subok=True).astype(np.uint8, copy=False)

@@ -9,6 +9,7 @@ import numpy as np
 
 from offramp.errors import fail
 from offramp.files.arrays import TYPES, Samples, as_samples
+from offramp.files.maps import empty
 
 # So many whole numbers, from zero on, are floating-point numbers of 32 bits as well.
 _EXACT = 1 << 24
@@ -58,14 +59,22 @@ def packed(place: str, inputs: Mapping[str, Samples]) -> tuple[Samples, Parts]:
                     f"{place}: {name}", problem, f"give whole numbers up to {_EXACT}, or no other inputs with fractions"
                 )
         kind = np.dtype(np.float32)
-    rows = [array.reshape(len(array), -1).astype(kind, copy=False) for array in arrays.values()]
-    return np.concatenate(rows, axis=1), parts
+    rows = empty(place, (next(iter(counts.values())), sum(part.size for part in parts)), kind)
+    for part, begin, array in zip(parts, _begins(parts), arrays.values(), strict=True):
+        rows[:, begin : begin + part.size] = array.reshape(len(array), -1)
+    return rows, parts
 
 
 def unpacked(samples: Samples, parts: Parts) -> dict[str, Samples]:
     """What `packed` was given."""
-    ends = [*accumulate((part.size for part in parts), initial=0)]
-    return {
-        part.name: samples[:, begin : begin + part.size].reshape(len(samples), *part.shape).astype(part.kind)
-        for part, begin in zip(parts, ends, strict=False)
-    }
+    inputs = {}
+    for part, begin in zip(parts, _begins(parts), strict=True):
+        rows = empty(part.name, (len(samples), part.size), part.kind)
+        rows[:] = samples[:, begin : begin + part.size]
+        inputs[part.name] = rows.reshape(len(samples), *part.shape)
+    return inputs
+
+
+def _begins(parts: Parts) -> list[int]:
+    """Where each part begins in a row."""
+    return [*accumulate((part.size for part in parts[:-1]), initial=0)] if parts else []

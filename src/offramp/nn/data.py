@@ -1,4 +1,4 @@
-"""Data sets in memory, split once and for all by seed, and the batches that training sees."""
+"""Data sets, split once and for all by seed, and the batches that training sees."""
 
 import functools
 import math
@@ -15,8 +15,9 @@ from offramp.core import checks
 from offramp.core.checks import FloatArray
 from offramp.errors import fail
 from offramp.files.arrays import Samples, are_pictures, as_samples
+from offramp.files.maps import as_array, chosen, pieces
 from offramp.files.parts import Parts
-from offramp.nn.inputs import torch_type
+from offramp.nn.inputs import at, torch_type
 
 VALIDATION_SHARE = 0.25
 TEST_SHARE = 0.15
@@ -24,7 +25,6 @@ TEST_SHARE = 0.15
 MOST_VALIDATION = 5000
 # Fewer of a class could not be in all three splits.
 _FEWEST_PER_CLASS = 4
-_IMAGES_AT_ONCE = 1024
 # scikit-learn draws with numpy's older generator, whose seeds have 32 bits.
 _SEEDS = 1 << 32
 
@@ -72,7 +72,7 @@ class Split:
         for name in ("labels", "members"):
             object.__setattr__(self, name, checks.frozen_array(getattr(self, name), np.int64, 1, name))
         # A copy only where it has to be: they may be larger than memory.
-        images = as_samples("images", np.asarray(self.images)).view()
+        images = as_samples("images", as_array(self.images)).view()
         images.setflags(write=False)
         object.__setattr__(self, "images", images)
 
@@ -155,7 +155,7 @@ class Dataset:
 
 def split(
     name: str,
-    images: Samples,
+    images: Samples | Sequence[Samples],
     labels: NDArray[np.int64],
     *,
     seed: int,
@@ -167,7 +167,8 @@ def split(
 ) -> Dataset:
     """A data set of three splits, every class in equal shares in those that are drawn here.
 
-    images: [S, C, H, W] uint8, or samples of any other shape and type.
+    images: [S, C, H, W] uint8, or samples of any other shape and type; or several such arrays, one after the other.
+        Where they are in files, or too large together, the splits' are.
     labels: [S] the true classes, 0 and up, none left out.
     seed: of what is drawn.
     validation, test: how many samples were published as such. The test samples are the last in `images`, the
@@ -204,44 +205,47 @@ def split(
     if not validation:
         count = min(math.ceil(VALIDATION_SHARE * undivided), MOST_VALIDATION)
         rest, kept = _draw(rest, labels, count, classes, seed)
+    arrays = [images] if isinstance(images, np.ndarray) else [*images]
     train, held_out, tested = (
-        Split(images[members], labels[members], members) for members in map(np.sort, (rest, kept, published))
+        Split(chosen(name, arrays, places), labels[places], places) for places in map(np.sort, (rest, kept, published))
     )
-    augmentation = augmentation or Augmentation(images.shape[2] // 8 if are_pictures(images) else 0, flip=False)
+    shift = arrays[0].shape[2] // 8 if are_pictures(arrays[0]) else 0
+    augmentation = augmentation or Augmentation(shift, flip=False)
     return Dataset(name, classes, train, held_out, tested, augmentation, names, parts=parts)
 
 
 def batches(
-    images: Tensor, labels: Tensor, *, batch_size: int, augmentation: Augmentation, rng: np.random.Generator
+    images: Tensor | Samples, labels: Tensor, *, batch_size: int, augmentation: Augmentation, rng: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """All samples once, in random order, each moved and mirrored by chance; what comes in is black.
 
     A sample that would be left alone goes with the batch before: normalization needs two to tell them apart.
 
     images: [S, C, H, W]; the batches are channels-last. Or any other samples [S, ...], which stay as they are.
-    labels: [S].
+    labels: [S]; the batches are on their device.
     """
-    order = torch.from_numpy(rng.permutation(len(labels))).to(images.device)
+    order = torch.from_numpy(rng.permutation(len(labels))).to(labels.device)
     *fit, last = torch.split(order, batch_size)
     if fit and len(last) == 1:
         last = torch.cat([fit.pop(), last])
     if images.ndim != 4 or augmentation == Augmentation(0, flip=False):
-        for chosen in (*fit, last):
-            few = images[chosen]
-            yield few.contiguous(memory_format=torch.channels_last) if few.ndim == 4 else few, labels[chosen]
+        for places in (*fit, last):
+            few = at(images, places)
+            yield few.contiguous(memory_format=torch.channels_last) if few.ndim == 4 else few, labels[places]
         return
     height, width = images.shape[2:]
     shift = augmentation.shift
-    padded = F.pad(images, (shift, shift, shift, shift))
-    corners = torch.from_numpy(rng.integers(0, 2 * shift + 1, (2, len(labels), 1))).to(images.device)
-    rows = corners[0] + torch.arange(height, device=images.device)
-    columns = corners[1] + torch.arange(width, device=images.device)
-    if augmentation.flip:
-        mirrored = torch.from_numpy(rng.random((len(labels), 1)) < 0.5).to(images.device)
-        columns = torch.where(mirrored, columns.flip(1), columns)
-    for chosen in (*fit, last):
-        moved = padded[chosen[:, None, None], :, rows[chosen][:, :, None], columns[chosen][:, None, :]]
-        yield moved.permute(0, 3, 1, 2), labels[chosen]
+    corners = torch.from_numpy(rng.integers(0, 2 * shift + 1, (2, len(labels), 1))).to(labels.device)
+    mirrored = torch.from_numpy(rng.random((len(labels), 1)) < 0.5).to(labels.device) if augmentation.flip else None
+    for places in (*fit, last):
+        padded = F.pad(at(images, places), (shift, shift, shift, shift))
+        rows = corners[0, places] + torch.arange(height, device=labels.device)
+        columns = corners[1, places] + torch.arange(width, device=labels.device)
+        if mirrored is not None:
+            columns = torch.where(mirrored[places], columns.flip(1), columns)
+        batch = torch.arange(len(places), device=labels.device)
+        moved = padded[batch[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+        yield moved.permute(0, 3, 1, 2), labels[places]
 
 
 def _begin_at_one(labels: NDArray[np.int64]) -> bool:
@@ -293,19 +297,19 @@ def _pixel_statistics(images: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray
 
 def _statistics(samples: Samples) -> tuple[FloatArray, FloatArray]:
     """[C] mean and deviation of samples [S, C, ...], by two passes over a few at a time."""
-    pieces = [samples[first : first + _IMAGES_AT_ONCE] for first in range(0, len(samples), _IMAGES_AT_ONCE)]
+    few = [samples[piece] for piece in pieces(samples)]
     axes = (0, *range(2, samples.ndim))
     total = samples.size / samples.shape[1]
-    mean: FloatArray = np.sum([piece.sum(axis=axes, dtype=np.float64) for piece in pieces], axis=0) / total
+    mean: FloatArray = np.sum([piece.sum(axis=axes, dtype=np.float64) for piece in few], axis=0) / total
     centers = mean.reshape(-1, *[1] * (samples.ndim - 2))
-    squares = np.sum([((piece.astype(np.float64) - centers) ** 2).sum(axis=axes) for piece in pieces], axis=0)
+    squares = np.sum([((piece.astype(np.float64) - centers) ** 2).sum(axis=axes) for piece in few], axis=0)
     return mean, np.sqrt(squares / total)
 
 
 def _pixel_counts(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     """[C, 256] how often each value occurs: exact, and without a copy of all images as floating-point numbers."""
     counts = np.zeros((images.shape[1], 256), np.int64)
-    for first in range(0, len(images), _IMAGES_AT_ONCE):
+    for piece in pieces(images, most=128):
         for channel in range(images.shape[1]):
-            counts[channel] += np.bincount(images[first : first + _IMAGES_AT_ONCE, channel].ravel(), minlength=256)
+            counts[channel] += np.bincount(images[piece, channel].ravel(), minlength=256)
     return counts

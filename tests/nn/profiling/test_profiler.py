@@ -20,7 +20,7 @@ from offramp.errors import InputError
 from offramp.files import read_profile
 from offramp.nn.catalog import backbone_spec
 from offramp.nn.datasets import read_data
-from offramp.nn.profiling import machine, partition_fit, profiler, timing
+from offramp.nn.profiling import exit_tables, machine, partition_fit, profiler, timing
 from offramp.nn.training.fit import Recipe
 from offramp.nn.training.run import JOINT, Run, begin_run, read_run
 from offramp.nn.training.setup import Setup
@@ -193,8 +193,8 @@ def test_a_codec_that_cannot_hold_an_activation_is_left_out(network, tiny):
     with torch.no_grad():
         network.blocks[1] = torch.nn.Sequential(network.blocks[1], Times(1e6))
     with pytest.raises(ValueError, match="fp16"):
-        profiler.encoded_exit_table(network, tiny.validation, Codec.FP16)
-    profiler.encoded_exit_table(network, tiny.validation, Codec.INT8)
+        exit_tables.encoded_exit_table(network, tiny.validation, Codec.FP16)
+    exit_tables.encoded_exit_table(network, tiny.validation, Codec.INT8)
 
 
 class Times(torch.nn.Module):

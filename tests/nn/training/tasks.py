@@ -83,3 +83,8 @@ class Counting:
 
     def __call__(self) -> Any:
         return partial(dying, partial(count, len(self.taken) + 1, self.last), self.dies_after, self.mark)
+
+
+def total(shared: Any) -> Iterator[tuple[str, int]]:
+    """What kind of array is shared, and the sum of it."""
+    yield type(shared).__name__, int(shared.sum())

@@ -13,13 +13,14 @@ import pytest
 import torch
 
 from offramp.errors import InputError, MissingExtraError
+from offramp.files import maps
 from offramp.nn.catalog import backbone_spec
 from offramp.nn.datasets import read_data
 from offramp.nn.training import checkpoint, jobs
 from offramp.nn.training.fit import Recipe
 from offramp.nn.training.ray_runner import OnRay
 from offramp.nn.training.run import JOINT, Run, Training, begin_run, read_run, separate_name
-from offramp.nn.training.runner import MOST_TRIES, Job, JobsError, Local, in_turn
+from offramp.nn.training.runner import MOST_TRIES, Job, JobsError, Local, _payload, in_turn
 from offramp.nn.training.setup import Setup
 from tests.nn.training import tasks
 
@@ -307,3 +308,13 @@ def test_without_ray_there_is_a_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'offramp\[ray\]'"):
         next(OnRay("auto")([job("a", tasks.tell)], None))
+
+
+def test_an_array_in_a_file_is_not_sent_to_processes(monkeypatch):
+    """They read it where it is."""
+    monkeypatch.setattr(maps, "MOST_IN_MEMORY", 100)
+    array = maps.empty("x", (1000,), np.int64)
+    array[:] = np.arange(1000)
+    assert len(_payload(array[500:])) < 1000
+    found = by_job(pair([job(name, tasks.total) for name in "ab"], array[500:]))
+    assert found == {name: [("memmap", sum(range(500, 1000)))] for name in "ab"}

@@ -26,28 +26,34 @@ DataSource: TypeAlias = Union[
 """What `read_data` takes."""
 
 KINDS = (
-    "digits, a folder with CIFAR-10's binary batches, a folder per class, an npz, a table (.csv, .parquet), or hf:NAME"
+    "digits, a folder with CIFAR-10's binary batches, a folder per class, an npz or a folder of npy's, "
+    "a table (.csv, .parquet), or hf:NAME"
 )
 _HUB = "hf:"
+# One picture is made in memory: 0.8 GB of red, green and blue.
+_LARGEST = 1 << 14
 _TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
 
 def read_data(source: DataSource, *, seed: int = 0, size: int | None = None, name: str | None = None) -> Dataset:
     """A data set, split by `seed` where it isn't split already.
 
-    source: `digits`; the path of a folder with CIFAR-10's binary batches, of one with a folder per class, or of an
-        npz or of a table (`table.table`; `FILE?label=COLUMN` names the column of the class); `hf:NAME`, all of these
-        with `?channels=1` for gray images of one channel; or what is in
-        memory: `(images, labels)` or a mapping with such arrays or tensors, as
+    source: `digits`; the path of a folder with CIFAR-10's binary batches, of one with a folder per class, of an
+        npz, of a folder of npy's that are called as an npz's arrays are, or of a table (`table.table`;
+        `FILE?label=COLUMN` names the column of the class); `hf:NAME`; all of these with `?channels=1` for gray images
+        of one channel; or what is in memory: `(images, labels)` or a mapping with such arrays or tensors, as
         `arrays.dataset_of` describes them; a `torch.utils.data.Dataset` of pairs (image, label), a pair of them for
         training and test, or a mapping with `train`, `val` and `test`, as `memory.torch_datasets` describes them. A
-        `Dataset` is returned as it is.
+        `Dataset` is returned as it is. Samples that take more than `maps.MOST_IN_MEMORY` are in a file, and not in
+        memory.
     size: the images are resized to size x size; None for as they are.
     name: of data in memory.
     Raises `InputError` where there is none, or it is damaged or of another form.
     """
     if size is not None and size < 1:
         fail("size", f"{size} is too small", "give the pixels of a side, e.g. 32")
+    if size is not None and size > _LARGEST:
+        fail("size", f"{size} is too large", f"give the pixels of a side, up to {_LARGEST}")
     if source == "":
         fail("data", "is empty", f"use {KINDS}")
     match source:
@@ -122,7 +128,9 @@ def _at(path: Path, *, seed: int, size: int | None) -> Dataset:
         if any((folder / "data_batch_1").exists() for folder in (path, path / "cifar-10-batches-py")):
             remedy = "take the binary version, cifar-10-binary.tar.gz: to read a pickle is to run what it says"
             fail(str(path), "holds CIFAR-10's pickled batches", remedy)
-        return class_folders(path, seed=seed, size=size)
+        from offramp.nn.datasets.archive import array_files, arrays_folder
+
+        return (array_files if arrays_folder(path) else class_folders)(path, seed=seed, size=size)
     file, _, query = str(path).partition("?")
     if file.lower().endswith(_TABLES) and Path(file).is_file():
         from offramp.nn.datasets.table import table

@@ -10,11 +10,11 @@ from offramp.errors import fail
 from offramp.files.arrays import Samples, are_pictures, as_pictures, as_samples
 from offramp.files.parts import Parts, packed, unpacked
 from offramp.nn.data import Dataset, split
-from offramp.nn.datasets.pictures import check_room, resized
+from offramp.nn.datasets.pictures import resized
 
 Array: TypeAlias = NDArray[np.generic]
 
-NAME, CLASS_NAMES = "name", "class_names"
+NAME, CLASS_NAMES = NAMES = ("name", "class_names")
 # Of the arrays of one pair, or of the splits that were published apart (as MedMNIST's archives have them).
 _WHOLE = ("",)
 _SPLITS = ("train_", "val_", "test_")
@@ -32,7 +32,7 @@ def names_in(held: Collection[str]) -> Iterator[str]:
     for prefix in _prefixes(held):
         yield from [f"{prefix}inputs_{part}" for part in parts] or [f"{prefix}{kind}"]
         yield f"{prefix}labels"
-    yield from (name for name in (NAME, CLASS_NAMES) if name in held)
+    yield from (name for name in NAMES if name in held)
 
 
 def dataset_of(arrays: Mapping[str, Array], *, name: str, place: str, seed: int, size: int | None) -> Dataset:
@@ -46,7 +46,7 @@ def dataset_of(arrays: Mapping[str, Array], *, name: str, place: str, seed: int,
     name: of the data set, where `arrays` has none.
     place: of the arrays in messages.
     size: the images are resized to size x size; None for as they are.
-    Raises `InputError` for anything else, and before the images would take more than 4 GB.
+    Raises `InputError` for anything else, and where there is no room for images that are large.
     """
     arrays, parts = _packed(arrays, place)
     pairs = {prefix: _pair(arrays, prefix, place) for prefix in _prefixes(arrays)}
@@ -54,16 +54,12 @@ def dataset_of(arrays: Mapping[str, Array], *, name: str, place: str, seed: int,
         fail(place, "has parts with images of different shapes", "give all images one shape")
     counts = {prefix: len(labels) for prefix, (_, labels) in pairs.items()}
     first, *_ = (images for images, _ in pairs.values())
-    if are_pictures(first):
-        height, width = (size, size) if size is not None else first.shape[2:]
-        # The parts are small by themselves, and gray ones are views until they are put together.
-        check_room(sum(counts.values()), width, height)
-    elif size is not None:
+    if size is not None and not are_pictures(first):
         fail("image_size", f"{place} holds samples of shape {first.shape[1:]}, no images of 8 bits", "leave it out")
     held_out = "test_" if "test_" in counts else "val_"
     return split(
         _name(arrays[NAME], place) if NAME in arrays else name,
-        np.concatenate([_resized(images, size) for images, _ in pairs.values()]),
+        [_resized(images, size) for images, _ in pairs.values()],
         np.concatenate([labels for _, labels in pairs.values()]),
         seed=seed,
         validation=counts.get("val_", 0) if held_out == "test_" else 0,

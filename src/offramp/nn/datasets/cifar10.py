@@ -9,10 +9,11 @@ import numpy as np
 
 from offramp.errors import Fault, fail, refuse
 from offramp.nn.data import Augmentation, Dataset, split
-from offramp.nn.datasets.pictures import MOST_BYTES, resized
+from offramp.nn.datasets.pictures import resized
 
 _TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 _TEST = "test_batch.bin"
+_MOST_BYTES = 1 << 32
 # A record is the class, then the red, the green and the blue pixels, row by row.
 _RECORD_BYTES = 1 + 3 * 32 * 32
 _CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -28,13 +29,13 @@ def cifar10(folder: Path, *, seed: int, size: int | None = None) -> Dataset:
     """CIFAR-10 from its binary batches: held out is its own test batch, validation is drawn from the others.
 
     size: the images are resized to it; None for 32.
-    Raises `InputError` where a batch is missing or damaged, and before more than 4 GB would be taken.
+    Raises `InputError` where a batch is missing or damaged, or they are far too large.
     """
     names = (*_TRAIN, _TEST)
     missing = [name for name in names if not (folder / name).is_file()]
     refuse((Fault(name, "is missing", "unpack cifar-10-binary.tar.gz again") for name in missing), source=str(folder))
-    if (held := sum((folder / name).stat().st_size for name in names)) > MOST_BYTES:
-        problem = f"holds batches of {held / 1e9:,.1f} GB, more than {MOST_BYTES >> 30} GB"
+    if (held := sum((folder / name).stat().st_size for name in names)) > _MOST_BYTES:
+        problem = f"holds batches of {held / 1e9:,.1f} GB, more than {_MOST_BYTES >> 30} GB"
         fail(str(folder), problem, "unpack cifar-10-binary.tar.gz again")
     batches = [_records(folder / name) for name in names]
     records = np.concatenate(batches)

@@ -1,7 +1,7 @@
 """Data sets in memory: arrays, tensors, and whatever a `torch.utils.data.Dataset` yields."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,9 +12,10 @@ from torch.utils import data as torch_data
 
 from offramp.errors import fail
 from offramp.files.arrays import as_samples
+from offramp.files.maps import as_array, filled
 from offramp.nn.data import Dataset, split
 from offramp.nn.datasets.arrays import Array, dataset_of, names_in
-from offramp.nn.datasets.pictures import MOST_BYTES, stacked
+from offramp.nn.datasets.pictures import stacked
 
 Samples: TypeAlias = "torch_data.Dataset[Any]"
 """Yields pairs of an image and a label."""
@@ -41,7 +42,7 @@ def torch_datasets(parts: Mapping[str, Samples], *, name: str | None, seed: int,
     image, or a float tensor as torchvision's `ToTensor` makes it: eight bits divided by 255. Else they are tensors or
     arrays of numbers, all of one shape and type, as they are.
     size: images are resized to size x size; None where all have one size.
-    Raises `InputError` for anything else.
+    They are in a file where they are large. Raises `InputError` for anything else, and where there is no room for them.
     """
     by_role = {role: parts[key] for role, keys in _SPLITS.items() for key in keys if key in parts}
     if unknown := [*parts.keys() - chain.from_iterable(_SPLITS.values())]:
@@ -49,14 +50,14 @@ def torch_datasets(parts: Mapping[str, Samples], *, name: str | None, seed: int,
     if "train" not in by_role or len(by_role) < len(parts):
         fail("data", f"has the parts {', '.join(parts)}", "give train, and one each of val and test at most")
     labels: list[int] = []
-    counts: list[int] = []
-    values: list[tuple[str, Any]] = []
-    for role, samples in by_role.items():
-        values += _values(role, samples, labels)
-        counts.append(len(labels) - sum(counts))
+    ends: list[int] = []
+    lengths = [_length(samples) for samples in by_role.values()]
+    count = None if None in lengths else sum(length or 0 for length in lengths)
+    images = _stacked(_all_values(by_role, labels, ends), count, size)
+    counts = [end - begin for begin, end in pairwise([0, *ends])]
     return split(
         type(by_role["train"]).__name__ if name is None else name,
-        _stacked(values, size),
+        images,
         np.array(labels, np.int64),
         seed=seed,
         validation=counts[1] if len(counts) == 3 else 0,
@@ -66,24 +67,34 @@ def torch_datasets(parts: Mapping[str, Samples], *, name: str | None, seed: int,
 
 
 def _array(values: ArrayOrTensor) -> Array:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else as_array(values)
 
 
-def _stacked(values: Sequence[tuple[str, Any]], size: int | None) -> Array:
-    """[S, ...] samples with their names in messages, as images where the first is one."""
-    if not values or _is_picture(values[0][1]):
-        pictures = [(where, _picture(where, value)) for where, value in values]
-        return stacked(pictures, count=len(pictures), size=size)
+def _stacked(values: Iterator[tuple[str, Any]], count: int | None, size: int | None) -> Array:
+    """[S, ...] samples with their names in messages, as images where the first is one.
+
+    count: how many there are; None where nobody knows before they have come.
+    """
+    first = next(values, None)
+    every = values if first is None else chain([first], values)
+    if first is None or _is_picture(first[1]):
+        return stacked(((where, _picture(where, value)) for where, value in every), count=count, size=size)
     if size is not None:
-        fail("image_size", f"{values[0][0]} is {_kind(values[0][1])}, and no image of 8 bits", "leave it out")
-    arrays = []
+        fail("image_size", f"{first[0]} is {_kind(first[1])}, and no image of 8 bits", "leave it out")
+    samples = filled("data", _arrays(every, first[1]), count=count)
+    assert samples is not None
+    return as_samples("data", samples)
+
+
+def _arrays(values: Iterable[tuple[str, Any]], first: Any) -> Iterator[Array]:
+    """Samples as arrays of the shape and type of the first."""
     for where, value in values:
         if not isinstance(value, Tensor | np.ndarray):
             fail(where, f"has a sample that is {_kind(value)}", "give tensors, arrays, or PIL images")
-        arrays.append(_array(value))
-        if (arrays[-1].shape, arrays[-1].dtype) != (arrays[0].shape, arrays[0].dtype):
-            fail(where, f"is {_kind(value)}, the first is {_kind(values[0][1])}", "give all one shape and type")
-    return as_samples("data", np.stack(arrays))
+        array = _array(value)
+        if (array.shape, array.dtype) != (_array(first).shape, _array(first).dtype):
+            fail(where, f"is {_kind(value)}, the first is {_kind(first)}", "give all one shape and type")
+        yield array
 
 
 def _is_picture(value: Any) -> bool:
@@ -99,35 +110,38 @@ def _is_picture(value: Any) -> bool:
     return array.ndim == 3 and _are_eight_bits(array)
 
 
-def _values(role: str, samples: Samples, labels: list[int]) -> Iterator[tuple[str, Any]]:
-    """The samples with their names in messages; their labels are added to `labels`.
+def _all_values(by_role: Mapping[str, Samples], labels: list[int], ends: list[int]) -> Iterator[tuple[str, Any]]:
+    """The samples of all parts; how many there are up to the end of each is added to `ends`."""
+    for role, samples in by_role.items():
+        yield from _values(role, samples, labels)
+        ends.append(len(labels))
 
-    Raises `InputError` before they take more than 4 GB, as a data set may have no end.
-    """
-    taken = 0
+
+def _values(role: str, samples: Samples, labels: list[int]) -> Iterator[tuple[str, Any]]:
+    """The samples with their names in messages; their labels are added to `labels`."""
     for place, sample in enumerate(_in_order(samples)):
         where = f"data: {role}[{place}]"
         if not isinstance(sample, Sequence) or len(sample) != 2:
             fail(where, f"is {_kind(sample)}", "give a data set of pairs (sample, label)")
-        value = sample[0]
-        if isinstance(value, Image.Image):
-            taken += value.width * value.height * len(value.getbands())
-        elif isinstance(value, Tensor | np.ndarray):
-            taken += _array(value).nbytes
-        if taken > MOST_BYTES:
-            fail(where, f"makes more than {MOST_BYTES >> 30} GB of samples", "give fewer, or smaller ones")
         labels.append(_label(where, sample[1]))
-        yield where, value
+        yield where, sample[0]
 
 
 def _in_order(samples: Samples) -> Iterator[Any]:
     """All samples. One with a length is asked for each place: not all of them say where they end."""
     if isinstance(samples, torch_data.IterableDataset):
         return iter(samples)
+    return (samples[place] for place in range(_length(samples) or 0))
+
+
+def _length(samples: Samples) -> int | None:
+    """How many samples there are; None for one that is asked for them until there are no more."""
+    if isinstance(samples, torch_data.IterableDataset):
+        return None
     count = getattr(samples, "__len__", None)
     if count is None:
         fail("data", f"{type(samples).__name__} has no length", "give a data set with __len__, or an IterableDataset")
-    return (samples[place] for place in range(count()))
+    return int(count())
 
 
 def _picture(where: str, image: Any) -> Image.Image:

@@ -1,6 +1,6 @@
 """Pictures of any size to arrays of one size."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -10,55 +10,46 @@ from torch.nn.functional import interpolate
 
 from offramp.errors import fail
 from offramp.files.images import eight_bits
-
-MOST_BYTES = 1 << 32
-_AT_ONCE = 1024
-
-
-def check_room(count: int, width: int, height: int, *, pixel_bytes: int = 3) -> None:
-    """Raises `InputError` where so many pictures would take more than 4 GB: to be asked before they are made."""
-    if (needed := count * width * height * pixel_bytes) > MOST_BYTES:
-        problem = f"{count} pictures of {_text((width, height))} need {needed / 1e9:,.1f} GB"
-        fail("pictures", problem, f"give a smaller --image-size; up to {MOST_BYTES >> 30} GB is taken")
+from offramp.files.maps import empty, filled, pieces
 
 
 def resized(images: NDArray[np.uint8], size: int | None) -> NDArray[np.uint8]:
     """[S, C, H, W] images as [S, C, size, size], bicubic and without aliasing; as they are where `size` is None.
 
-    Raises `InputError` before more than 4 GB would be taken.
+    In a file where they are large. Raises `InputError` where there is no room for that.
     """
     if size is None or images.shape[2:] == (size, size):
         return images
-    check_room(len(images), size, size, pixel_bytes=images.shape[1])
-    result = np.empty((*images.shape[:2], size, size), np.uint8)
-    for first in range(0, len(images), _AT_ONCE):
-        few = torch.tensor(images[first : first + _AT_ONCE])
-        result[first : first + _AT_ONCE] = interpolate(few, size=(size, size), mode="bicubic", antialias=True)
+    result: NDArray[np.uint8] = empty("pictures", (*images.shape[:2], size, size), np.uint8)
+    for piece in pieces(result):
+        few = torch.tensor(images[piece])
+        result[piece] = interpolate(few, size=(size, size), mode="bicubic", antialias=True)
     return result
 
 
-def stacked(pictures: Iterable[tuple[str, Image.Image]], *, count: int, size: int | None) -> NDArray[np.uint8]:
-    """[S, 3, H, W] of S = `count` pictures, each with the name it has in messages.
+def stacked(pictures: Iterable[tuple[str, Image.Image]], *, count: int | None, size: int | None) -> NDArray[np.uint8]:
+    """[S, 3, H, W] of S = `count` pictures, each with the name it has in messages; in a file where they are large.
 
+    count: how many there are; None where nobody knows before they have come.
     size: of the images, square and resized; None where all have the size of the first.
-    Raises `InputError` where one has another size or values that are no colors, and before more than 4 GB would be
-    taken.
+    Raises `InputError` where one has another size or values that are no colors, and where there is no room for them.
     """
-    images: NDArray[np.uint8] | None = None
-    for i, (name, picture) in enumerate(pictures):
-        if images is None:
-            width, height = picture.size if size is None else (size, size)
-            check_room(count, width, height)
-            images = np.empty((count, 3, height, width), np.uint8)
-        if size is None and picture.size != (width, height):
-            problem = f"is {_text(picture.size)}, the first picture is {_text((width, height))}"
-            fail(name, problem, "give --image-size, which all are resized to")
-        rgb = eight_bits(name, picture).convert("RGB")
-        resized_rgb = rgb if rgb.size == (width, height) else rgb.resize((width, height))
-        images[i] = np.asarray(resized_rgb).transpose(2, 0, 1)
+    images = filled("pictures", _arrays(pictures, size), count=count)
     if images is None:
         fail("pictures", "there are none", "give at least a few of each class")
     return images
+
+
+def _arrays(pictures: Iterable[tuple[str, Image.Image]], size: int | None) -> Iterator[NDArray[np.uint8]]:
+    """[3, H, W] each."""
+    side = None if size is None else (size, size)
+    for name, picture in pictures:
+        side = side or picture.size
+        if size is None and picture.size != side:
+            problem = f"is {_text(picture.size)}, the first picture is {_text(side)}"
+            fail(name, problem, "give --image-size, which all are resized to")
+        rgb = eight_bits(name, picture).convert("RGB")
+        yield np.asarray(rgb if rgb.size == side else rgb.resize(side)).transpose(2, 0, 1)
 
 
 def _text(size: tuple[int, ...]) -> str:

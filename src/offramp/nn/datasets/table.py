@@ -13,7 +13,7 @@ from offramp.errors import Fault, InputError, MissingExtraError, fail
 from offramp.files.arrays import Samples, as_samples
 from offramp.files.images import SUFFIXES, opened
 from offramp.nn.data import Augmentation, Dataset, split
-from offramp.nn.datasets.pictures import MOST_BYTES, stacked
+from offramp.nn.datasets.pictures import stacked
 
 _LABELS = ("label", "class", "target", "category", "y")
 _PATHS = ("path", "image", "file", "filename", "file_name", "filepath", "image_path")
@@ -21,6 +21,7 @@ _SPLIT = "split"
 _PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 
 _MOST_NAMED = 8
+_MOST_BYTES = 1 << 32
 
 Column = NDArray[np.generic]
 
@@ -51,13 +52,13 @@ def table(path: Path, choice: Mapping[str, str], *, seed: int, size: int | None 
         if size is not None:
             fail("image_size", f"{path} holds numbers, no pictures", "leave it out")
         features = {name: column for name, column in rest.items() if name not in dropped}
-        samples: Samples = _features(path, features)
+        samples: Samples = _features(path, features)[order]
     else:
-        files = ((f"{path}: row {row + 2}", str(path.parent / str(name))) for row, name in enumerate(rest[image]))
+        files = ((f"{path}: row {row + 2}", str(path.parent / str(rest[image][row]))) for row in order.tolist())
         samples = stacked(opened(files), count=len(classes), size=size)
     return split(
         path.name.split(".")[0],
-        samples[order],
+        samples,
         classes.astype(np.int64)[order],
         seed=seed,
         validation=validation,
@@ -83,8 +84,8 @@ def _text(path: Path) -> dict[str, Column]:
     """Columns of comma- or tab-separated text: of numbers where all of them are numbers."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        if len(content) > MOST_BYTES:
-            fail(str(path), f"holds more than {MOST_BYTES >> 30} GB", "give an npz, or fewer rows")
+        if len(content) > _MOST_BYTES:
+            fail(str(path), f"holds more than {_MOST_BYTES >> 30} GB", "give an npz, or fewer rows")
         separator = "\t" if ".tsv" in path.name.lower() else ","
         rows = [*csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=separator, strict=True)]
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:

@@ -1,6 +1,5 @@
 """A trained network and the machine at hand, measured: from a network and its data to the core's `Profile`."""
 
-import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
@@ -10,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from offramp.bundle.codecs import decode, encode
 from offramp.core.backbone import Backbone, Block
 from offramp.core.codec import Codec
 from offramp.core.exit_table import ExitTable
@@ -18,11 +16,11 @@ from offramp.core.exits import DEFAULT_THRESHOLDS, first_exit_rates
 from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
 from offramp.core.score import ENTROPY, Score, ScoreName, quantiles
 from offramp.core.timing import Timing
-from offramp.nn.data import Dataset, Split
+from offramp.nn.data import Dataset
 from offramp.nn.export import export
-from offramp.nn.inference import predict
 from offramp.nn.network import MultiExitNetwork
 from offramp.nn.profiling import machine
+from offramp.nn.profiling.exit_tables import encoded_exit_tables, exit_table, fitted_on
 from offramp.nn.profiling.partition_fit import count, sample
 from offramp.nn.profiling.timing import (
     PERCENTILE,
@@ -36,7 +34,6 @@ from offramp.nn.profiling.timing import (
     objects_of,
     torch_threads,
 )
-from offramp.nn.scores import fitted, parameters_of, scores
 
 REPEATS = 200
 PARTITION_REPEATS = 50
@@ -135,11 +132,10 @@ def profile_network(
     score: what exits compare to their thresholds. What it has to fit is fitted on the validation split. The thresholds
         to be searched are the paper's of entropy, and quantiles of any other score.
     """
-    logits = predict(network, dataset.validation)
-    known = fitted(score, logits, dataset.validation.labels)
-    table = _table(logits, dataset.validation, known, network.ends)
+    known = fitted_on(network, dataset.validation, score)
+    table = exit_table(network, dataset.validation, known)
     joint = table.correct.mean(axis=1)
-    encoded = _encoded_exit_tables(network, dataset.validation, known)
+    encoded = encoded_exit_tables(network, dataset.validation, known)
     thresholds = np.array(DEFAULT_THRESHOLDS) if score is ScoreName.ENTROPY else quantiles(table.scores[:-1])
     times = measure(
         network,
@@ -245,58 +241,6 @@ def describe(network: MultiExitNetwork, dataset: Dataset, *, backbone: str) -> B
             blocks.append(Block(name, _bits(x), sum(map(_bits, weights))))
         result_bits = _bits(network.branches[-1](x))
     return Backbone(backbone, dataset.name, input_bits, result_bits, tuple(blocks))
-
-
-def exit_table(network: MultiExitNetwork, split: Split, score: Score = ENTROPY) -> ExitTable:
-    """What every branch of a network says of every sample of `split`.
-
-    score: with what was fitted for the branches of the full configuration.
-    """
-    return _table(predict(network, split), split, score, network.ends)
-
-
-def _encoded_exit_tables(network: MultiExitNetwork, split: Split, score: Score) -> dict[Codec, ExitTable]:
-    """By codec, except those that can't hold what the network puts out."""
-    tables: dict[Codec, ExitTable] = {}
-    for codec in Codec:
-        if codec is not Codec.FP32:
-            with contextlib.suppress(ValueError):
-                tables[codec] = encoded_exit_table(network, split, codec, score)
-    return tables
-
-
-def encoded_exit_table(network: MultiExitNetwork, split: Split, codec: Codec, score: Score = ENTROPY) -> ExitTable:
-    """The exit table with every activation between blocks as it is after traveling in `codec`.
-
-    Raises `ValueError` for an activation that the codec can't hold.
-    """
-    logits = []
-    with torch.inference_mode():
-        for image in torch.split(torch.tensor(split.images), 1):
-            x, said = image, []
-            for block, branch in zip(network.blocks, network.branches, strict=True):
-                output = block(x)
-                said.append(branch(output))
-                x = torch.from_numpy(decode(encode(output.numpy(), codec), output.shape, codec))
-            logits.append(torch.stack(said))
-    return _table(torch.cat(logits, dim=1), split, score, network.ends)
-
-
-def _table(logits: Tensor, split: Split, score: Score, ends: Sequence[int]) -> ExitTable:
-    """Of logits [branches, S, C], of the branches after blocks `ends`."""
-    exact = logits.double()
-    said = [scores(own, score.name, parameters_of(score, branch, own)) for branch, own in zip(ends, exact, strict=True)]
-    probabilities = torch.softmax(exact, dim=2).numpy()
-    predicted = logits.argmax(dim=2).numpy()
-    return ExitTable(
-        scores=torch.stack(said).float().numpy(),
-        score=score.name,
-        correct=predicted == split.labels,
-        label=split.labels,
-        predicted=predicted,
-        confidence=probabilities.max(axis=2).astype(np.float32),
-        ids=split.members,
-    )
 
 
 def _labeled(report: Report, device: str) -> Report:

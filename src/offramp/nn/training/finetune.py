@@ -10,7 +10,7 @@ from offramp.core.plan import Plan
 from offramp.core.score import ENTROPY, Score
 from offramp.nn.data import Split
 from offramp.nn.network import MultiExitNetwork, selected
-from offramp.nn.profiling.profiler import exit_table
+from offramp.nn.profiling.exit_tables import exit_table
 from offramp.nn.training import checkpoint, jobs
 from offramp.nn.training.jobs import NetworkToTrain
 from offramp.nn.training.run import Run

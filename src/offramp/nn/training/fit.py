@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from offramp.core import checks
 from offramp.errors import Fault, fail, refuse
+from offramp.files.maps import is_mapped
 from offramp.nn.data import Augmentation, Split, batches
 from offramp.nn.network import MultiExitNetwork, lay_out
 
@@ -102,7 +103,7 @@ def fit(
     """
     device = next(network.parameters()).device
     lay_out(network, torch.channels_last)
-    images = torch.tensor(split.images, device=device)
+    images = split.images if is_mapped(split.images) else torch.tensor(split.images, device=device)
     labels = torch.tensor(split.labels, device=device)
     augmentation = Augmentation(recipe.shift, recipe.flip)
     new = [*network.branches[:-1].parameters()]

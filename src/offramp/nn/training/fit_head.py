@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from offramp.core.checks import IntArray
+from offramp.files.maps import filled
 from offramp.nn.heads import Head
 from offramp.nn.training.fit import Recipe
 
@@ -17,6 +19,8 @@ from offramp.nn.training.fit import Recipe
 _TEMPERATURE = 2.0
 _TEACHER_SHARE = 0.5
 _AT_ONCE = 1024
+# That statistics are computed of as a whole.
+_NUMBERS_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +93,7 @@ def right(head: Head, samples: Samples, rows: IntArray) -> float:
     """Share of the samples at `rows` that a head has right, in evaluation mode."""
     count = 0
     with torch.inference_mode():
-        for places in np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE)):
+        for places in _parts(rows):
             chosen = torch.from_numpy(places)
             said = head.classifier(head.summary(samples.inputs[chosen]))
             count += int((said.argmax(1) == samples.labels[chosen]).sum())
@@ -97,16 +101,28 @@ def right(head: Head, samples: Samples, rows: IntArray) -> float:
 
 
 def _summarized(head: Head, inputs: Tensor, rows: IntArray) -> Tensor:
-    """[R, D] what the head's classifier looks at."""
+    """[R, D] what the head's classifier looks at; in a file where it is large."""
+    summaries = (head.summary(inputs[torch.from_numpy(places)]).numpy() for places in _parts(rows))
     with torch.no_grad():
-        pieces = np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE))
-        return torch.cat([head.summary(inputs[torch.from_numpy(places)]) for places in pieces])
+        found = filled("features", chain.from_iterable(summaries), count=len(rows))
+    assert found is not None
+    return torch.from_numpy(found)
 
 
 def _statistics(summarized: Tensor) -> tuple[Tensor, Tensor]:
     """[D] mean and deviation; 1 for what is the same everywhere."""
-    deviation, mean = torch.std_mean(summarized.double(), dim=0, correction=0)
+    if summarized.numel() <= _NUMBERS_AT_ONCE:
+        deviation, mean = torch.std_mean(summarized.double(), dim=0, correction=0)
+    else:
+        pieces = torch.split(summarized, _AT_ONCE)
+        mean = torch.stack([piece.double().sum(dim=0) for piece in pieces]).sum(dim=0) / len(summarized)
+        squares = [((piece.double() - mean) ** 2).sum(dim=0) for piece in pieces]
+        deviation = (torch.stack(squares).sum(dim=0) / len(summarized)).sqrt()
     return mean.float(), torch.where(deviation < 1e-6 * (1 + mean.abs()), 1.0, deviation).float()
+
+
+def _parts(rows: IntArray) -> list[IntArray]:
+    return np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE))
 
 
 def _fold(linear: nn.Linear, mean: Tensor, deviation: Tensor) -> None:

@@ -12,7 +12,7 @@ from offramp.errors import InputError
 from offramp.nn.data import Dataset
 from offramp.nn.datasets.gray import with_one_channel
 from offramp.nn.heads import lightest
-from offramp.nn.inputs import are_whole
+from offramp.nn.inputs import are_whole, at
 from offramp.nn.network import MultiExitNetwork, Spec, as_given, build
 from offramp.nn.normalization import DATA, IMAGENET, RAW, SYMMETRIC, UNIT, normalization, usual
 from offramp.nn.training.setup import Setup
@@ -94,13 +94,14 @@ def _tried(
     """[R] labels of some training samples, and the share of them that is right, by the way images are normalized."""
     network.eval()
     rows = np.random.default_rng(seed).permutation(len(dataset.train))[:_TRIED_ON]
-    images, labels = torch.tensor(dataset.train.images[rows]), torch.tensor(dataset.train.labels[rows])
+    places, labels = torch.from_numpy(rows), torch.tensor(dataset.train.labels[rows])
     first, *blocks = network.blocks
     assert isinstance(first, torch.nn.Sequential)
     achieved = {}
     for text in normalizations:
         whole = torch.nn.Sequential(normalization(text, dataset), first[1], *blocks, network.branches[-1]).eval()
         with torch.inference_mode():
-            said_right = [whole(batch).argmax(1) for batch in torch.split(images, _BATCH)]
+            batches = (at(dataset.train.images, few) for few in torch.split(places, _BATCH))
+            said_right = [whole(batch).argmax(1) for batch in batches]
         achieved[text] = float((torch.cat(said_right) == labels).float().mean())
     return dataset.train.labels[rows], achieved

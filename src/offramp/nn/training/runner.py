@@ -6,6 +6,7 @@ and what is shared go to other processes by pickle, between processes of one use
 """
 
 import atexit
+import io
 import pickle
 import signal
 import socket
@@ -19,6 +20,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, TypeAlias
 
 from offramp.errors import OfframpError
+from offramp.files.maps import by_path
 
 Task: TypeAlias = Callable[[Any], Iterator[Any]]
 
@@ -103,7 +105,7 @@ class Local:
 
     def _side_by_side(self, narrow: Sequence[Job], shared: Any, failures: list[Failure]) -> Iterator[tuple[str, Any]]:
         """Run jobs in processes; those that failed are added to `failures`."""
-        payload = pickle.dumps((self.settle, shared), pickle.HIGHEST_PROTOCOL)
+        payload = _payload((self.settle, shared))
         idle = [_Worker.start(number, payload) for number in range(min(len(narrow), self.workers))]
         waiting, tries = deque(narrow), Counter[str]()
         busy: dict[Connection, tuple[_Worker, Job]] = {}
@@ -135,6 +137,19 @@ class Local:
         finally:
             for worker in [*idle, *(worker for worker, _ in busy.values())]:
                 worker.stop()
+
+
+class _Pickler(pickle.Pickler):
+    """What is in a file goes to processes of this machine by its path."""
+
+    def reducer_override(self, value: object) -> Any:
+        return by_path(value)
+
+
+def _payload(shared: object) -> bytes:
+    buffer = io.BytesIO()
+    _Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(shared)
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

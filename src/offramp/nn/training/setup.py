@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from offramp.errors import Fault, InputError, refuse
+from offramp.files.maps import pieces
 from offramp.nn.data import Dataset, Source
 from offramp.nn.network import MultiExitNetwork, Spec
 from offramp.nn.normalization import DATA as DATA_STATISTICS
@@ -157,7 +158,8 @@ def fingerprints(dataset: Dataset, network: MultiExitNetwork, *, weights: bool =
     for split in (dataset.train, dataset.validation, dataset.test):
         kind = "" if split.images.dtype == np.uint8 else split.images.dtype.name
         data.update(f"{split.images.shape}{kind}".encode())
-        data.update(np.ascontiguousarray(split.images).reshape(-1).view(np.uint8).data)
+        for piece in pieces(split.images):
+            data.update(np.ascontiguousarray(split.images[piece]).reshape(-1).view(np.uint8).data)
         data.update(np.ascontiguousarray(split.labels).data)
     shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
     made_of = {"data": data.hexdigest(), "network": hashlib.sha256(repr(shapes).encode()).hexdigest()}
