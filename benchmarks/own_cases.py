@@ -308,14 +308,14 @@ def gone_through(row: Row, case: Case, options: argparse.Namespace, folder: Path
 
 def ran(name: str, options: argparse.Namespace, folder: Path) -> Row:
     """What became of the case called so."""
-    row = Row(name)
+    row, began = Row(name), time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         case = CASES[name](options, folder)
         row.samples = repr(case.data)
         for step in gone_through(row, case, options, folder):
             row.step = step
-            print(f"{name}: {step}", flush=True)
+            print(f"{time.perf_counter() - began:6.1f} s  {name}: {step}", flush=True)
     except SkippedError as error:
         row.step, row.problem = "skipped", str(error)
     except Exception as error:  # whatever it is, the other cases are to run
