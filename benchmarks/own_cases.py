@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import own_networks as networks
 import torch
+from own_files import cuts_in
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -68,6 +69,7 @@ class Row:
     case: str
     step: str = "making"
     problem: str = ""
+    trace: str = ""
     samples: str = ""
     blocks: int = 0
     train_minutes: float = float("nan")
@@ -238,7 +240,7 @@ def library(name: str) -> Any:
     """A library, imported."""
     try:
         return __import__(name)
-    except ImportError as error:
+    except Exception as error:  # it may not fit the torch that is here
         raise SkippedError(f"{name} can't be imported: {error}") from error
 
 
@@ -321,7 +323,7 @@ def ran(name: str, options: argparse.Namespace, folder: Path) -> Row:
     except Exception as error:  # whatever it is, the other cases are to run
         row.problem = str(error) or type(error).__name__
         if not isinstance(error, offramp.OfframpError):
-            row.problem += "\n" + traceback.format_exc()
+            row.trace = traceback.format_exc()
     return row
 
 
@@ -356,6 +358,8 @@ def main() -> None:
     parser.add_argument("--texts", type=Path, help="a CSV, gzipped, with columns label and text")
     parser.add_argument("--encoder", type=Path, help="a wheel with an encoder of transformers in a folder `model`")
     parser.add_argument("--series", type=Path, help="a wheel with aeon's series")
+    parser.add_argument("--voice", type=Path, help="a wheel with ONNX files, such as silero-vad's")
+    parser.add_argument("--magika", type=Path, help="a wheel with ONNX files, such as magika's")
     parser.add_argument("--only", action="append", choices=[*CASES], help="a case to run; can be given again")
     parser.add_argument("--folder", type=Path, help="where to keep runs; a temporary one otherwise")
     parser.add_argument("--plans", type=int, default=4)
@@ -364,12 +368,25 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--out", type=Path, help="a JSON file for all that was found")
     options = parser.parse_args()
-    rows = []
+    rows, cuts = [], []
     with tempfile.TemporaryDirectory() as temporary:
         for number, name in enumerate(options.only or CASES):
             rows.append(ran(name, options, (options.folder or Path(temporary)) / f"case-{number}"))
             if options.out is not None:
-                options.out.write_text(json.dumps([asdict(row) for row in rows], indent=2))
+                options.out.write_text(json.dumps({"cases": [asdict(row) for row in rows]}, indent=2))
+        for wheel in () if options.only else (options.voice, options.magika):
+            if wheel is not None:
+                cuts += cuts_in(wheel, Path(temporary))
+    if options.out is not None:
+        found = {"cases": [asdict(row) for row in rows], "files": [asdict(cut) for cut in cuts]}
+        options.out.write_text(json.dumps(found, indent=2))
+    print_table(rows)
+    for cut in cuts:
+        print(f"{cut.file}, {cut.takes}: {', '.join(cut.blocks) or cut.refused}")
+
+
+def print_table(rows: list[Row]) -> None:
+    """A row for each case, and what went wrong."""
     table = Table(
         *("case", "blocks", "train min", "first, middle, last exit", "last exit off by", "plan"),
         *("latency predicted, measured", "accuracy predicted, measured", "all of it ran"),
