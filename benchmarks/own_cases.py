@@ -45,10 +45,10 @@ class Row:
     trace: str = ""
     samples: str = ""
     blocks: int = 0
-    train_minutes: float = float("nan")
-    all_minutes: float = float("nan")
+    train_minutes: float | None = None
+    all_minutes: float | None = None
     accuracy: tuple[float, ...] = ()
-    difference: float = float("nan")
+    difference: float | None = None
     plan: str = ""
     validation: list[dict[str, Any]] = field(default_factory=list)
 
@@ -68,7 +68,7 @@ def gone_through(row: Row, case: Case, options: argparse.Namespace, folder: Path
     """Every step of a case, told before it is done."""
     began = time.perf_counter()
     yield "train"
-    run = offramp.train(case.backbone, case.data, out=folder / "run", progress=options.verbose or False, **case.asked)
+    run = offramp.train(case.backbone, case.data, out=folder / "run", progress=options.verbose, **case.asked)
     row.train_minutes = (time.perf_counter() - began) / 60
     row.blocks, row.accuracy = len(run.accuracy), run.accuracy
     yield "difference"
@@ -121,16 +121,17 @@ def shown(row: Row) -> tuple[str, ...]:
     accuracy = row.accuracy and (row.accuracy[0], row.accuracy[(len(row.accuracy) - 1) // 2], row.accuracy[-1])
     plans = row.validation
     mean = {
-        (side, key): float(np.mean([plan[side][key] for plan in plans])) if plans else float("nan")
+        (side, key): float(np.mean([plan[side][key] for plan in plans]))
         for side in ("predicted", "measured")
         for key in ("latency_s", "accuracy")
+        if plans
     }
     return (
         row.case,
         str(row.blocks or "-"),
-        f"{row.train_minutes:.2f}",
+        "-" if row.train_minutes is None else f"{row.train_minutes:.2f}",
         " ".join(map(percent, accuracy)),
-        f"{row.difference:.2g}",
+        "-" if row.difference is None else f"{row.difference:.2g}",
         row.plan,
         f"{seconds(mean['predicted', 'latency_s'])} {seconds(mean['measured', 'latency_s'])}" if plans else "-",
         f"{percent(mean['predicted', 'accuracy'])} {percent(mean['measured', 'accuracy'])}" if plans else "-",
