@@ -164,7 +164,7 @@ def main() -> None:
             rows.append(ran(name, options, (options.folder or Path(temporary)) / f"case-{number}"))
             if options.out is not None:
                 options.out.write_text(json.dumps({"cases": [asdict(row) for row in rows]}, indent=2))
-        for wheel in () if options.only else (options.voice, options.magika):
+        for wheel in (options.voice, options.magika):
             if wheel is not None:
                 cuts += cuts_in(wheel, Path(temporary))
     if options.out is not None:
