@@ -121,10 +121,10 @@ def test_partitions_are_parts_of_the_file_and_the_run_keeps_it(small, tiny, tmp_
     np.testing.assert_allclose(probabilities, expected.numpy(), atol=1e-5)
 
 
-def graph(nodes, tensors=(), inputs=1) -> bytes:
+def graph(nodes, tensors=(), inputs=1, outputs=4) -> bytes:
     """A file of these operations on `x` [batch, 3, 8, 8] that makes `y`."""
     taken = [helper.make_tensor_value_info(name, 1, ["batch", *IMAGE]) for name in ("x", "z")[:inputs]]
-    made = [helper.make_tensor_value_info("y", 1, ["batch", 4])]
+    made = [helper.make_tensor_value_info("y", 1, ["batch", outputs])]
     own = helper.make_graph(nodes, "net", taken, made, tensors)
     return helper.make_model(own, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString()
 
@@ -134,12 +134,77 @@ def dense(name: str, taken: str, made: str, width: int, to: int):
     return helper.make_node("MatMul", [taken, name], [made]), numpy_helper.from_array(values, name)
 
 
+def convolutions():
+    """Two 1x1 convolutions of `x`, the last one's output `maps`, with their weights."""
+    for taken, made, name in (("x", "h", "a"), ("g", "maps", "b")):
+        values = np.random.default_rng(1).normal(size=(3, 3, 1, 1)).astype(np.float32)
+        yield helper.make_node("Conv", [taken, name], [made]), numpy_helper.from_array(values, name)
+
+
+def ending(name: str):
+    """Nodes and tensors from `z` [batch, classes] to `y`, as exporters write the ends of classifiers."""
+    axis = numpy_helper.from_array(np.array([1]), "axis")
+    match name:
+        case "written out":
+            yield helper.make_node("Exp", ["z"], ["e"])
+            yield helper.make_node("ReduceSum", ["e", "axis"], ["sum"])
+            yield helper.make_node("Div", ["e", "sum"], ["y"])
+            yield axis
+        case "sigmoid":
+            yield helper.make_node("Sigmoid", ["z"], ["y"])
+        case _:
+            yield helper.make_node("Identity", ["z"], ["y"])
+
+
+@pytest.mark.parametrize(("name", "outputs"), [("written out", 4), ("one logit", 1), ("sigmoid", 1)])
+def test_a_file_whose_shapes_are_told_as_a_whole(tmp_path, name, outputs):
+    """Reshapes by a part of the whole shape, softmax written out, and one number that tells two classes apart."""
+    (first, a), (second, b) = convolutions()
+    last, weights = dense("w", "flat", "z", 192, outputs)
+    parts = [*ending(name)]
+    nodes = [
+        first,
+        helper.make_node("Relu", ["h"], ["g"]),
+        helper.make_node("Shape", ["g"], ["shape"]),
+        second,
+        helper.make_node("Slice", ["shape", "zero", "one"], ["count"]),
+        helper.make_node("Concat", ["count", "width"], ["to"], axis=0),
+        helper.make_node("Reshape", ["maps", "to"], ["flat"]),
+        last,
+        *(part for part in parts if isinstance(part, onnx.NodeProto)),
+    ]
+    sizes = {"zero": [0], "one": [1], "width": [192]}
+    tensors = [numpy_helper.from_array(np.array(size), key) for key, size in sizes.items()]
+    tensors += [a, b, weights, *(part for part in parts if isinstance(part, onnx.TensorProto))]
+    content = graph(nodes, tensors, outputs=outputs)
+    (tmp_path / "net.onnx").write_bytes(content)
+    classes = max(outputs, 2)
+    line = backbone_spec(str(tmp_path / "net.onnx")).line(IMAGE, classes, torch.float32, ())
+    assert len(line.blocks) == 2
+    x = torch.randn(5, *IMAGE)
+    logits = nn.Sequential(*line.blocks.values(), line.make_branch((3, 8, 8)))(x)
+    answer = torch.from_numpy(PartitionSession(content).run(x.numpy())[0])
+    found = {
+        "written out": logits.softmax(1),
+        "one logit": logits[:, 1:] - logits[:, :1],
+        "sigmoid": logits.softmax(1)[:, 1:],
+    }
+    torch.testing.assert_close(found[name], answer, rtol=1e-4, atol=1e-5)
+
+
 def refusals():
     one, weights = dense("w", "flat", "y", 192, 4)
     flat = helper.make_node("Flatten", ["x"], ["flat"])
     yield "one product", graph([flat, one], [weights]), "no two blocks with a single tensor between them"
     both = helper.make_node("Add", ["x", "z"], ["sum"])
     yield "two inputs", graph([both, helper.make_node("Flatten", ["sum"], ["flat"]), one], [weights], 2), "has 2 inputs"
+    (first, a), (second, b) = convolutions()
+    mean = helper.make_node("ReduceMean", ["h", "axes"], ["g"], keepdims=0)
+    axes = numpy_helper.from_array(np.array([0]), "axes")
+    less = helper.make_node("Sub", ["h", "g"], ["less"])
+    second.input[0] = "less"
+    nodes = [first, mean, less, second, helper.make_node("Flatten", ["maps"], ["flat"]), one]
+    yield "of the batch", graph(nodes, [a, b, axes, weights]), "samples depend on the others"
     yield "no ONNX", b"PK and so on", "is no whole ONNX file"
     yield "cut short", graph([flat, one], [weights])[:-100], "is no whole ONNX file"
 

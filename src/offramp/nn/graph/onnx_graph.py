@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, helper
+from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from offramp.nn.network import Shape
 from offramp.nn.onnx_block import inputs_of
@@ -37,7 +37,8 @@ class OnnxTrace:
     nodes: places in its graph of those that depend on the samples, in order.
     values: names of what these make, the samples themselves first: one more than there are nodes.
     arrays: shapes and types of all tensors for three samples, by name.
-    counts: nodes that only say how many samples there are, by what they make.
+    counts: nodes that say the shape of a tensor [B, ...], or a part of it, by what they make. All but the number of
+        samples is known.
     cuts: places in `values` of the tensors that alone lead on, in order; the first is 0, the last that of the logits.
     flops, sizes: per value, of what makes it: for one sample, and how many numbers its weights have.
     """
@@ -87,17 +88,27 @@ class OnnxTrace:
                 ahead += [] if name in self.counts else inputs_of(graph.node[makers[name]])
         nodes = [] if source == INPUT else [helper.make_node("Identity", [INPUT], [source])]
         for i in sorted(needed):
-            node = NodeProto()
-            node.CopyFrom(graph.node[i])
-            if node.output[0] in self.counts:
-                node.input[0] = source
-            nodes.append(node)
+            node = graph.node[i]
+            nodes += self._told(node, source) if node.output[0] in self.counts else [node]
         ends = [_described(name, *self.arrays[value]) for name, value in ((INPUT, source), (target, target))]
         tensors = [tensor for tensor in graph.initializer if tensor.name in names]
         part = helper.make_graph(nodes, "part", ends[:1], ends[1:], tensors)
         model = helper.make_model(part, opset_imports=self.model.opset_import, ir_version=self.model.ir_version)
         content: bytes = model.SerializeToString(deterministic=True)
         return content
+
+    def _told(self, node: NodeProto, source: str) -> list[NodeProto]:
+        """Nodes that say the shape that one of `counts` says, from the number of samples in another tensor."""
+        begin, end = _range(node, len(self.arrays[node.input[0]][0]))
+        rest = np.array(self.arrays[node.input[0]][0][max(begin, 1) : end], np.int64)
+        name = node.output[0]
+        count, known = (f"{name}/samples", f"{name}/known") if not begin else ("", name)
+        constant = helper.make_node("Constant", [], [known], value=numpy_helper.from_array(rest))
+        if begin:
+            return [constant]
+        counted = helper.make_node("Shape", [source], [count if len(rest) else name], start=0, end=1)
+        together = helper.make_node("Concat", [count, known], [name], axis=0)
+        return [counted, constant, together] if len(rest) else [counted]
 
 
 Runner = Callable[[bytes, NDArray[np.generic]], list[NDArray[np.generic]]]
@@ -111,14 +122,16 @@ def trace(model: ModelProto, samples: NDArray[np.generic], run: Runner) -> OnnxT
     """
     arrays = _arrays(model, samples, run)
     graph = model.graph
-    counts = {node.output[0]: node for node in graph.node if _counts(node, arrays)}
+    counts: dict[str, NodeProto] = {}
     dependent = {INPUT: 0}
     nodes: list[int] = []
     values = [INPUT]
     used: list[set[int]] = [set()]
     for i, node in enumerate(graph.node):
         sources = {dependent[name] for name in inputs_of(node) if name in dependent}
-        if sources and node.output[0] not in counts:
+        if sources and node.op_type == "Shape" and arrays[node.input[0]][0][:1] == (_BATCH,):
+            counts[node.output[0]] = node
+        elif sources:
             nodes.append(i)
             used.append(sources)
             values.append(node.output[0])
@@ -176,11 +189,11 @@ def _described(name: str, shape: Shape, kind: np.dtype[np.generic]) -> onnx.Valu
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(kind), ["batch", *shape[1:]])
 
 
-def _counts(node: NodeProto, arrays: Mapping[str, tuple[Shape, np.dtype[np.generic]]]) -> bool:
-    """Whether a node says how many samples there are, and nothing else."""
+def _range(node: NodeProto, rank: int) -> tuple[int, int]:
+    """Of the dimensions that a `Shape` says: the first, and the one behind the last."""
     attributes = {attribute.name: attribute.i for attribute in node.attribute}
-    first = attributes.get("start", 0) == 0 and attributes.get("end") == 1
-    return node.op_type == "Shape" and first and arrays[node.input[0]][0][:1] == (_BATCH,)
+    begin, end, _ = slice(attributes.get("start", 0), attributes.get("end", rank)).indices(rank)
+    return begin, end
 
 
 def _passed_alone(used: Sequence[set[int]]) -> Iterator[int]:
