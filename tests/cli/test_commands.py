@@ -58,7 +58,7 @@ def test_estimate_prints_the_same_objects_as_plan() -> None:
     found = run_json("plan", PROFILE, "--max-latency", "1s", "--no-frontier")
     again = run_json("estimate", PROFILE, "--plan", found["plan"]["text"])
     assert found["frontier"] == []
-    assert again == {"plan": found["plan"], "estimate": found["estimate"]}
+    assert again == {"plan": found["plan"], "estimate": found["estimate"], "quality": found["quality"]}
 
 
 @pytest.mark.parametrize("model", [each.value for each in ExitModelName])

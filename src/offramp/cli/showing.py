@@ -51,9 +51,12 @@ def print_prediction(prediction: Prediction) -> None:
     """Show a plan and its estimate, term by term, and draw it on its topology."""
     from rich.console import Console
 
+    console = Console()
     _print_plan(
-        Console(), prediction.topology, prediction.estimated, prediction.spread_s, exit_model=prediction.exit_model
+        console, prediction.topology, prediction.estimated, prediction.spread_s, exit_model=prediction.exit_model
     )
+    if prediction.quality is not None:
+        console.print(quality_words(prediction.quality), highlight=False)
 
 
 def print_picture(picture: FrontierPicture) -> None:

@@ -38,12 +38,14 @@ class Prediction:
     topology: what it would run on.
     exit_model: by which its exit rates are modeled.
     spread_s: standard deviation of its mean latency from run to run; None where it is not known.
+    quality: what it has right class by class; None where the exit model has no samples.
     """
 
     estimated: EstimatedPlan
     topology: Topology
     exit_model: ExitModelName
     spread_s: float | None
+    quality: Quality | None
 
     @property
     def plan(self) -> Plan:
@@ -57,7 +59,8 @@ class Prediction:
 
     def document(self) -> dict[str, Any]:
         """The prediction as JSON, as `offramp estimate --json` prints it."""
-        return plan_and_estimate(self.estimated, self.spread_s)
+        quality = {} if self.quality is None else {"quality": quality_document(self.quality)}
+        return {**plan_and_estimate(self.estimated, self.spread_s), **quality}
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw what the mean latency is made of, on `ax`; on a figure of its own where none is given."""
@@ -90,7 +93,13 @@ def estimate(
     profile, topology, plan = profile_of(profile), topology_of(topology), plan_of(plan)
     planner = planner_of(profile, topology, exit_model=exit_model, compute=compute, codec=plan.codec)
     estimated = planner.estimate(plan)
-    return Prediction(estimated, topology, planner.exits.name, spread_s(estimated, profile=profile, topology=topology))
+    return Prediction(
+        estimated,
+        topology,
+        planner.exits.name,
+        spread_s(estimated, profile=profile, topology=topology),
+        quality_of(planner, plan),
+    )
 
 
 def quality_of(planner: Planner, plan: Plan) -> Quality | None:
