@@ -693,6 +693,21 @@ def test_a_data_set_of_the_hub_with_several_labels_needs_one_to_be_chosen(hub, t
         read_data(f"{source}?label=coarse&image=picture", seed=0)
 
 
+@pytest.mark.parametrize("split", [False, True])
+def test_a_folder_that_the_library_saved_with_whole_numbers_as_labels(hub, tmp_path, split):
+    pictures = [Image.new("RGB", (8, 8), (i, 0, 0)) for i in range(60)]
+    table = hub.Dataset.from_dict({"image": pictures, "kind": [i % 3 for i in range(60)]})
+    table = table.cast_column("image", hub.Image())
+    (table.train_test_split(0.2, shuffle=False) if split else table).save_to_disk(tmp_path / "saved")
+    found = read_data(f"hf:{tmp_path / 'saved'}")
+    assert (found.classes, found.class_names) == (3, ("0", "1", "2"))
+    for part in (found.train, found.validation, found.test):
+        assert np.array_equal(part.images[:, 0, 0, 0] % 3, part.labels)
+    if split:
+        assert sorted(found.test.images[:, 0, 0, 0]) == [*range(48, 60)]
+
+
+
 def test_without_internet_there_is_a_remedy(hub):
     with pytest.raises(InputError, match=r"hf:nobody/nothing: can't be had: .*that this machine has internet"):
         read_data("hf:nobody/nothing", seed=0)

@@ -1,5 +1,7 @@
 """Data sets by name from the Hugging Face hub."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,9 +15,10 @@ _VALIDATION = ("validation", "valid", "val")
 
 
 def hub(name: str, *, seed: int, size: int | None = None) -> Dataset:
-    """A data set of the hub by its name, e.g. `uoft-cs/cifar100?label=fine_label`; or in a folder it can load.
+    """A data set of the hub by its name, e.g. `uoft-cs/cifar100?label=fine_label`; or in a folder, as saved to disk.
 
-    Behind `?` may stand `config=`, and `image=` and `label=`, the columns, where there are several that fit.
+    Behind `?` may stand `config=`, and `image=` and `label=`, the columns, where there are several that fit. A label is
+    a class label, or a whole number.
     Its split `test` is held out, else its `validation`; what it does not have is drawn from `train`.
     size: the pictures are resized to size x size; None where all are of one size.
     Raises `MissingExtraError` without the package `datasets`, `InputError` where the data set can't be had or has
@@ -28,7 +31,7 @@ def hub(name: str, *, seed: int, size: int | None = None) -> Dataset:
     address = urlsplit(name)
     choice = {key: values[-1] for key, values in parse_qs(address.query).items()}
     try:
-        splits = datasets.load_dataset(address.path, choice.get("config"))
+        splits = _loaded(address.path, choice.get("config"))
     except Exception as error:
         # The library and those below it raise their own types for what may go wrong on the way.
         first = next(iter(str(error).splitlines()), type(error).__name__)
@@ -39,8 +42,15 @@ def hub(name: str, *, seed: int, size: int | None = None) -> Dataset:
     validation = next((part for part in _VALIDATION if part in splits), None)
     held_out = [part for part in (validation, "test") if part in splits]
     table = datasets.concatenate_datasets([splits[part] for part in ("train", *held_out)])
-    image = _column(name, table.features, choice, "image", datasets.Image)
-    label = _column(name, table.features, choice, "label", datasets.ClassLabel)
+    image = _column(name, table.features, choice, "image", lambda feature: isinstance(feature, datasets.Image))
+    named = any(isinstance(feature, datasets.ClassLabel) for feature in table.features.values())
+    label = _column(
+        name,
+        table.features,
+        choice,
+        "label",
+        lambda feature: isinstance(feature, datasets.ClassLabel) if named else _is_whole(feature),
+    )
     pictures = ((f"hf:{name}[{place}]", row[image]) for place, row in enumerate(table.select_columns([image])))
     images = stacked(pictures, count=len(table), size=size)
     counts = [len(splits[part]) for part in held_out]
@@ -52,13 +62,27 @@ def hub(name: str, *, seed: int, size: int | None = None) -> Dataset:
         validation=counts[0] if len(counts) == 2 else 0,
         test=counts[-1] if counts else 0,
         augmentation=Augmentation(shift=images.shape[2] // 8, flip=True),
-        class_names=table.features[label].names,
+        class_names=table.features[label].names if named else None,
     )
 
 
-def _column(name: str, features: dict[str, Any], choice: dict[str, str], role: str, kind: type) -> str:
-    """The column that the user chose, or the only one of its kind."""
-    fitting = [column for column, feature in features.items() if isinstance(feature, kind)]
+def _loaded(name: str, config: str | None) -> Any:
+    """The splits by name: of a folder that `save_to_disk` wrote, or as the library finds them."""
+    import datasets
+
+    if not any((Path(name) / file).is_file() for file in ("dataset_dict.json", "dataset_info.json")):
+        return datasets.load_dataset(name, config)
+    saved = datasets.load_from_disk(name)
+    return saved if isinstance(saved, datasets.DatasetDict) else datasets.DatasetDict(train=saved)
+
+
+def _is_whole(feature: object) -> bool:
+    return str(getattr(feature, "dtype", "")).startswith(("int", "uint"))
+
+
+def _column(name: str, features: dict[str, Any], choice: dict[str, str], role: str, fits: Callable[[Any], bool]) -> str:
+    """The column that the user chose, or the only one that fits."""
+    fitting = [column for column, feature in features.items() if fits(feature)]
     chosen = [choice[role]] if role in choice else fitting
     if len(chosen) != 1 or chosen[0] not in fitting:
         columns = ", ".join(fitting) or f"none, of {', '.join(features)}"
