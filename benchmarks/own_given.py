@@ -170,8 +170,8 @@ def pictures(options: argparse.Namespace, folder: Path, *, name: str, learned: b
     if learned:
         images, labels = data.train.images, data.train.labels
         networks.taught(module, images, labels, epochs=options.epochs, prepared=prepared, rate=1e-3, size=32)
-    else:
-        networks.seen(module, data.train.images, prepared=prepared)
+    # These take long to learn their statistics, and there may be few steps.
+    networks.seen(module, data.train.images, prepared=prepared)
     return Case(
         name,
         data,

@@ -159,11 +159,18 @@ def by_name(name: str, classes: int) -> nn.Module:
 
 
 def seen(module: nn.Module, images: np.ndarray[Any, Any], *, prepared: Callable[[Tensor], Tensor]) -> None:
-    """Let batch normalization see some images; no weight learns."""
+    """Let batch normalization take its statistics from some images, all alike; no weight learns."""
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None
     module.train()
     with torch.no_grad():
         for few in torch.tensor(images[: 4 * BATCH]).split(BATCH):
             module(prepared(few))
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
     module.eval()
 
 

@@ -1,13 +1,18 @@
-"""What to know before believing an accuracy."""
+"""What to know before believing an accuracy, or times."""
+
+from collections.abc import Mapping
 
 from offramp.core.exit_table import ExitTable
 from offramp.core.metrics import Quality, quality_of_exit
+from offramp.core.timing import Timing
 
 CONFIDENCE = 0.95
 # Where the bound is farther below the accuracy than this, the samples are few. From so many samples on it never is.
 _FAR = 0.05
 _MANY_SAMPLES = 400
 _NAMED = 5
+# A block by itself may take a little longer than within a partition, whose operations are fused.
+_TIMES_SLOWER, _SECONDS_SLOWER = 2, 0.001
 
 
 def cautions(quality: Quality, who: str) -> list[str]:
@@ -50,6 +55,25 @@ def table_cautions(table: ExitTable) -> list[str]:
     if useless:
         always = f"always answering class {last.classes[last.count.argmax()]}, {_percent(last.majority_share)}"
         said.append(f"of the exits before it, no more right than {always}: {', '.join(useless)}")
+    return said
+
+
+def timing_cautions(timings: Mapping[str, Timing]) -> list[str]:
+    """On which devices something else must have run while they were timed: a block took longer than more of them did.
+
+    timings: by device.
+    """
+    said = []
+    for device, timing in timings.items():
+        if timing.block_s is None or timing.partition_s is None:
+            continue
+        slower = 0
+        for i, block in enumerate(timing.block_s):
+            with_it = timing.partition_s[: i + 1, i:].min()
+            slower += bool(block > _TIMES_SLOWER * with_it and block - with_it > _SECONDS_SLOWER)
+        if slower:
+            problem = f"on {device}, {slower} of {timing.blocks} blocks took longer than partitions that they are in"
+            said.append(f"{problem}: something else ran meanwhile; time again while nothing does")
     return said
 
 

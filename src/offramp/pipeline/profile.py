@@ -9,7 +9,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from offramp.core.cautions import table_cautions
+from offramp.core.cautions import table_cautions, timing_cautions
 from offramp.core.metrics import quality_of_exit
 from offramp.core.profile import Profile
 from offramp.core.score import ScoreName
@@ -152,8 +152,9 @@ def quality_documents(profile: Profile) -> list[dict[str, Any]]:
 
 
 def warnings(profile: Profile) -> list[str]:
-    """What to know before believing the accuracies of a profile, in sentences."""
-    return [] if profile.exit_table is None else table_cautions(profile.exit_table)
+    """What to know before believing the times and accuracies of a profile, in sentences."""
+    of_exits = [] if profile.exit_table is None else table_cautions(profile.exit_table)
+    return [*timing_cautions(profile.timings), *of_exits]
 
 
 def check_repeats(repeats: int) -> None:
