@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test nightly check coverage benchmark study clean
+.PHONY: demo test nightly check coverage benchmark cases study clean
 
 # Python compiles what it imports when it first does; compiling all of PyTorch beforehand would take longer.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
@@ -53,6 +53,13 @@ benchmark: .venv/development  ## How long planning takes, and what the alternati
 	$(BIN)/python benchmarks/separate_training.py
 	$(BIN)/python benchmarks/profiling.py
 	$(BIN)/python benchmarks/explore.py
+	$(BIN)/python benchmarks/own_network.py
+	$(BIN)/python benchmarks/scores.py
+
+# CATDOG as below; TEXTS a CSV of texts with labels, ENCODER and SERIES wheels that hold an encoder and series.
+cases: .venv/development  ## Networks and data of others, from training to validation: make cases CATDOG=catdog64 TEXTS=... ENCODER=... SERIES=...
+	$(PIP) --group cases
+	$(BIN)/python benchmarks/own_cases.py $(if $(CATDOG),--catdog '$(CATDOG)') $(if $(TEXTS),--texts '$(TEXTS)') $(if $(ENCODER),--encoder '$(ENCODER)') $(if $(SERIES),--series '$(SERIES)')
 
 # CIFAR10 is a folder with the binary batches, CATDOG one with pictures of cats and of dogs, a folder each.
 BUDGET ?= 3.5
