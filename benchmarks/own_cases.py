@@ -82,7 +82,7 @@ def gone_through(row: Row, case: Case, options: argparse.Namespace, folder: Path
     offramp.build(run, solution, out=folder / "bundle", progress=False)
     yield "validate"
     validation = offramp.validate(
-        folder / "run",
+        run,
         profile,
         "mobile",
         plans=options.plans,

@@ -71,7 +71,7 @@ def print_bundle(bundle: Bundle) -> None:
     size = sum(partition.size_bytes for partition in manifest.partitions)
     console.print(
         f"{len(manifest.partitions)} partitions, {size / 1e6:.1f} MB of ONNX, at most {manifest.deviation:.1e} from "
-        f"PyTorch on held-out samples (allowed: {manifest.tolerance:g}).",
+        f"PyTorch on held-out samples (allowed: {manifest.tolerance:.2g}).",
         highlight=False,
     )
     folder = bundle.folder
