@@ -707,7 +707,6 @@ def test_a_folder_that_the_library_saved_with_whole_numbers_as_labels(hub, tmp_p
         assert sorted(found.test.images[:, 0, 0, 0]) == [*range(48, 60)]
 
 
-
 def test_without_internet_there_is_a_remedy(hub):
     with pytest.raises(InputError, match=r"hf:nobody/nothing: can't be had: .*that this machine has internet"):
         read_data("hf:nobody/nothing", seed=0)

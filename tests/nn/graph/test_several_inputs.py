@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from offramp.nn.backbones.custom import custom
 from offramp.nn.catalog import backbone_spec
 from offramp.nn.datasets import read_data
-from offramp.nn.export import cut, export
+from offramp.nn.export import cut as partition
+from offramp.nn.export import export
+from offramp.nn.graph.split import cut
 from offramp.nn.network import as_given, build
 from offramp.nn.parity import parity
 
@@ -67,7 +69,7 @@ def test_a_mask_is_carried_from_cut_to_cut(texts):
     with torch.inference_mode():
         assert torch.equal(network(samples)[-1], module(ids.int(), mask.int()))
     whole = export(network, texts.image_shape, samples.dtype)
-    assert parity(network, {end: cut(whole, end, end) for end in (1, 2, 3)}, texts.train.images[:8]) < 1e-5
+    assert parity(network, {end: partition(whole, end, end) for end in (1, 2, 3)}, texts.train.images[:8]) < 1e-5
 
 
 def test_a_classifier_of_texts_in_a_folder(texts, tmp_path, monkeypatch):
@@ -89,3 +91,23 @@ def test_a_classifier_of_texts_in_a_folder(texts, tmp_path, monkeypatch):
     named = {part.name: piece.int() for part, piece in zip(data.parts, samples.split(TOKENS, dim=1), strict=True)}
     with torch.inference_mode():
         torch.testing.assert_close(network(samples)[0], model(**named).logits, rtol=1e-5, atol=1e-5)
+
+
+class Constants(nn.Module):
+    """Adds what is computed of no input, each time by another operation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for i in range(8):
+            x = x + torch.arange(WIDTH).float().pow(i).cos()
+        return x
+
+
+def test_what_is_computed_once_has_the_same_name_each_time_it_is_cut():
+    linear = [nn.Linear(WIDTH, WIDTH) for _ in range(3)]
+    layers = nn.Sequential(linear[0], Constants(), linear[1], Constants(), linear[2], nn.Linear(WIDTH, 4))
+    first, *others = (cut(layers, (WIDTH,)).blocks for _ in range(4))
+    for other in others:
+        for name, block in first.items():
+            state, again = block.state_dict(), other[name].state_dict()
+            assert [*state] == [*again]
+            assert all(torch.equal(state[key], again[key]) for key in state)

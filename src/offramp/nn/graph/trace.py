@@ -214,8 +214,8 @@ def _constants(
             and all(source in fixed for source in node.all_input_nodes)
         ):
             fixed.add(node)
-    for node in fixed:
-        if node.op == _CALL and any(user not in fixed for user in node.users):
+    for node in graph.nodes:  # in order: they are named by their numbers, and a run is read again by the names
+        if node in fixed and node.op == _CALL and any(user not in fixed for user in node.users):
             yield node
 
 
