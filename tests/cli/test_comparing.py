@@ -33,7 +33,7 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("profile")
     np.savez(
         folder / "tiny.npz",
-        scores=np.array([[0.1, 0.2, 0.9, 0.9], [0.0, 0.1, 0.5, 0.9], [0.0, 0.0, 0.1, 0.2]], np.float32),
+        entropy=np.array([[0.1, 0.2, 0.9, 0.9], [0.0, 0.1, 0.5, 0.9], [0.0, 0.0, 0.1, 0.2]], np.float32),
         correct=np.array([[1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]], np.bool_),
         label=np.zeros(4, np.int64),
     )
