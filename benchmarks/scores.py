@@ -1,8 +1,8 @@
 """Scores beside each other on samples that had no say: what entropy, margin and others cost in accuracy.
 
 A network is trained with an exit after every block. For each score, the most accurate plan within a limit on latency is
-found on the validation split, and what it has right is counted on the test split. Limits are shares of the latency of
-the whole network on the slowest tier's neighbor, so that plans differ by their exits alone.
+found on the validation split, with a threshold of its own for each exit, and what it has right is counted on the test
+split. Limits are shares of the latency of the most accurate plan without one.
 """
 
 import argparse

@@ -24,6 +24,7 @@ class TestResnet(BackboneContract):
         return backbone_spec("resnet8")
 
 
+@pytest.mark.nightly
 class TestMobilenet(BackboneContract):
     @classmethod
     def spec(cls) -> Spec:

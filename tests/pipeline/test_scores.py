@@ -20,7 +20,9 @@ def test_a_learned_gate_from_the_profile_to_a_run(run, tmp_path):
     predicted = offramp.estimate(profile, "mobile", plan).estimate
     assert predicted.exit_rates[0] == np.mean(first <= np.float32(threshold))
     assert 0 < predicted.exit_rates[0] < 1
-    assert bundle.manifest.estimate.exit_rates == pytest.approx(predicted.exit_rates, abs=1.5 / profile.exit_table.samples)
+    assert bundle.manifest.estimate.exit_rates == pytest.approx(
+        predicted.exit_rates, abs=1.5 / profile.exit_table.samples
+    )
     result = offramp.run(bundle, run.dataset.test[:6])
     assert result.result.measured.exit_rates == result.result.replayed.exit_rates
 

@@ -129,7 +129,12 @@ def test_it_learns_a_step_as_the_model_would(case, small, tmp_path):
 
 
 # What the others are made of, convolutions and batch normalization, is exported in test_backbones.
-@pytest.mark.parametrize("case", [vit, convnext, swin], indirect=True, ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "case",
+    [vit, *(pytest.param(make, marks=pytest.mark.nightly) for make in (convnext, swin))],
+    indirect=True,
+    ids=lambda make: make.__name__,
+)
 def test_blocks_export(case, small):
     _, _, network = case
     whole = Outputs(network).eval()
