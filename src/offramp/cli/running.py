@@ -22,7 +22,7 @@ def run(
     samples: Annotated[
         Path | None,
         typer.Option(
-            help="An npz of images and labels, or a folder of images. [default: the data set's held-out ones]"
+            help="An npz as it is trained on, a folder of images, or a table. [default: the data set's held-out ones]"
         ),
     ] = None,
     count: Annotated[

@@ -14,6 +14,9 @@ from offramp.files.images import SUFFIXES, eight_bits, opened
 from offramp.files.parts import packed
 from offramp.files.sources import locate
 
+TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+"""What the names of tables end with."""
+
 _MOST_BYTES = 1 << 32
 # Of the arrays of a split; what was held out comes first.
 _PREFIXES = ("", "test_", "val_", "train_")

@@ -18,7 +18,7 @@ from offramp.errors import InputError, MissingExtraError, fail
 from offramp.files import read_profile, write_run_result
 from offramp.files.quantities import TIME
 from offramp.files.results import run_document
-from offramp.files.samples import check_samples, read_samples
+from offramp.files.samples import TABLES, check_samples, read_samples
 from offramp.pipeline.arguments import path_of, require_runtime, require_training, whole_number
 from offramp.pipeline.build import Bundle, bundle_of
 from offramp.pipeline.profile import writable
@@ -189,8 +189,8 @@ def run(
     """Run a bundle on this machine: every tier a process, every link emulated.
 
     bundle: a bundle, or its folder.
-    samples: a split of a data set, such as `data.test[:100]`; images; an npz; or a folder of images. None for the
-        held-out ones of the data set that the bundle was built for.
+    samples: a split of a data set, such as `data.test[:100]`; images; an npz; a folder of images; or a table as it is
+        trained on, whose held-out samples are taken. None for those of the data set that the bundle was built for.
     count: how many to send at most; None for all that are given, and for `COUNT` of the held-out ones.
     window: how many requests are in flight at once. With one, latencies are the model's; with more they hold the
         waiting too, which it leaves out.
@@ -263,17 +263,20 @@ def _samples(
         case None:
             return _held_out(manifest, COUNT if count is None else count)
         case str() | Path():
+            if str(source).partition("?")[0].lower().endswith(TABLES):
+                found = _held_out(manifest, COUNT if count is None else count, str(source))
+                return check_samples(*found, shape=shape, kind=kind, classes=classes)
             return read_samples(source, shape=shape, kind=kind, classes=classes, most=count)[1:]
         case np.ndarray():
             return check_samples(source[:count], None, shape=shape, kind=kind, classes=classes)
         case LabeledImages():
             return check_samples(source.images[:count], source.labels[:count], shape=shape, kind=kind, classes=classes)
         case _:
-            fail("samples", f"are {type(source).__name__}", "give a split, images, an npz, or a folder of images")
+            fail("samples", f"are {type(source).__name__}", "give a split, images, an npz, a table, or a folder")
 
 
-def _held_out(manifest: Manifest, count: int) -> tuple[NDArray[np.generic], IntArray | None]:
-    """The first of the held-out samples of the data set that the bundle was built for."""
+def _held_out(manifest: Manifest, count: int, table: str | None = None) -> tuple[NDArray[np.generic], IntArray | None]:
+    """The first of the held-out samples of the data set that the bundle was built for, or of a table like its own."""
     try:
         require_training()
     except MissingExtraError as error:
@@ -282,7 +285,11 @@ def _held_out(manifest: Manifest, count: int) -> tuple[NDArray[np.generic], IntA
 
     match manifest.provenance.get("data"):
         case {"source": str(origin), "seed": int(seed), "image_size": int() | None as size}:
-            held_out = read_data(origin, seed=seed, size=size).test
+            dataset = read_data(table or str(origin), seed=seed, size=size)
+            if table is not None and dataset.class_names != manifest.class_names:
+                own, other = (", ".join(names[:5]) for names in (dataset.class_names, manifest.class_names))
+                fail("samples", f"are of classes {own}, the network tells apart {other}", "give one with these")
+            held_out = dataset.test
             return held_out.images[:count], held_out.labels[:count]
         case _:
             fail("samples", "the bundle does not say which data set it is for", "give samples")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 from urllib.parse import parse_qsl
 
 from offramp.errors import fail
+from offramp.files.samples import TABLES
 from offramp.nn.data import Dataset, Source
 from offramp.nn.datasets.gray import ONE_CHANNEL, with_one_channel
 
@@ -32,7 +33,6 @@ KINDS = (
 _HUB = "hf:"
 # One picture is made in memory: 0.8 GB of red, green and blue.
 _LARGEST = 1 << 14
-_TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
 
 def read_data(source: DataSource, *, seed: int = 0, size: int | None = None, name: str | None = None) -> Dataset:
@@ -132,7 +132,7 @@ def _at(path: Path, *, seed: int, size: int | None) -> Dataset:
 
         return (array_files if arrays_folder(path) else class_folders)(path, seed=seed, size=size)
     file, _, query = str(path).partition("?")
-    if file.lower().endswith(_TABLES) and Path(file).is_file():
+    if file.lower().endswith(TABLES) and Path(file).is_file():
         from offramp.nn.datasets.table import table
 
         return table(Path(file), dict(parse_qsl(query)), seed=seed, size=size)
