@@ -43,6 +43,7 @@ def main() -> None:
         score = fitted(name, logits, validation.labels)
         table = exit_table(run.network, validation, score)
         own = replace(profile, score=score, exit_table=table, exits=None, codecs={})
+        thresholds = quantiles(table.scores[:-1])
         held_out = exit_table(run.network, run.dataset.test, score)
         row: dict[str, object] = {"score": name.value}
         for share in SHARES:
@@ -52,10 +53,9 @@ def main() -> None:
                 max_latency=f"{share * whole_s} s",
                 keep=1,
                 threshold_per_exit=True,
-                thresholds=quantiles(table.scores[:-1]).tolist(),
+                thresholds=thresholds.tolist(),
                 frontier=False,
             )
-            thresholds = quantiles(table.scores[:-1])
             counted = Replay(held_out, thresholds).rates(found.plan.ends, found.plan.thresholds)
             row[f"{share:.0%}"] = {"validation": found.estimate.accuracy, "test": counted.accuracy}
         rows.append(row)

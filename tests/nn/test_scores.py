@@ -79,7 +79,7 @@ def test_a_gate_says_how_likely_an_answer_is_wrong():
     logits = torch.tensor(rng.normal(scale=3, size=(1, 4000, 4)))
     labels = np.array([rng.choice(4, p=own) for own in torch.softmax(logits[0], dim=1).numpy()])
     score = fitted(ScoreName.GATE, logits, labels)
-    said = scores(logits[0], score.name, torch.tensor(score.parameters[0])).numpy()
+    said = scores(logits[0], score, 1).numpy()
     wrong = logits[0].argmax(dim=1).numpy() != labels
     assert said.mean() == pytest.approx(wrong.mean(), abs=0.005)
     surest = np.argsort(said)[:2000]
@@ -89,5 +89,5 @@ def test_a_gate_says_how_likely_an_answer_is_wrong():
 def test_a_gate_without_wrong_answers_goes_by_entropy():
     logits = torch.tensor([[[4.0, 0.0], [1.0, 0.0]]])
     said = fitted(ScoreName.GATE, logits, np.array([0, 0]))
-    first, second = scores(logits[0], said.name, torch.tensor(said.parameters[0]).float()).tolist()
+    first, second = scores(logits[0], said, 1).tolist()
     assert first < second

@@ -37,8 +37,8 @@ def print_solution(solution: Solution) -> None:
     )
     if (score := solution.profile.score.name) is not ScoreName.ENTROPY:
         console.print(f"exits go by {score.value}, which the thresholds are of", highlight=False, style="dim")
-    if solution.quality is not None:
-        console.print(quality_words(solution.quality), highlight=False)
+    if (quality := solution.quality) is not None:
+        console.print(quality_words(quality), highlight=False)
     for sentence in solution.warnings:
         console.print(f"[yellow]Warning:[/] {sentence}.", highlight=False, soft_wrap=True)
     for sentence in solution.proof:

@@ -7,9 +7,7 @@ from offramp.core.constraints import Constraints
 from offramp.core.exits import Replay, words
 from offramp.core.metrics import quality_of_plan
 from offramp.core.plan import Plan
-
-# As a floor on accuracy, one is met by what misses it by no more than rounding.
-_TOLERANCE = 1e-9
+from offramp.core.requirement import TOLERANCE
 
 
 def class_floors(label: IntArray, constraints: Constraints) -> tuple[WordArray, FloatArray, FloatArray, float]:
@@ -24,9 +22,9 @@ def class_floors(label: IntArray, constraints: Constraints) -> tuple[WordArray, 
     recall, balanced = constraints.min_class_recall, constraints.min_balanced_accuracy
     return (
         words(label == classes[:, None]),
-        np.zeros(len(counts)) if recall is None else np.ceil((recall - _TOLERANCE) * counts),
+        np.zeros(len(counts)) if recall is None else np.ceil((recall - TOLERANCE) * counts),
         1.0 / (max(1, len(counts)) * counts),
-        -np.inf if balanced is None else balanced - _TOLERANCE,
+        -np.inf if balanced is None else balanced - TOLERANCE,
     )
 
 
@@ -37,5 +35,5 @@ def meets_class_floors(exits: Replay, plan: Plan, constraints: Constraints) -> b
     quality = quality_of_plan(exits.table, plan.ends, plan.thresholds)
     return (
         constraints.min_balanced_accuracy is None
-        or quality.balanced_accuracy >= constraints.min_balanced_accuracy - _TOLERANCE
-    ) and (constraints.min_class_recall is None or quality.least_recall >= constraints.min_class_recall - _TOLERANCE)
+        or quality.balanced_accuracy >= constraints.min_balanced_accuracy - TOLERANCE
+    ) and (constraints.min_class_recall is None or quality.least_recall >= constraints.min_class_recall - TOLERANCE)

@@ -1,5 +1,7 @@
 """Samples as arrays: which types travel, and how images may be laid out."""
 
+from typing import IO, Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -65,3 +67,11 @@ def as_pictures(place: str, images: Samples) -> NDArray[np.uint8]:
         images = images.transpose(0, 3, 1, 2)
     # A subclass of arrays is one in a file.
     return np.broadcast_to(images, (len(images), 3, *images.shape[2:]), subok=True).astype(np.uint8, copy=False)
+
+
+def array_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether it is in Fortran's order, and type of an array as `numpy.save` writes it; its numbers follow."""
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    return shape, fortran, dtype

@@ -11,6 +11,7 @@ import numpy as np
 from offramp.core.exit_table import ExitTable
 from offramp.core.score import ScoreName
 from offramp.errors import Fault, InputError, fail, refuse
+from offramp.files.arrays import array_header
 from offramp.files.sources import locate
 
 # 256 MiB hold the entropies of 50,000 samples at 1,300 branches.
@@ -84,9 +85,7 @@ def table_bytes(table: ExitTable) -> bytes:
 
 def _header_faults(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, blocks: int | None) -> list[Fault]:
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
+        shape, _, dtype = array_header(file)
         held = member.file_size - file.tell()
     remedy = f"give {_TYPES[name]} {_AXES[name]}"
     expected = _TYPES[name]

@@ -21,7 +21,7 @@ from offramp.core.score import ENTROPY, Score
 from offramp.errors import fail
 from offramp.nn.network import MultiExitNetwork, lay_out
 from offramp.nn.onnx_block import OnnxBlock, joined
-from offramp.nn.scores import parameters_of, scores
+from offramp.nn.scores import scores
 
 OPSET = 18
 
@@ -77,8 +77,7 @@ class _Around(nn.Module):
 
 def answer(logits: Tensor, score: Score, branch: int) -> tuple[Tensor, Tensor]:
     """[B, K] logits of one branch, 1-based -> probabilities [B, K] and the score [B], as the exit table has it."""
-    own = scores(logits, score.name, parameters_of(score, branch, logits))
-    return torch.log_softmax(logits, dim=1).exp(), own
+    return torch.log_softmax(logits, dim=1).exp(), scores(logits, score, branch)
 
 
 def export(

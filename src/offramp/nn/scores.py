@@ -1,6 +1,7 @@
 """Scores of logits, computed the same for a profile's exit table and in the exported graph, and what is fitted."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -15,12 +16,10 @@ from offramp.core.score import Score, ScoreName
 _COLDEST, _HOTTEST = math.log(0.02), math.log(50)
 
 
-def scores(logits: Tensor, name: ScoreName, parameters: Tensor | None) -> Tensor:
-    """[..., K] logits of one exit -> [...] in [0, 1].
-
-    parameters: [P] the exit's own, as in `Score`.
-    """
-    match name, parameters:
+def scores(logits: Tensor, score: Score, branch: int) -> Tensor:
+    """[..., K] logits of one branch, 1-based -> [...] in [0, 1]."""
+    parameters = None if score.parameters is None else torch.tensor(score.parameters[branch - 1]).to(logits)
+    match score.name, parameters:
         case ScoreName.TEMPERATURE, Tensor():
             return _entropy(logits / parameters[0])
         case ScoreName.GATE, Tensor():
@@ -33,9 +32,9 @@ def scores(logits: Tensor, name: ScoreName, parameters: Tensor | None) -> Tensor
             return _entropy(logits)
 
 
-def parameters_of(score: Score, branch: int, like: Tensor) -> Tensor | None:
-    """[P] of one branch, 1-based, in the type of `like`; None where the score has none."""
-    return None if score.parameters is None else torch.tensor(score.parameters[branch - 1]).to(like)
+def all_scores(logits: Tensor, score: Score, ends: Iterable[int]) -> Tensor:
+    """[N, ..., K] logits of the branches after blocks `ends` -> [N, ...]."""
+    return torch.stack([scores(own, score, end) for end, own in zip(ends, logits, strict=True)])
 
 
 def fitted(name: ScoreName, logits: Tensor, labels: IntArray) -> Score:

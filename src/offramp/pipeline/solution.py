@@ -96,7 +96,8 @@ class Solution:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to know before believing the accuracy, in sentences."""
-        return () if self.quality is None else tuple(cautions(self.quality, "the plan"))
+        quality = self.quality
+        return () if quality is None else tuple(cautions(quality, "the plan"))
 
     @property
     def headline(self) -> str:

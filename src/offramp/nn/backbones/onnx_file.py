@@ -17,6 +17,7 @@ from offramp.errors import Fault, InputError, fail
 from offramp.files.parts import Parts
 from offramp.nn.backbones.custom import shares, without_shares
 from offramp.nn.export import OPSET
+from offramp.nn.graph.check import samples_like
 from offramp.nn.graph.onnx_answer import undo, with_both_logits
 from offramp.nn.graph.onnx_graph import INPUT, OnnxTrace, body, trace
 from offramp.nn.graph.outputs import logits_of
@@ -32,7 +33,6 @@ KEPT = "backbone.onnx"
 TOLERANCE = 1e-5
 """How far blocks may be from the file run as a whole, and a sample from the same among others: of the largest logit."""
 
-_BATCH = 3
 _REMEDY = "export the classifier again: one input [B, ...], one output of logits [B, classes], the batch dynamic"
 
 
@@ -83,7 +83,7 @@ def _line(file: Path, min_work: float, min_size: float, kind: torch.dtype, shape
 
 
 def _cut(given: ModelProto, shape: Shape, kind: torch.dtype, *, min_work: float, min_size: float) -> Line:
-    samples = _samples(shape, kind)
+    samples = samples_like(shape, kind).numpy()
     model, undone = _prepared(given, samples)
     traced = trace(model, samples, _run)
     places = body(traced)
@@ -219,14 +219,6 @@ def _with_input(model: ModelProto) -> ModelProto:
     return own
 
 
-def _samples(shape: Shape, kind: torch.dtype) -> NDArray[np.generic]:
-    """[3, ...] random ones; whole numbers are zeros and ones, which every vocabulary has."""
-    generator = torch.Generator().manual_seed(0)
-    if kind.is_floating_point:
-        return torch.randn(_BATCH, *shape, generator=generator, dtype=kind).numpy()
-    return torch.randint(0, 2, (_BATCH, *shape), generator=generator, dtype=kind).numpy()
-
-
 def _run(model: bytes, x: NDArray[np.generic]) -> list[NDArray[np.generic]]:
     try:
         return [*PartitionSession(model).run(x)]
@@ -250,7 +242,7 @@ def _check(given: ModelProto, samples: NDArray[np.generic], blocks: list[OnnxBlo
     # One sample is rounded differently than three, which networks may amplify: so it is three in either case.
     together = redone(_chained(blocks, torch.from_numpy(samples)), undone)
     for place, sample in enumerate(samples):
-        repeated = redone(_chained(blocks, torch.from_numpy(np.stack([sample] * _BATCH))), undone)
+        repeated = redone(_chained(blocks, torch.from_numpy(np.stack([sample] * len(samples)))), undone)
         apart = _apart(repeated[place : place + 1], together[place : place + 1])
         if not apart <= bound:
             fail("backbone", f"samples depend on the others that they are computed with: {apart:g} apart", _REMEDY)

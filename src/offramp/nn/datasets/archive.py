@@ -13,6 +13,7 @@ import numpy as np
 
 from offramp.errors import InputError, fail
 from offramp.files import maps
+from offramp.files.arrays import array_header
 from offramp.nn.data import Dataset
 from offramp.nn.datasets.arrays import NAMES, REMEDY, Array, arrays_of, dataset_of, names_in
 
@@ -102,7 +103,7 @@ class _Member:
         """What it is, after its header was held against what follows it."""
         info = file.getinfo(f"{name}.npy")
         with file.open(info) as stream:
-            shape, fortran, dtype = _header(stream)
+            shape, fortran, dtype = array_header(stream)
             member = cls(name, info, stream.tell(), shape, fortran, dtype)
         if dtype.hasobject:
             fail(f"{path}: {name}", "holds Python objects", REMEDY)
@@ -132,7 +133,7 @@ def _array(file: zipfile.ZipFile, path: Path, member: _Member, *, large: bool) -
         array = maps.empty(place, shape, member.dtype, mapped=True)
         flat, done = array.reshape(-1).view(np.uint8), 0
         with file.open(member.info) as stream:
-            _header(stream)
+            array_header(stream)
             for piece in _pieces(stream):
                 flat[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
                 done += len(piece)
@@ -163,14 +164,6 @@ def _stored_at(path: Path, member: _Member) -> int | None:
         lengths = struct.unpack("<HH", file.read(_LOCAL_HEADER)[-4:])
     begin = info.header_offset + _LOCAL_HEADER + sum(lengths) + member.header
     return begin if begin % member.dtype.itemsize == 0 and member.dtype.isnative else None
-
-
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether it is in Fortran's order, and type of an array."""
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(stream)
-    return shape, fortran, dtype
 
 
 def _pieces(stream: IO[bytes]) -> Iterator[bytes]:

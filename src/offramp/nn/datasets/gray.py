@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from offramp.files.maps import pieces
 from offramp.nn.data import Dataset, Split
 
 ONE_CHANNEL = "?channels=1"
 """What the name of a data set ends with whose gray images have one channel, and not three that are equal."""
-
-_AT_ONCE = 1024
 
 
 def with_one_channel(dataset: Dataset) -> Dataset | None:
@@ -24,5 +23,5 @@ def with_one_channel(dataset: Dataset) -> Dataset | None:
 
 
 def _gray(part: Split) -> bool:
-    pieces = (part.images[first : first + _AT_ONCE] for first in range(0, len(part.images), _AT_ONCE))
-    return all(np.array_equal(piece[:, :1], piece[:, i : i + 1]) for piece in pieces for i in (1, 2))
+    few = (part.images[piece] for piece in pieces(part.images))
+    return all(np.array_equal(images[:, :1], images[:, i : i + 1]) for images in few for i in (1, 2))

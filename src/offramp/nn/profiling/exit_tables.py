@@ -15,7 +15,7 @@ from offramp.nn.data import Split
 from offramp.nn.inference import predict, predictions
 from offramp.nn.inputs import few
 from offramp.nn.network import MultiExitNetwork
-from offramp.nn.scores import fitted, parameters_of, scores
+from offramp.nn.scores import all_scores, fitted
 
 
 def fitted_on(network: MultiExitNetwork, split: Split, name: ScoreName) -> Score:
@@ -66,8 +66,7 @@ def _table(logits: Iterable[Tensor], split: Split, score: Score, ends: Sequence[
     scored, predicted, confidence = [], [], []
     for said in logits:
         exact = said.double()
-        own = [scores(each, score.name, parameters_of(score, end, each)) for end, each in zip(ends, exact, strict=True)]
-        scored.append(torch.stack(own).float().numpy())
+        scored.append(all_scores(exact, score, ends).float().numpy())
         predicted.append(said.argmax(dim=2).numpy())
         confidence.append(torch.softmax(exact, dim=2).numpy().max(axis=2).astype(np.float32))
     answers = np.concatenate(predicted, axis=1)

@@ -13,7 +13,7 @@ from offramp.errors import MissingExtraError
 from offramp.nn.data import Split
 from offramp.nn.inference import predict
 from offramp.nn.network import MultiExitNetwork
-from offramp.nn.scores import fitted, parameters_of, scores
+from offramp.nn.scores import all_scores, fitted
 
 
 def require_parquet() -> None:
@@ -36,7 +36,8 @@ def samples_parquet(network: MultiExitNetwork, split: Split) -> bytes:
     import pyarrow as pa
     from pyarrow import parquet
 
-    logits = predict(network, split).transpose(0, 1)  # [S, N, C]
+    by_exit = predict(network, split)
+    logits = by_exit.transpose(0, 1)  # [S, N, C]
     samples, exits, classes = logits.shape
     probabilities = torch.softmax(logits.double(), dim=2).numpy()
     highest = np.sort(probabilities, axis=2)[:, :, ::-1]
@@ -52,7 +53,7 @@ def samples_parquet(network: MultiExitNetwork, split: Split) -> bytes:
             "entropy": normalized_entropy(probabilities).astype(np.float32).ravel(),
             "max_probability": highest[:, :, 0].ravel(),
             "margin": (highest[:, :, 0] - highest[:, :, 1]).ravel(),
-            **{name.value: _fitted(name, logits, split).ravel() for name in (ScoreName.TEMPERATURE, ScoreName.GATE)},
+            **{name.value: _fitted(name, by_exit, split).ravel() for name in (ScoreName.TEMPERATURE, ScoreName.GATE)},
             "logits": pa.LargeListArray.from_arrays(offsets, flat),
         }
     )
@@ -62,8 +63,6 @@ def samples_parquet(network: MultiExitNetwork, split: Split) -> bytes:
 
 
 def _fitted(name: ScoreName, logits: Tensor, split: Split) -> Float32Array:
-    """[S, N] of logits [S, N, K]."""
-    by_exit = logits.transpose(0, 1)
-    score = fitted(name, by_exit, split.labels)
-    own = [scores(said.double(), name, parameters_of(score, i, said.double())) for i, said in enumerate(by_exit, 1)]
-    return torch.stack(own, dim=1).float().numpy()
+    """[S, N] of logits [N, S, K]."""
+    score = fitted(name, logits, split.labels)
+    return all_scores(logits.double(), score, range(1, len(logits) + 1)).T.float().numpy()
