@@ -183,21 +183,31 @@ class Planner:
         return self._search(FRONTIER, requirement, -math.inf, math.inf, self.allowed(requirement.constraints), stop)
 
     def best(self, requirement: Requirement, stop: BoolArray | None = None) -> SearchResult:
-        """The fastest plan that is accurate enough, or the most accurate that is fast enough.
+        """The fastest plan that is accurate enough, or the most accurate that is fast enough; else the nearest.
 
         stop: as for `frontier_within`.
         Raises `InputError` where the requirement has neither a floor nor a limit, or doesn't go with the problem.
+        """
+        found = self.meeting(requirement, stop)
+        if found.best is not None or found.gap is not None:
+            return found
+        allowed = self.allowed(requirement.constraints)
+        nearest, gap = self._search(LEAST_LATENCY, requirement, requirement.floor, math.inf, allowed, stop)
+        if not nearest and not gap:
+            nearest, gap = self._search(MOST_ACCURACY, requirement, -math.inf, math.inf, allowed, stop)
+        return SearchResult(best=None, nearest=nearest[0] if nearest else None, gap=gap)
+
+    def meeting(self, requirement: Requirement, stop: BoolArray | None = None) -> SearchResult:
+        """The same without the nearest: to find that none is good enough takes less than to find the nearest.
+
+        stop: as for `frontier_within`.
+        Raises `InputError` as `best` does.
         """
         requirement.check_goal()
         allowed, floor, limit = self.allowed(requirement.constraints), requirement.floor, requirement.limit
         goal = LEAST_LATENCY if requirement.wants_fastest else MOST_ACCURACY
         plans, gap = self._search(goal, requirement, floor, limit, allowed, stop)
-        if plans or gap:
-            return SearchResult(best=plans[0] if plans else None, gap=gap)
-        nearest, gap = self._search(LEAST_LATENCY, requirement, floor, math.inf, allowed, stop)
-        if not nearest and not gap:
-            nearest, gap = self._search(MOST_ACCURACY, requirement, -math.inf, math.inf, allowed, stop)
-        return SearchResult(best=None, nearest=nearest[0] if nearest else None, gap=gap)
+        return SearchResult(best=plans[0] if plans else None, gap=gap)
 
     def _search(
         self,
