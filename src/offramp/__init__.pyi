@@ -1,5 +1,5 @@
 from .core.backbone import Backbone, Block
-from .core.certify import Certificate, audit, certify
+from .core.certify import Certificate, Guarantee, certify
 from .core.codec import Codec
 from .core.constraints import Constraints, Prices
 from .core.estimate import Estimate, EstimatedPlan, Latency
@@ -61,6 +61,7 @@ __all__ = [
     "ExitTable",
     "Fault",
     "Gap",
+    "Guarantee",
     "InputError",
     "Latency",
     "Link",
@@ -84,7 +85,6 @@ __all__ = [
     "Timing",
     "Topology",
     "Validation",
-    "audit",
     "build",
     "certify",
     "choose",

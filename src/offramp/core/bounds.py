@@ -59,7 +59,7 @@ def mean_upper_bound(values: FloatArray, low: float, high: float, *, confidence:
         return float(np.cumsum(np.log1p(stakes * (m - share))).max()) - goal
 
     bound = 1.0 if above_goal(1.0) < 0 else float(brentq(above_goal, 0.0, 1.0, xtol=1e-12))
-    return low + bound * (high - low)
+    return low + max(bound, float(share.mean())) * (high - low)
 
 
 def percentile_upper_bound(values: FloatArray, possible: FloatArray, percent: float, *, confidence: float) -> float:

@@ -93,6 +93,11 @@ class Constraints:
         return f"Constraints({', '.join(stated)})"
 
     @property
+    def wide(self) -> bool:
+        """Whether there are more plans than with one threshold and one exit per tier, as in EdgeSys'22."""
+        return self.threshold_per_exit or self.exits_per_tier > 1
+
+    @property
     def floor_by_class(self) -> str:
         """The name of a floor that counts class by class; empty where there is none."""
         floors = ("min_balanced_accuracy", "min_class_recall")

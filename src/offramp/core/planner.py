@@ -268,8 +268,7 @@ class Planner:
 
     def _worth_compiling(self, constraints: Constraints) -> bool:
         steps = len(self.exits.thresholds) * len(self.backbone.blocks) ** 2 * len(self.topology.tiers) ** 2
-        wider = constraints.threshold_per_exit or constraints.exits_per_tier > 1
-        return wider or steps > _INTERPRETED_WORK
+        return constraints.wide or steps > _INTERPRETED_WORK
 
     def _plan(self, row: list[int]) -> Plan:
         most_parts = (len(row) - 1) // 3

@@ -108,8 +108,7 @@ class Requirement:
         """
         if self.certify is not None or self.confidence is not None:
             return self.certify is not False
-        wide = self.constraints.threshold_per_exit or self.constraints.exits_per_tier > 1
-        return samples and wide and self.has_goal and not self.constraints.floor_by_class
+        return samples and self.constraints.wide and self.has_goal and not self.constraints.floor_by_class
 
     @property
     def has_goal(self) -> bool:

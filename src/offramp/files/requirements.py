@@ -70,15 +70,15 @@ class RequirementsDocument(Document):
     max_latency: Time | None = Field(None, description="a time", examples=[TIME.example])
     latency: LatencyWord = Field("mean", description="which latency is meant")
     codec: CodecWord = Field("fp32", description="what activations travel as; any: whatever is best", examples=["int8"])
-    confidence: float | None = Field(
-        None,
-        description="with which floor and limit hold on samples not seen, 0.5 to 1; 0.95 if absent",
-        examples=[0.9],
-    )
     certify: bool | None = Field(
         None,
         description="whether floor and limit are to hold on samples not seen; if absent, where plans may have a "
         "threshold per exit or several exits on a tier",
+    )
+    confidence: float | None = Field(
+        None,
+        description="with which floor and limit hold on samples not seen, 0.5 to 1; 0.95 if absent",
+        examples=[0.9],
     )
     exits_per_tier: int = Field(1, description="the most exits on a tier", examples=[1])
     threshold_per_exit: bool = Field(False, description="whether each exit has a threshold of its own")

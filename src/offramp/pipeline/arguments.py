@@ -117,9 +117,12 @@ def requirement_of(requirement: Requirement | str | Path | None, words: Requirem
     return read_requirements(requirement, **words)
 
 
-def check_answerable(requirement: Requirement, verb: str, *, timed: bool = False) -> None:
-    """Raise `InputError` where a bound on accuracy, or a limit on time unless `timed`, is asked of a verb without."""
-    if requirement.certifies(samples=False):
+def check_answerable(requirement: Requirement, verb: str, *, timed: bool = False, certified: bool = False) -> None:
+    """Raise `InputError` where a certificate, or a limit on time, is asked of a verb that has none.
+
+    timed, certified: whether it has.
+    """
+    if not certified and requirement.certifies(samples=False):
         place = "certify" if requirement.certify else "confidence"
         fail(place, f"{verb} certifies nothing", "leave it out, and have one plan certified: solve, or offramp plan")
     if requirement.limits.time_s is not None and not timed:

@@ -39,7 +39,7 @@ def solve(
     exit_model: ExitModelName | str | None = None,
     compute: ComputeSource | str | None = None,
     thresholds: Sequence[float] | None = None,
-    frontier: bool = True,
+    frontier: bool | None = None,
     seed: int = 0,
     progress: ShowProgress = None,
     **words: Unpack[RequirementWords],
@@ -53,7 +53,8 @@ def solve(
     exit_model: published, marginal or replay; by default replay where there is an exit table.
     compute: blocks or partitions; by default whole partitions where they were measured.
     thresholds: to try; by default those of the profile.
-    frontier: whether the whole frontier is wanted, and not only the one plan.
+    frontier: whether the whole frontier is wanted, and not only the one plan; None for where it takes a moment only,
+        with one threshold and one exit per tier.
     seed: of which samples choose and which certify, where a plan is certified.
     Where no plan meets the requirement, the solution says so (`met`), holds the plan that comes nearest, and what could
     be given up (`relaxations`).
@@ -68,7 +69,8 @@ def solve(
     )
     with reporting(progress) as tell, stop_after(asked.limits.time_s, planners[0]) as stop:
         tell(Progress("searching", None, "" if asked.limits.time_s is None else f"of {seconds(asked.limits.time_s)}"))
-        return solve_among(profile, planners, asked, stop=stop, frontier=frontier, seed=seed)
+        wanted = not asked.constraints.wide if frontier is None else frontier
+        return solve_among(profile, planners, asked, stop=stop, frontier=wanted, seed=seed)
 
 
 def solve_among(

@@ -88,7 +88,10 @@ def headline(requirement: Requirement, *, met: bool, certificate: Certificate | 
 def price_words(requirement: Requirement, certified: Estimate, best_seen: Estimate) -> str:
     """What a certified plan costs: `0.80 % slower than the best seen`, or so many points less accurate."""
     if requirement.wants_fastest:
-        share = requirement.latency.of(certified) / requirement.latency.of(best_seen) - 1
+        taken_s, least_s = requirement.latency.of(certified), requirement.latency.of(best_seen)
+        if taken_s == least_s:
+            return "as fast as the best seen"
+        share = taken_s / least_s - 1
         return f"{100 * abs(share):.2f} % {'slower' if share >= 0 else 'faster'} than the best seen"
     points = 100 * (best_seen.accuracy - certified.accuracy)
     return f"{abs(points):.2f} points {'less' if points >= 0 else 'more'} accurate than the best seen"
