@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from offramp.core.cautions import cautions
 from offramp.core.constraints import Constraints
 from offramp.core.exits import Replay
+from offramp.core.metrics import quality_of_exit, quality_of_plan
 from offramp.reports.blocks import Block, Code, Content, Facts, Figure, Section, Table, Text
 from offramp.reports.measurements import measurement_sections
 from offramp.reports.study import Candidate, Study
-from offramp.reports.tables import partition_table, spread_out, terms_table, tier_table
+from offramp.reports.tables import partition_table, quality_table, recall_table, spread_out, terms_table, tier_table
 from offramp.view.frontier import FrontierPicture
 from offramp.view.latency import SystemsPicture, TermsPicture
 from offramp.view.placement import Placement
@@ -33,6 +35,7 @@ def content(study: Study, *, command: str, made: str) -> Content:
         Section("What was asked", tuple(_asked(study))),
         *(_plan_section(study, at) for at in range(len(study.candidates))),
         *([_beside(study)] if len(study.candidates) > 1 else []),
+        *([Section("What is right, class by class", quality)] if (quality := tuple(_quality(study))) else []),
         *([Section("The frontier", tuple(_frontier(study)))] if study.solution.frontier else []),
         Section("Beside published systems", tuple(_systems(study))),
         *measurement_sections(study.runs, study.validations),
@@ -52,6 +55,11 @@ def _summary(study: Study) -> Iterator[Block]:
         ("accuracy", percent(predicted.accuracy), "predicted"),
         (latency_name(requirement), seconds(requirement.latency.of(predicted)), "predicted"),
     ]
+    guaranteed = study.solution.guaranteed
+    if guaranteed is not None and first.estimated == study.solution.estimated:
+        least, most = percent(guaranteed.accuracy), seconds(guaranteed.latency_s)
+        facts.append(("accuracy", f"≥ {least}".replace(" ", "\N{NO-BREAK SPACE}"), "guaranteed"))
+        facts.append((latency_name(requirement), f"≤ {most}".replace(" ", "\N{NO-BREAK SPACE}"), "guaranteed"))
     if len(predicted.exit_rates) > 1 and min(predicted.exit_rates) >= 0:
         early = 1 - predicted.exit_rates[-1]
         facts.append(("exit early", percent(early), f"before partition {len(predicted.exit_rates)}"))
@@ -69,7 +77,9 @@ def _verdict(study: Study, candidate: Candidate) -> str:
     solution, requirement = study.solution, study.solution.requirement
     proof = " ".join(solution.proof)
     if candidate.estimated == solution.estimated:
-        return f"{solution.headline}{'' if solution.met else '; this one comes nearest'}. {proof}"
+        return (
+            f"{solution.headline}{'' if solution.met or solution.certificate else '; this one comes nearest'}. {proof}"
+        )
     has = f"It {'has' if candidate.meets else 'does not have'} {requirement_words(requirement)}"
     under = " under the constraints" if requirement.constraints.stated else ""
     accuracy, latency = percent(solution.estimate.accuracy), seconds(solution.latency_s)
@@ -198,6 +208,25 @@ def _beside(study: Study) -> Section:
         "The plans beside each other",
         (asked, table, Figure("plans-terms", "What the mean latency of each plan is made of.", terms)),
     )
+
+
+def _quality(study: Study) -> Iterator[Block]:
+    """What the first plan and every exit alone have right beyond accuracy; nothing where there are no samples."""
+    solution, plan = study.solution, study.candidates[0].estimated.plan
+    exits = solution.planner.exits
+    if not isinstance(exits, Replay):
+        return
+    own = quality_of_plan(exits.table, plan.ends, plan.thresholds)
+    names = [block.name for block in solution.profile.backbone.blocks]
+    alone = {f"exit {i} alone, after {name}": quality_of_exit(exits.table, i) for i, name in enumerate(names, start=1)}
+    yield Text(
+        f"On the {own.samples:,} samples of the exit table. Balanced accuracy is the mean of the recalls: what "
+        "an accuracy would be if all classes had as many samples."
+    )
+    yield quality_table("quality", {"the plan": own, **alone})
+    yield recall_table("recall", own)
+    if warnings := [f"{sentence}." for sentence in cautions(own, "the plan")]:
+        yield Text(" ".join(warnings))
 
 
 def _frontier(study: Study) -> Iterator[Block]:
