@@ -11,6 +11,8 @@ from offramp.core.exit_table import ExitTable
 from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.topology import Topology
 
+from .fragments import last_bit_s
+
 
 def every_plan(blocks: int, tiers: int, thresholds: list[float]) -> Iterator[tuple[tuple, tuple, float]]:
     """Ends, tiers and the one threshold of every plan in the space."""
@@ -61,10 +63,8 @@ def send_time(profile: Profile, topology: Topology, a: int, b: int, item: int) -
     if topology.mtu_bits is None:
         total += sum(bits / link.bandwidth_bits_per_s for link in crossed)
     else:
-        fragments = math.ceil(bits / topology.mtu_bits)
-        slowest = min(link.bandwidth_bits_per_s for link in crossed)
-        total += (fragments - 1) * topology.mtu_bits / slowest
-        total += sum(topology.mtu_bits / link.bandwidth_bits_per_s for link in crossed)
+        rates = tuple(link.bandwidth_bits_per_s for link in crossed)
+        total += last_bit_s(bits, topology.mtu_bits, rates if a < b else rates[::-1])
     for tier, direction in ((a, "serialize_s"), (b, "deserialize_s")):
         where = topology.tiers[tier]
         timing = profile.timings[where.device or profile.reference_device]
