@@ -33,7 +33,11 @@ LINKS = {
     "500 Mb/s, 50 ms": Link(500e6, 0.05),
 }
 SIZES = (64, 25_000, 200_000, 2_000_000)
-PATHS = (("500 kb/s, 6 ms", "10 Mb/s, 40 ms"), ("10 Mb/s, 40 ms", "500 kb/s, 6 ms"), ("10 Mb/s, 40 ms", "500 Mb/s, 50 ms"))
+PATHS = (
+    ("500 kb/s, 6 ms", "10 Mb/s, 40 ms"),
+    ("10 Mb/s, 40 ms", "500 kb/s, 6 ms"),
+    ("10 Mb/s, 40 ms", "500 Mb/s, 50 ms"),
+)
 MTU_BYTES = 9000
 HOST = "127.0.0.1"
 PAUSE_S = 0.05
@@ -206,7 +210,9 @@ def main() -> None:
     tables = {
         "Messages over TCP": [each for name, link in LINKS.items() for each in raw(name, link, options.repeats)],
         f"Across two links in fragments of {MTU_BYTES:,} B": across,
-        "Queries between two tiers": [each for name, link in LINKS.items() for each in queries(name, link, options.repeats)],
+        "Queries between two tiers": [
+            each for name, link in LINKS.items() for each in queries(name, link, options.repeats)
+        ],
     }
     for title, rows in tables.items():
         show(console, title, rows)

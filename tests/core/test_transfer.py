@@ -71,7 +71,9 @@ def test_a_short_result_is_one_short_fragment() -> None:
 
 def test_propagation_is_apart_from_transmission() -> None:
     topology = line([1.0, 2.0], 8.0)
-    faraway = dataclasses.replace(topology, links=tuple(dataclasses.replace(link, latency_s=9.0) for link in topology.links))
+    faraway = dataclasses.replace(
+        topology, links=tuple(dataclasses.replace(link, latency_s=9.0) for link in topology.links)
+    )
     bits = np.array([100.0])
     assert np.array_equal(transmission_s(topology, bits), transmission_s(faraway, bits))
     assert propagation_s(faraway)[0, 2] == 18.0

@@ -206,7 +206,7 @@ PROFILE_FAULTS = [
     (put("timings", "pi4", "branch_s", [1]), "timings.pi4.branch_s", "has 1 entries; give 2"),
     (without("timings", "pi4", "branch_s"), "timings.pi4.branch_s", "give block_s and branch_s together"),
     (put("timings", "pi4", {}), "timings.pi4.block_s", "neither block_s nor partition_s"),
-    (put("timings", "pi4", "serialize_s", [1]), "timings.pi4.serialize_s", "has 1 entries"),
+    (put("timings", "pi4", "serialize_s", [1] * 5), "timings.pi4.serialize_s", "has 5 entries"),
     (put("timings", "pi4", "blok_s", []), "timings.pi4.blok_s", "did you mean block_s?"),
     (
         put("timings", "pi4", RUNS | {"partition_s": RUNS["partition_s"][:2]}),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from offramp.core.codec import Codec
 from offramp.core.plan import Plan
 from offramp.core.profile import Profile
 from offramp.core.topology import Topology
@@ -135,17 +136,32 @@ def test_what_was_not_measured_at_the_end_counts_as_zero(tmp_path: Path) -> None
     document = json.loads(SMALL_PROFILE)
     timing = document["timings"]["pi4"]
     for listed, whole in [
+        ([], [0] * 4),
+        ([1], [1, 0, 0, 0]),
         ([1, 2], [1, 2, 0, 0]),
         ([1, 2, 3], [1, 2, 3, 0]),
         ([1, 2, 3, 4], [1, 2, 3, 4]),
         (None, [0] * 4),
     ]:
         timing.pop("serialize_s", None)
-        if listed:
+        if listed is not None:
             timing["serialize_s"] = listed
         path = tmp_path / "p.json"
         path.write_text(json.dumps(document))
         assert read_profile(path).timings["pi4"].serialize_s.tolist() == whole
+
+
+def test_so_it_does_in_a_codec(tmp_path: Path) -> None:
+    document = json.loads(SMALL_PROFILE)
+    document["codecs"] = {
+        "fp16": {"exit_table": "x.npz", "serialize_s": {"pi4": [1]}, "deserialize_s": {"pi4": [1, 2, 3]}}
+    }
+    table = {"entropy": np.full((2, 3), 0.5, np.float32), "correct": np.ones((2, 3), bool), "label": np.arange(3)}
+    np.savez(tmp_path / "x.npz", **table)
+    (tmp_path / "p.json").write_text(json.dumps(document))
+    encoded = read_profile(tmp_path / "p.json").codecs[Codec.FP16]
+    assert encoded.serialize_s["pi4"].tolist() == [1, 0, 0, 0]
+    assert encoded.deserialize_s["pi4"].tolist() == [1, 2, 3, 0]
 
 
 def test_runs_may_come_in_any_order(tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ class TopologyDocument(Document):
     )
     transfer: Literal["store-and-forward", "pipelined"] = Field(
         "store-and-forward",
-        description="how an object crosses several links: whole at each tier, or in fragments of size mtu",
+        description="how an object crosses several links: whole at each tier, as offramp's own tiers forward it, or in "
+        "fragments of size mtu, each forwarded as soon as it has arrived",
     )
     mtu: Annotated[Size, refusing(_refuse_no_size)] | None = Field(
         None, description="the fragment size of pipelined transfers", examples=[SIZE.example]
