@@ -1,12 +1,13 @@
 """What a plan's pieces cost in time: computation on a tier, transfers between tiers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
 
 from offramp.core.checks import FloatArray
+from offramp.core.energy import EnergyCosts
 from offramp.core.profile import Profile
 from offramp.core.timing import Timing
 from offramp.core.topology import Tier, Topology
@@ -34,6 +35,7 @@ class Costs:
     propagation_s: [M, M] from tier to tier.
     transmission_s, serialization_s: [M, M, N+2] of an object from tier to tier; zero from a tier to itself.
     send_s: [M, M, N+2] the three together: send(a, b, bits) of the performance model.
+    energy: what all that takes; None where the topology doesn't say.
     """
 
     source: int
@@ -42,6 +44,7 @@ class Costs:
     propagation_s: FloatArray
     transmission_s: FloatArray
     serialization_s: FloatArray
+    energy: EnergyCosts | None = None
     send_s: FloatArray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,7 +105,7 @@ class Work:
         serialization = tiers.serialize_s[:, None] + tiers.deserialize_s[None]
         # Nothing is serialized that stays on its tier.
         serialization[np.diag_indices(len(topology.tiers))] = 0.0
-        return Costs(
+        costs = Costs(
             source=topology.index(topology.source),
             destination=topology.index(topology.destination),
             compute_s=tiers.compute_s,
@@ -110,6 +113,15 @@ class Work:
             transmission_s=transmission_s(topology, self.bits),
             serialization_s=serialization,
         )
+        energy = EnergyCosts.of(
+            topology,
+            compute_s=tiers.compute_s,
+            send_s=costs.send_s,
+            serialize_s=tiers.serialize_s,
+            deserialize_s=tiers.deserialize_s,
+            bits=self.bits,
+        )
+        return replace(costs, energy=energy)
 
     def tier_times(self, topology: Topology) -> TierTimes:
         """What the tiers spend themselves, slowdowns counted. Raises `InputError` as `on` does."""

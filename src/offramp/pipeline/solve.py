@@ -222,13 +222,16 @@ def frontier_among(
 def _gap_of_all(gaps: Sequence[Gap | None]) -> Gap | None:
     """What is proven of the plans that none of several searches has looked at; None where all came to their end."""
     open_ = [gap for gap in gaps if gap is not None]
-    return Gap(min(gap.latency_s for gap in open_), max(gap.accuracy for gap in open_)) if open_ else None
+    if not open_:
+        return None
+    energies_j = [gap.energy_j for gap in open_ if gap.energy_j is not None]
+    least_s, surest = min(gap.latency_s for gap in open_), max(gap.accuracy for gap in open_)
+    return Gap(least_s, surest, min(energies_j, default=None))
 
 
 def merged_frontier(plans: Sequence[EstimatedPlan], requirement: Requirement) -> tuple[EstimatedPlan, ...]:
-    """Those of several frontiers' plans that no other beats, fastest first."""
-    latency = requirement.latency
-    return unbeaten(sorted(plans, key=lambda plan: latency.of(plan.estimate)), latency)
+    """Those of several frontiers' plans that no other beats, fastest first, or what takes least energy."""
+    return unbeaten(sorted(plans, key=lambda plan: requirement.cost(plan.estimate)), requirement)
 
 
 def _no_plan() -> NoReturn:

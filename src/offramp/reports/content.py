@@ -82,7 +82,7 @@ def _verdict(study: Study, candidate: Candidate) -> str:
 def _asked(study: Study) -> Iterator[Block]:
     solution, requirement = study.solution, study.solution.requirement
     constraints = requirement.constraints
-    aim = "The fastest" if requirement.wants_fastest else "The most accurate"
+    aim = "The fastest" if requirement.wants_least else "The most accurate"
     yield Text(f"{aim} plan with {requirement_words(requirement)}.")
     exits = "one exit" if constraints.exits_per_tier == 1 else f"at most {constraints.exits_per_tier} exits"
     thresholds = "a threshold for each exit" if constraints.threshold_per_exit else "one threshold for all exits"

@@ -66,7 +66,7 @@ def requirement_words(requirement: Requirement) -> str:
 
 def goal_words(requirement: Requirement) -> str:
     """The plan that is wanted, in words: `fastest plan with accuracy of at least 92.00 %`."""
-    aim = "fastest" if requirement.wants_fastest else "most accurate"
+    aim = "fastest" if requirement.wants_least else "most accurate"
     return f"{aim} plan with {requirement_words(requirement)}"
 
 
