@@ -80,7 +80,11 @@ def sample_energy(
     source, destination = names.index(topology.source), names.index(topology.destination)
     clock, first_bit, radio = 0.0, None, None
     busy, bits_j = [0.0] * len(names), [0.0] * len(names)
-    sizes = [profile.backbone.input_bits, *(b.output_bits for b in profile.backbone.blocks), profile.backbone.result_bits]
+    sizes = [
+        profile.backbone.input_bits,
+        *(b.output_bits for b in profile.backbone.blocks),
+        profile.backbone.result_bits,
+    ]
 
     def handled(tier: int, direction: str, item: int) -> float:
         where = topology.tiers[tier]

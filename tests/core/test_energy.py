@@ -67,9 +67,7 @@ def every_plan(world: World, rules: Constraints) -> list[Tried]:
             rates, accuracy = oracle.replayed(profile.exit_table, ends, (*cuts, 1.0))
         else:
             rates, accuracy = oracle.from_rates(profile.exits, ends, cuts[0] if cuts else thresholds_of(world)[0])
-        latency_s = sum(
-            rate * oracle.one_way(profile, topology, ends, places, k) for k, rate in enumerate(rates)
-        )
+        latency_s = sum(rate * oracle.one_way(profile, topology, ends, places, k) for k, rate in enumerate(rates))
         spent = oracle.energy(profile, topology, ends, places, rates)
         if rules.required <= {topology.tiers[j].name for j in places}:
             tried.append((spent, latency_s, accuracy, (len(ends), ends, places, cuts)))
@@ -91,7 +89,9 @@ def row_of(planner: Planner, plan: Plan) -> tuple:
 def test_an_estimate_is_what_samples_spend_by_the_clock(case: tuple[World, Constraints]) -> None:
     world, rules = case
     planner = Planner.of(world.profile, world.topology, thresholds=thresholds_of(world))
-    for spent, latency_s, _, (_, ends, places, cuts) in every_plan(world, dataclasses.replace(rules, required=frozenset()))[:60]:
+    for spent, latency_s, _, (_, ends, places, cuts) in every_plan(
+        world, dataclasses.replace(rules, required=frozenset())
+    )[:60]:
         found = planner.estimate(Plan(ends, tuple(world.topology.tiers[j].name for j in places), cuts)).estimate
         assert found.latency_s == pytest.approx(latency_s)
         assert list(found.energy.tiers) == [tier.name for tier in world.topology.tiers]
@@ -114,9 +114,7 @@ def test_the_plan_of_least_energy_is_that_of_trying_every_plan(
     world, rules = case
     assume(floor is not None or limit is not None)
     planner = Planner.of(world.profile, world.topology, thresholds=thresholds_of(world), compiled=compiled)
-    requirement = Requirement(
-        None if floor is None else floor / 8, limit, minimize=Objective.ENERGY, constraints=rules
-    )
+    requirement = Requirement(None if floor is None else floor / 8, limit, minimize=Objective.ENERGY, constraints=rules)
     tried = [
         (sum(spent.values()), -accuracy, row)
         for spent, latency_s, accuracy, row in every_plan(world, rules)

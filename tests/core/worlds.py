@@ -62,7 +62,9 @@ def with_energy(draw: st.DrawFn, topology: Topology) -> Topology:
     for link in topology.links:
         radio_w = draw(watts)
         tail_s = draw(st.sampled_from([0.0, 0.5, 8.0])) if radio_w else 0.0
-        links.append(replace(link, send_j_per_bit=draw(bit_j), receive_j_per_bit=draw(bit_j), radio_w=radio_w, tail_s=tail_s))
+        links.append(
+            replace(link, send_j_per_bit=draw(bit_j), receive_j_per_bit=draw(bit_j), radio_w=radio_w, tail_s=tail_s)
+        )
     return replace(topology, tiers=tiers, links=tuple(links))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -159,6 +160,13 @@ class Space:
     result: FloatArray
     limits: FloatArray
     latency: int
+
+    def arrays(self, exits_per_tier: int) -> tuple[Any, ...]:
+        """What the searches take of it, in the order of their arguments from `compute` to `exits_per_tier`."""
+        tiers = np.array(self.places.tiers)
+        may_stay = np.eye(len(tiers), dtype=np.bool_) & (exits_per_tier > 1)
+        travel = (self.compute, self.send, self.result, self.start, self.fits, self.places.joins | may_stay)
+        return (*travel, 1 << tiers, self.required, exits_per_tier)
 
 
 def space(

@@ -7,7 +7,7 @@ and then for one tail. A sample that never leaves the source switches no radio o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class TierEnergy:
     @property
     def total_j(self) -> float:
         """All of it."""
-        return sum(getattr(self, term.name) for term in fields(self))
+        return self.compute_j + self.waiting_j + self.sending_j + self.radio_j + self.tail_j
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ class _Spent:
 
 
 def _bit_j(topology: Topology) -> FloatArray:
-    """[M, M, M] what a bit from tier a to b costs tier t: as the sender and the receiver on each link that it crosses."""
+    """[M, M, M] what a bit from tier a to b costs tier t, as the sender and the receiver on links that it crosses."""
     m = len(topology.tiers)
     table = np.zeros((m, m, m))
     for a in range(m):

@@ -229,7 +229,10 @@ class Planner:
         stop: BoolArray | None,
     ) -> tuple[tuple[EstimatedPlan, ...], Gap | None]:
         rows, least, surest = self._rows(goal, requirement, floor, limit, allowed, stop)
-        gap = None if least == math.inf else _gap(requirement, float(least), float(surest))
+        gap = None
+        if least < math.inf:
+            least_s, least_j = (float(least), None) if allowed.latency == 0 else (0.0, float(least))
+            gap = Gap(least_s, float(surest), least_j)
         plans = [self.estimate(self._plan(row, allowed.places)) for row in rows.tolist()]
         # The search adds up in another order than the estimate: what ties here may not have tied there.
         return unbeaten(plans, requirement), gap
@@ -247,19 +250,7 @@ class Planner:
         stop = np.zeros(1, np.bool_) if stop is None else stop
         limits = allowed.limits.copy()
         limits[allowed.latency] = limit
-        places = allowed.places
-        may_stay = np.eye(len(places.tiers), dtype=np.bool_) & (constraints.exits_per_tier > 1)
-        arrays = (
-            allowed.compute,
-            allowed.send,
-            allowed.result,
-            allowed.start,
-            allowed.fits,
-            places.joins | may_stay,
-            1 << np.array(places.tiers),
-            allowed.required,
-            constraints.exits_per_tier,
-        )
+        arrays = allowed.arrays(constraints.exits_per_tier)
         compiled = self._worth_compiling(constraints) if self.compiled is None else self.compiled
         if isinstance(self.exits, Additive):
             if latency is not Latency.MEAN:
@@ -312,12 +303,6 @@ def choose(frontier: Sequence[EstimatedPlan], requirement: Requirement) -> Searc
         return SearchResult(best=meeting[0] if requirement.wants_least else meeting[-1])
     accurate = [plan for plan in frontier if plan.estimate.accuracy >= requirement.floor]
     return SearchResult(best=None, nearest=next(iter([*accurate, *reversed(frontier)]), None))
-
-
-def _gap(requirement: Requirement, least: float, surest: float) -> Gap:
-    if requirement.minimize is Objective.ENERGY:
-        return Gap(0.0, surest, least)
-    return Gap(least, surest)
 
 
 @cache

@@ -11,7 +11,8 @@ number of partitions. A label goes when
 Neither loses a member of the frontier. Bounds cost O(R N^2 M + R N M^2) per threshold.
 
 The functions are search kernels: plain Python on arrays that `offramp.core.compiling` can compile. Axes: K thresholds,
-N blocks, M tiers, R resources, of which the first is to be least, latency or energy; p and q are blocks, 0 is the input; a and b are tiers.
+N blocks, M tiers, R resources, of which the first is to be least, latency or energy; p and q are blocks, 0 is the
+input; a and b are tiers.
 """
 
 import numpy as np

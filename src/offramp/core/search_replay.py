@@ -116,9 +116,7 @@ def place(
     return float(best)
 
 
-def finish(
-    compute: FloatArray, send: FloatArray, result: FloatArray, fits: BoolArray, joins: BoolArray
-) -> FloatArray:
+def finish(compute: FloatArray, send: FloatArray, result: FloatArray, fits: BoolArray, joins: BoolArray) -> FloatArray:
     """[N+1, M] least latency of one sample that has block p's output on tier b, about to run block p+1 there.
 
     It may exit there or continue on other tiers, used freely: where results are large and activations small, the way

@@ -1,4 +1,4 @@
-"""Numbers with units, as they stand in a topology: rates, times and sizes, to and from SI."""
+"""Numbers with units, as they stand in a topology: rates, times, sizes, powers and energies, to and from SI."""
 
 import math
 from dataclasses import dataclass
@@ -53,6 +53,9 @@ class Dimension:
 RATE = Dimension("rate", "10 Mb/s", {"b/s": 1, "B/s": 8}, (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1)))
 TIME = Dimension("time", "40 ms", {"s": 1}, (("", 1), ("m", 1e-3), ("u", 1e-6)))
 SIZE = Dimension("size", "9000 B", {"b": 1, "B": 8}, (("", 1),))
+POWER = Dimension("power", "2.1 W", {"W": 1}, (("", 1), ("m", 1e-3), ("u", 1e-6)))
+ENERGY = Dimension("energy", "5 mJ", {"J": 1}, (("", 1), ("m", 1e-3), ("u", 1e-6), ("n", 1e-9)))
+ENERGY_PER_BIT = Dimension("energy per bit", "438 nJ/b", {"J/b": 1}, (("u", 1e-6), ("n", 1e-9), ("p", 1e-12)))
 
 
 def write_size(bits: float) -> str:

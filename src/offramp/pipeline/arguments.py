@@ -15,7 +15,7 @@ from offramp.core.latency import ComputeSource
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
 from offramp.core.profile import Profile
-from offramp.core.requirement import Requirement
+from offramp.core.requirement import Objective, Requirement
 from offramp.core.topology import Topology
 from offramp.errors import MissingExtraError, fail
 from offramp.files import RequirementWords, read_plan, read_profile, read_requirements, read_topology
@@ -118,7 +118,13 @@ def requirement_of(requirement: Requirement | str | Path | None, words: Requirem
 
 
 def check_answerable(requirement: Requirement, verb: str, *, timed: bool = False) -> None:
-    """Raise `InputError` where a bound on accuracy, or a limit on time unless `timed`, is asked of a verb without."""
+    """Raise `InputError` where a verb is asked for what it doesn't do.
+
+    That is a bound on accuracy, least energy, and a limit on time unless `timed`.
+    """
+    if requirement.minimize is Objective.ENERGY:
+        problem = f"{verb} looks for the least latency"
+        fail("minimize", problem, "limit the energy with max_energy, or ask for one plan: solve, or offramp plan")
     if requirement.confidence is not None:
         place = "certify" if requirement.certify else "confidence"
         fail(place, f"{verb} certifies nothing", "leave it out, and have one plan certified: solve, or offramp plan")

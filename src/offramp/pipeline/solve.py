@@ -18,7 +18,7 @@ from offramp.core.latency import ComputeSource
 from offramp.core.planner import Gap, Planner, SearchResult, choose, unbeaten
 from offramp.core.profile import Profile
 from offramp.core.relaxation import minimal_relaxations
-from offramp.core.requirement import NO_REQUIREMENT, Requirement
+from offramp.core.requirement import NO_REQUIREMENT, Objective, Requirement
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files import RequirementWords
@@ -177,7 +177,14 @@ def _searched(
         asked = default_requirement(merged, requirement)
     if not asked.has_goal:
         return asked, [SearchResult(best=None, gap=gap) for _, gap in searched], merged
-    return asked, [replace(choose(members, asked), gap=gap) for members, gap in searched], merged
+    answers = [replace(choose(members, asked), gap=gap) for members, gap in searched]
+    if asked.minimize is Objective.ENERGY:
+        # Plans that break the limit on latency aren't on that frontier, and one of them may be the nearest.
+        answers = [
+            planner.best(asked, stop) if answer.best is None and answer.gap is None else answer
+            for planner, answer in zip(planners, answers, strict=True)
+        ]
+    return asked, answers, merged
 
 
 def _certified(found: Sequence[_Found], requirement: Requirement, seed: int, *, choices: int) -> list[_Found]:

@@ -13,7 +13,17 @@ from offramp.reports.tables import partition_table, spread_out, terms_table, tie
 from offramp.view.frontier import FrontierPicture
 from offramp.view.latency import SystemsPicture, TermsPicture
 from offramp.view.placement import Placement
-from offramp.view.text import bits, latency_name, percent, requirement_words, seconds
+from offramp.view.text import (
+    bits,
+    cost_name,
+    cost_words,
+    goal_words,
+    joules,
+    latency_name,
+    percent,
+    requirement_words,
+    seconds,
+)
 
 # A reader sees so many of a frontier's plans at first.
 _MEMBERS_SHOWN = 16
@@ -52,6 +62,8 @@ def _summary(study: Study) -> Iterator[Block]:
         ("accuracy", percent(predicted.accuracy), "predicted"),
         (latency_name(requirement), seconds(requirement.latency.of(predicted)), "predicted"),
     ]
+    if predicted.energy is not None:
+        facts.append(("energy", joules(predicted.energy.total_j), "predicted, per answer"))
     if len(predicted.exit_rates) > 1 and min(predicted.exit_rates) >= 0:
         early = 1 - predicted.exit_rates[-1]
         facts.append(("exit early", percent(early), f"before partition {len(predicted.exit_rates)}"))
@@ -82,8 +94,7 @@ def _verdict(study: Study, candidate: Candidate) -> str:
 def _asked(study: Study) -> Iterator[Block]:
     solution, requirement = study.solution, study.solution.requirement
     constraints = requirement.constraints
-    aim = "The fastest" if requirement.wants_least else "The most accurate"
-    yield Text(f"{aim} plan with {requirement_words(requirement)}.")
+    yield Text(f"The {goal_words(requirement)}.")
     exits = "one exit" if constraints.exits_per_tier == 1 else f"at most {constraints.exits_per_tier} exits"
     thresholds = "a threshold for each exit" if constraints.threshold_per_exit else "one threshold for all exits"
     codecs = " or ".join(codec.value for codec in requirement.codecs)
@@ -117,6 +128,10 @@ def _constraints(constraints: Constraints) -> Iterator[tuple[str, str]]:
         yield tier, "runs something"
     if constraints.max_upload_bits is not None:
         yield "most the source tier sends per sample", bits(constraints.max_upload_bits)
+    for tier, energy in constraints.max_energy_j.items():
+        yield f"most energy of {tier} per answer", joules(energy)
+    if constraints.max_total_energy_j is not None:
+        yield "most energy per answer", joules(constraints.max_total_energy_j)
     if constraints.prices is not None:
         for tier, price in constraints.prices.tier_s.items():
             yield f"price of a second on {tier}", f"{price:g}"
@@ -210,15 +225,15 @@ def _frontier(study: Study) -> Iterator[Block]:
     )
     yield Figure(
         "frontier",
-        "The frontier: every plan on it, by its latency and its accuracy, and what was asked.",
+        f"The frontier: every plan on it, by its {cost_name(requirement)} and its accuracy, and what was asked.",
         FrontierPicture.of(members, shown, requirement, topology=solution.topology, plan_count=solution.plan_count),
     )
     strong = next((i for i, member in enumerate(members) if member == shown), None)
     yield Table(
         "frontier",
-        (latency_name(requirement), "accuracy", "plan"),
+        (cost_name(requirement), "accuracy", "plan"),
         tuple(
-            (seconds(requirement.latency.of(member.estimate)), percent(member.estimate.accuracy), str(member.plan))
+            (cost_words(requirement, member.estimate), percent(member.estimate.accuracy), str(member.plan))
             for member in members
         ),
         numeric=frozenset({0, 1}),
