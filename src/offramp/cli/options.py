@@ -20,7 +20,7 @@ ProfileArgument = Annotated[
     str, typer.Argument(metavar="PROFILE", help="A profile: a JSON file, or the name of a shipped one.")
 ]
 TopologyOption = Annotated[
-    str, typer.Option("--topology", "-t", help="A topology: a YAML file, or a shipped one: mobile, iot.")
+    str, typer.Option("--topology", "-t", help="A topology: a YAML file, or a shipped one: mobile, iot, lte, sensor.")
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]

@@ -12,7 +12,7 @@ from offramp.errors import fail
 class Dimension:
     """A kind of quantity.
 
-    kind: what it is called.
+    kind: what it is called, after "not a".
     example: one as it may be written.
     factors: unit -> what it is in the first unit.
     scales: prefixes and their factors for writing in the first unit, largest first.
@@ -54,8 +54,8 @@ RATE = Dimension("rate", "10 Mb/s", {"b/s": 1, "B/s": 8}, (("G", 1e9), ("M", 1e6
 TIME = Dimension("time", "40 ms", {"s": 1}, (("", 1), ("m", 1e-3), ("u", 1e-6)))
 SIZE = Dimension("size", "9000 B", {"b": 1, "B": 8}, (("", 1),))
 POWER = Dimension("power", "2.1 W", {"W": 1}, (("", 1), ("m", 1e-3), ("u", 1e-6)))
-ENERGY = Dimension("energy", "5 mJ", {"J": 1}, (("", 1), ("m", 1e-3), ("u", 1e-6), ("n", 1e-9)))
-ENERGY_PER_BIT = Dimension("energy per bit", "438 nJ/b", {"J/b": 1}, (("u", 1e-6), ("n", 1e-9), ("p", 1e-12)))
+ENERGY = Dimension("quantity of energy", "5 mJ", {"J": 1}, (("", 1), ("m", 1e-3), ("u", 1e-6), ("n", 1e-9)))
+ENERGY_PER_BIT = Dimension("cost of a bit in energy", "438 nJ/b", {"J/b": 1}, (("u", 1e-6), ("n", 1e-9), ("p", 1e-12)))
 
 
 def write_size(bits: float) -> str:
