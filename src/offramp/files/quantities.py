@@ -44,8 +44,8 @@ class Dimension:
         unit = next(iter(self.factors))
         for prefix, scale in self.scales:
             text = f"{value / scale:.12g} {prefix}{unit}"
-            # A prefix and an exponent don't go together.
-            if value >= scale and "e" not in text and self.parse(text) == value:
+            # A prefix and an exponent don't go together, nor do they with infinity.
+            if value >= scale and text[0].isdigit() and "e" not in text and self.parse(text) == value:
                 return text
         return f"{float(value)!r} {unit}"
 
