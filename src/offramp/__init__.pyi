@@ -1,5 +1,5 @@
 from .core.backbone import Backbone, Block
-from .core.certify import Certificate, audit, certify
+from .core.certify import Certificate, Guarantee, certify
 from .core.codec import Codec
 from .core.constraints import Constraints, Prices
 from .core.energy import Energy, TierEnergy
@@ -63,6 +63,7 @@ __all__ = [
     "ExitTable",
     "Fault",
     "Gap",
+    "Guarantee",
     "InputError",
     "Latency",
     "Link",
@@ -88,7 +89,6 @@ __all__ = [
     "Timing",
     "Topology",
     "Validation",
-    "audit",
     "build",
     "certify",
     "choose",

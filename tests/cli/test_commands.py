@@ -115,9 +115,29 @@ def test_an_impossible_requirement_says_what_to_give_up() -> None:
 
 def test_a_certified_floor_is_held_on_samples_that_had_no_say() -> None:
     found = run_json("plan", PROFILE, "--min-accuracy", 0.9, "--certify", "--no-frontier")
-    assert found["estimate"]["held_back"]["bound"] >= 0.9
-    assert found["estimate"]["held_back"]["confidence"] == 0.95
-    assert found["search"]["optimal"] is False
+    guaranteed = found["guaranteed"]
+    assert guaranteed["accuracy"] == 0.9 < guaranteed["held_back_accuracy"]
+    assert guaranteed["latency_s"] >= guaranteed["held_back_latency_s"]
+    assert guaranteed["confidence"] == 0.95
+    assert found["search"]["optimal"] == (guaranteed["best_seen"]["plan"] == found["plan"])
+
+
+def test_a_wide_space_is_certified_unless_that_is_declined() -> None:
+    wide = ["--threshold-per-exit", "--exits-per-tier", 2, "--min-accuracy", 0.9]
+    certified = run_json("plan", PROFILE, *wide)
+    seen = run_json("plan", PROFILE, *wide, "--no-certify")
+    assert "guaranteed" not in seen
+    assert certified["guaranteed"]["best_seen"]["plan"] == seen["plan"]
+    assert certified["estimate"]["accuracy"] > seen["estimate"]["accuracy"] >= 0.9
+
+
+def test_what_can_not_be_guaranteed_is_the_best_seen_and_exit_code_1() -> None:
+    asked = ["plan", PROFILE, "--threshold-per-exit", "--min-accuracy", 0.97]
+    done = run(*asked)
+    assert done.returncode == 1
+    assert "Not guaranteed on new samples: the fastest plan with accuracy of at least 97.00" in done.stdout
+    assert "samples are too few to guarantee it" in " ".join(done.stdout.split())
+    assert run(*asked, "--no-certify").returncode == 0
 
 
 def test_constraints_bind() -> None:
@@ -138,7 +158,7 @@ def test_constraints_bind() -> None:
     ("limit", "more"), [("1us", ["--threshold-per-exit"]), ("20ms", ["--threshold-per-exit"]), ("100s", [])]
 )
 def test_a_search_that_runs_out_of_time_says_how_far_it_got(limit: str, more: list[str]) -> None:
-    wide = ["--exits-per-tier", 5, *more, "--min-accuracy", 0.2]
+    wide = ["--exits-per-tier", 5, *more, "--min-accuracy", 0.2, "--frontier", "--no-certify"]
     search = run_json("plan", PROFILE, *wide, "--time-limit", limit)["search"]
     assert search["meets"]
     assert search["optimal"] == (search["gap"] is None) == (limit == "100s")

@@ -77,7 +77,7 @@ def test_floors_by_class_are_said_the_same_and_have_no_bound(tmp_path: Path) -> 
     from_file = RequirementOptions(requirements=str(written)).requirement()
     assert RequirementOptions(**floors).requirement() == from_file == read_requirements(**floors)
     for name, floor in floors.items():
-        with pytest.raises(InputError, match="confidence: is of a bound on accuracy, and there are floors by class"):
+        with pytest.raises(InputError, match="confidence: is of accuracy and latency, and there are floors by class"):
             read_requirements(confidence=0.9, **{name: floor})
 
 

@@ -79,7 +79,7 @@ def test_every_fault_at_once(tmp_path: Path) -> None:
         ({"min_accuracy": "nan"}, r"min_accuracy"),
         ({"max_latency": "-3 ms"}, "not above zero"),
         ({"latency": "p95"}, "is of no use alone"),
-        ({"certify": True}, "has no floor to certify"),
+        ({"certify": True}, "certify: has nothing to certify"),
         ({"min_accuracy": 0.9, "confidence": 1.0}, "not from 0.5 to below 1"),
         ({"keep": -1}, "0 or more"),
         ({"budget": 3}, "goes with prices"),

@@ -47,8 +47,8 @@ def test_the_format_is_the_endings_or_the_one_asked_for(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "report").read_text()
     assert text.startswith("# resnet20 on mobile")
-    assert "held-back samples" in text
-    assert "with confidence 0.95" in text
+    assert "Guaranteed on new samples: accuracy of at least 90.00 %" in text
+    assert "samples that had no say in choosing it" in text
 
 
 @pytest.mark.parametrize(

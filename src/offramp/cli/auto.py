@@ -47,7 +47,7 @@ def auto(
     check_repeats(repeats)
     trained = train(**training.arguments(), out=out / "networks", seed=seed)
     measured = profile(trained, out=out / "profile.json", repeats=repeats)
-    solution = solve(measured, tiers, requirement, **models, seed=seed)
+    solution = solve(measured, tiers, requirement, **models, frontier=True, seed=seed)
     solution.write(out / "plan.json")
     save_figure(solution.picture, out / "frontier.png")
     print_solution(solution)

@@ -49,13 +49,15 @@ class RequirementOptions:
         Literal["fp32", "fp16", "int8", "any"] | None,
         typer.Option(help="What activations travel as from tier to tier; any: whatever is best. [default: fp32]"),
     ] = None
-    confidence: Annotated[
-        float | None,
-        typer.Option(help="Hold back half of the exit table and bound the accuracy on new samples, e.g. 0.95."),
-    ] = None
     certify: Annotated[
-        bool | None, typer.Option("--certify", help="Let the floor hold for that bound. [confidence: 0.95]")
+        bool | None,
+        typer.Option(
+            "--certify/--no-certify",
+            help="Have floor and limit hold on samples not seen; held-back samples of the exit table tell. [default: "
+            "with --threshold-per-exit or several exits per tier]",
+        ),
     ] = None
+    confidence: Annotated[float | None, typer.Option(help="With which they hold, 0.5 to 1. [default: 0.95]")] = None
     exits_per_tier: Annotated[int | None, typer.Option(help="Most exits on a tier. [default: 1, as in the paper]")] = (
         None
     )

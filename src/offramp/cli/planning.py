@@ -30,7 +30,13 @@ def plan(
     model: ModelOptions,
     topology: TopologyOption = "mobile",
     seed: SeedOption = 0,
-    frontier: Annotated[bool, typer.Option(help="Find the whole frontier, not only the one plan.")] = True,
+    frontier: Annotated[
+        bool | None,
+        typer.Option(
+            help="Find the whole frontier, not only the one plan. [default: but with --threshold-per-exit or several "
+            "exits per tier]"
+        ),
+    ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Draw the frontier in the terminal.")] = False,
     figure: Annotated[Path | None, typer.Option(help="Draw the frontier into this PNG, SVG or PDF.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the answer to this JSON file.")] = None,
@@ -50,7 +56,7 @@ def plan(
         topology,
         asked.requirement(),
         **model.arguments(),
-        frontier=frontier or plot or figure is not None,
+        frontier=True if plot or figure else frontier,
         seed=seed,
     )
     if out:

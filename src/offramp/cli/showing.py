@@ -31,10 +31,14 @@ def print_solution(solution: Solution) -> None:
         console.print(f"[bold red]{solution.headline}.[/]", highlight=False)
         for sentence in solution.relaxation_sentences:
             console.print(f"  {sentence}", highlight=False, soft_wrap=True)
-        console.print("The nearest:")
+        if solution.certificate is None:
+            console.print("The nearest:")
     _print_plan(
         console, solution.topology, solution.estimated, solution.spread_s, exit_model=solution.planner.exits.name
     )
+    if solution.guarantee:
+        style = "green" if solution.met else "bold red"
+        console.print(f"[{style}]{solution.guarantee}[/]", highlight=False)
     if (score := solution.profile.score.name) is not ScoreName.ENTROPY:
         console.print(f"exits go by {score.value}, which the thresholds are of", highlight=False, style="dim")
     if (quality := solution.quality) is not None:

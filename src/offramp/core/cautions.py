@@ -35,7 +35,7 @@ def cautions(quality: Quality, who: str) -> list[str]:
         others = f", and less than half of {len(low) - _NAMED} more classes" if len(low) > _NAMED else ""
         said.append(f"{who} has right only {', '.join(low[:_NAMED])}{others}")
     if quality.samples < _MANY_SAMPLES:
-        from offramp.core.certify import lower_bound  # needs scipy, which takes a moment
+        from offramp.core.bounds import lower_bound  # needs scipy, which takes a moment
 
         right = round(quality.accuracy * quality.samples)
         bound = lower_bound(right, quality.samples, confidence=CONFIDENCE)

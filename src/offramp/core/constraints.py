@@ -108,6 +108,11 @@ class Constraints:
         return bool(self.max_energy_j) or self.max_total_energy_j is not None
 
     @property
+    def wide(self) -> bool:
+        """Whether there are more plans than with one threshold and one exit per tier, as in EdgeSys'22."""
+        return self.threshold_per_exit or self.exits_per_tier > 1
+
+    @property
     def floor_by_class(self) -> str:
         """The name of a floor that counts class by class; empty where there is none."""
         floors = ("min_balanced_accuracy", "min_class_recall")
@@ -171,10 +176,10 @@ class Space:
 
 def space(
     constraints: Constraints,
-    *,
     backbone: Backbone,
     topology: Topology,
     costs: Costs,
+    *,
     bits: FloatArray,
     least_energy: bool = False,
 ) -> Space:

@@ -122,13 +122,7 @@ class Planner:
             fail("codec", "none of those that are allowed was measured", "allow fp32, or profile the run again")
         return tuple(
             cls.of(
-                profile,
-                topology,
-                exits=exits,
-                compute=compute,
-                thresholds=thresholds,
-                compiled=compiled,
-                codec=codec,
+                profile, topology, exits=exits, compute=compute, thresholds=thresholds, compiled=compiled, codec=codec
             )
             for codec in measured or codecs
         )
@@ -155,12 +149,7 @@ class Planner:
             problem = f"the {self.exits.name.value} model knows nothing of classes"
             fail(constraints.floor_by_class, problem, "use the replay model, which needs an exit table")
         return space(
-            constraints,
-            backbone=self.backbone,
-            topology=self.topology,
-            costs=self.costs,
-            bits=self.work.bits,
-            least_energy=least_energy,
+            constraints, self.backbone, self.topology, self.costs, bits=self.work.bits, least_energy=least_energy
         )
 
     def _allowed(self, requirement: Requirement) -> Space:
@@ -203,21 +192,31 @@ class Planner:
         return self._search(FRONTIER, requirement, -math.inf, limit, self._allowed(requirement), stop)
 
     def best(self, requirement: Requirement, stop: BoolArray | None = None) -> SearchResult:
-        """The fastest plan that is accurate enough, or the most accurate that is fast enough; or that of least energy.
+        """The plan that is wanted: the fastest, that of least energy, or the most accurate; else the nearest.
 
         stop: as for `frontier_within`.
         Raises `InputError` where the requirement has neither a floor nor a limit, or doesn't go with the problem.
+        """
+        found = self.meeting(requirement, stop)
+        if found.best is not None or found.gap is not None:
+            return found
+        allowed = self._allowed(requirement)
+        nearest, gap = self._search(LEAST_LATENCY, requirement, requirement.floor, math.inf, allowed, stop)
+        if not nearest and not gap:
+            nearest, gap = self._search(MOST_ACCURACY, requirement, -math.inf, math.inf, allowed, stop)
+        return SearchResult(best=None, nearest=nearest[0] if nearest else None, gap=gap)
+
+    def meeting(self, requirement: Requirement, stop: BoolArray | None = None) -> SearchResult:
+        """The same without the nearest: to find that none is good enough takes less than to find the nearest.
+
+        stop: as for `frontier_within`.
+        Raises `InputError` as `best` does.
         """
         requirement.check_goal()
         allowed, floor, limit = self._allowed(requirement), requirement.floor, requirement.limit
         goal = LEAST_LATENCY if requirement.wants_least else MOST_ACCURACY
         plans, gap = self._search(goal, requirement, floor, limit, allowed, stop)
-        if plans or gap:
-            return SearchResult(best=plans[0] if plans else None, gap=gap)
-        nearest, gap = self._search(LEAST_LATENCY, requirement, floor, math.inf, allowed, stop)
-        if not nearest and not gap:
-            nearest, gap = self._search(MOST_ACCURACY, requirement, -math.inf, math.inf, allowed, stop)
-        return SearchResult(best=None, nearest=nearest[0] if nearest else None, gap=gap)
+        return SearchResult(best=plans[0] if plans else None, gap=gap)
 
     def _search(
         self,
@@ -272,8 +271,7 @@ class Planner:
 
     def _worth_compiling(self, constraints: Constraints) -> bool:
         steps = len(self.exits.thresholds) * len(self.backbone.blocks) ** 2 * len(self.topology.tiers) ** 2
-        wider = constraints.threshold_per_exit or constraints.exits_per_tier > 1
-        return wider or steps > _INTERPRETED_WORK
+        return constraints.wide or steps > _INTERPRETED_WORK
 
     def _plan(self, row: list[int], places: Places) -> Plan:
         most_parts = (len(row) - 1) // 3

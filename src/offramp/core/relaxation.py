@@ -59,6 +59,7 @@ def _best_without(planners: Sequence[Planner], requirement: Requirement, names: 
         max_latency_s=None if "max_latency" in names else requirement.max_latency_s,
         constraints=constraints,
         certify=False,
+        confidence=None,
     )
     if relaxed.has_goal:
         plans = [answer.best for planner in planners if (answer := planner.best(relaxed)).best is not None]

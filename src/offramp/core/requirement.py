@@ -14,6 +14,9 @@ from offramp.errors import Fault, fail, refuse
 # A requirement is met by a plan that misses it by no more than what adding up in another order can change.
 TOLERANCE = 1e-9
 
+# How sure a certificate is where nobody says.
+CONFIDENCE = 0.95
+
 # What a search may keep where nothing else is said.
 MEMORY_BYTES = 4e9
 
@@ -59,8 +62,9 @@ class Requirement:
     minimize: what is to be least; with energy, latency is the mean.
     constraints: which plans are allowed; among them floors that count class by class.
     codecs: what activations may travel as; of several, those that were measured are tried.
-    confidence: of a bound on accuracy for samples that had no say in the choice; None where no bound is asked for.
-    certify: whether the floor is to hold for that bound.
+    certify: whether floor and limit are to hold for new samples; None for where a choice from so many plans flatters
+        itself most, in a space that is wider than one threshold and one exit per tier, or a confidence is given.
+    confidence: with which they hold; None for `CONFIDENCE`.
     limits: when to end the search.
     """
 
@@ -71,8 +75,8 @@ class Requirement:
     minimize: Objective = Objective.LATENCY
     constraints: Constraints = field(default_factory=Constraints)
     codecs: tuple[Codec, ...] = (Codec.FP32,)
+    certify: bool | None = None
     confidence: float | None = None
-    certify: bool = False
     limits: SearchLimits = field(default_factory=SearchLimits)
 
     def __post_init__(self) -> None:
@@ -90,13 +94,14 @@ class Requirement:
             yield Fault("codec", "is none", "give one at least, e.g. fp32")
         if self.confidence is not None and not 0.5 <= self.confidence < 1:
             yield Fault("confidence", f"{self.confidence} is not from 0.5 to below 1", "give e.g. 0.95")
-        if self.certify and self.min_accuracy is None:
-            yield Fault("certify", "has no floor to certify", "give min_accuracy, too")
-        if self.certify and self.confidence is None:
-            yield Fault("certify", "has no confidence", "give one, e.g. 0.95")
-        if self.confidence is not None and self.constraints.floor_by_class:
-            problem = "is of a bound on accuracy, and there are floors by class"
-            yield Fault("confidence", problem, "leave it out, or the floors by class")
+        asked = "certify" if self.certify else "confidence" if self.confidence is not None else ""
+        if asked and self.certify is False:
+            yield Fault("confidence", "is of a certificate, and there is to be none", "leave it out, or certify")
+        elif asked and self.constraints.floor_by_class:
+            problem = "is of accuracy and latency, and there are floors by class"
+            yield Fault(asked, problem, "leave it out, or the floors by class")
+        elif asked and not self.has_goal:
+            yield Fault(asked, "has nothing to certify", "give min_accuracy or max_latency, too")
 
     def __repr__(self) -> str:
         """Only what differs from nothing asked."""
@@ -106,6 +111,20 @@ class Requirement:
             if (value := getattr(self, part.name)) != getattr(NO_REQUIREMENT, part.name)
         )
         return f"Requirement({', '.join(stated)})"
+
+    @property
+    def sureness(self) -> float:
+        """With which confidence a certificate holds."""
+        return CONFIDENCE if self.confidence is None else self.confidence
+
+    def certifies(self, *, samples: bool) -> bool:
+        """Whether a plan is to be certified.
+
+        samples: whether there is an exit table to certify with; without one, only who insists asks for it.
+        """
+        if self.certify is not None or self.confidence is not None:
+            return self.certify is not False
+        return samples and self.constraints.wide and self.has_goal and not self.constraints.floor_by_class
 
     @property
     def has_goal(self) -> bool:

@@ -50,6 +50,10 @@ def _requirement_words(asked: Requirement) -> Iterator[str]:
         yield from ("--exits-per-tier", str(constraints.exits_per_tier))
     if constraints.threshold_per_exit:
         yield "--threshold-per-exit"
+    if asked.certify is not None:
+        yield "--certify" if asked.certify else "--no-certify"
+    if asked.confidence is not None:
+        yield from ("--confidence", repr(asked.confidence))
     if constraints.keep_blocks is not None:
         yield from ("--keep", str(constraints.keep_blocks))
     for tier, size in constraints.memory_bits.items():

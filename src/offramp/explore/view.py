@@ -62,7 +62,11 @@ class View:
             for relaxation in self.solution.relaxations
             if len(relaxation.given_up) == 1
         ]
-        nearest = [] if self.solution.met else ["Shown is the plan that comes nearest."]
+        nearest = []
+        if self.solution.certificate is not None:
+            nearest = [self.solution.guarantee]
+        elif not self.solution.met:
+            nearest = ["Shown is the plan that comes nearest."]
         return (*nearest, *(single if len(single) > 1 else ()), *self.solution.proof)
 
     @property
@@ -109,10 +113,10 @@ class Explorer:
 
         requirement: without a floor and a limit, the floor that stands in where nothing is asked, to half a percent.
         exit_model, compute, thresholds: as for `solve`.
-        Raises `InputError` where the profile lacks what the topology or the exit model needs, where no plan is allowed,
-        and where a bound on accuracy is asked for.
+        Raises `InputError` where the profile lacks what the topology or the exit model needs, or where no plan is
+        allowed.
         """
-        check_answerable(requirement, "the explorer")
+        check_answerable(requirement, "the explorer", certified=True)
         planners = planners_of(
             profile,
             topology,

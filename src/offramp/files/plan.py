@@ -103,6 +103,7 @@ class PlanDocument(Document):
 
     plan: PlanEntry = Field(description="the plan")
     estimate: dict[str, Any] | None = Field(None, description="what was predicted of the plan; not read back")
+    guaranteed: dict[str, Any] | None = Field(None, description="what holds on samples not seen; not read back")
     quality: dict[str, Any] | None = Field(None, description="what is right class by class; not read back")
     warnings: list[str] | None = Field(None, description="what to know before believing the estimate; not read back")
     frontier: list[Any] | None = Field(None, description="the other plans worth having; not read back")

@@ -17,9 +17,6 @@ from offramp.files.quantities import SIZE, TIME
 from offramp.files.sources import locate, naming, read_text
 from offramp.files.topology import MOST_BYTES, Joules, Size, Time
 
-# How sure a certificate is where nobody says.
-_CONFIDENCE = 0.95
-
 LatencyWord = Literal["mean", "p50", "p95", "p99"]
 CodecWord = Literal["fp32", "fp16", "int8", "any"]
 ObjectiveWord = Literal["latency", "energy"]
@@ -42,7 +39,7 @@ class RequirementWords(TypedDict, total=False):
     latency: LatencyWord
     codec: CodecWord
     confidence: float | None
-    certify: bool
+    certify: bool | None
     exits_per_tier: int
     threshold_per_exit: bool
     keep: int | None
@@ -77,10 +74,16 @@ class RequirementsDocument(Document):
     max_latency: Time | None = Field(None, description="a time", examples=[TIME.example])
     latency: LatencyWord = Field("mean", description="which latency is meant")
     codec: CodecWord = Field("fp32", description="what activations travel as; any: whatever is best", examples=["int8"])
-    confidence: float | None = Field(
-        None, description="how sure the bound on accuracy for samples not seen is to be, 0.5 to 1", examples=[0.95]
+    certify: bool | None = Field(
+        None,
+        description="whether floor and limit are to hold on samples not seen; if absent, where plans may have a "
+        "threshold per exit or several exits on a tier",
     )
-    certify: bool = Field(False, description="whether that bound is to keep to min_accuracy, not the accuracy measured")
+    confidence: float | None = Field(
+        None,
+        description="with which floor and limit hold on samples not seen, 0.5 to 1; 0.95 if absent",
+        examples=[0.9],
+    )
     exits_per_tier: int = Field(1, description="the most exits on a tier", examples=[1])
     threshold_per_exit: bool = Field(False, description="whether each exit has a threshold of its own")
     keep: int | None = Field(None, description="how many of the first blocks stay on the source tier", examples=[2])
@@ -144,7 +147,7 @@ class RequirementsDocument(Document):
             minimize=Objective(self.minimize),
             constraints=constraints or Constraints(),
             codecs=tuple(Codec) if self.codec == "any" else (Codec(self.codec),),
-            confidence=_CONFIDENCE if self.certify and self.confidence is None else self.confidence,
+            confidence=self.confidence,
             certify=self.certify,
             limits=limits or SearchLimits(),
         )
@@ -194,5 +197,5 @@ def _yes_and_no(stated: Mapping[str, Any]) -> list[Fault]:
     return [
         Fault(key, f"{str(value).lower()} is no answer to it", f"give {fields[key].description}")
         for key, value in stated.items()
-        if isinstance(value, bool) and key in fields and fields[key].annotation is not bool
+        if isinstance(value, bool) and key in fields and fields[key].annotation not in (bool, bool | None)
     ]

@@ -77,7 +77,6 @@ class EstimateEntry(Document):
     )
     percentiles_s: dict[str, Any] | None = Field(None, description="percentiles of latency; not read back")
     spread_s: float | None = Field(None, description="how far the mean strays between runs; not read back")
-    held_back: dict[str, Any] | None = Field(None, description="what held-back samples showed; not read back")
 
     def core(self) -> Estimate:
         """The core's estimate."""

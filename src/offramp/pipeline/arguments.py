@@ -117,15 +117,15 @@ def requirement_of(requirement: Requirement | str | Path | None, words: Requirem
     return read_requirements(requirement, **words)
 
 
-def check_answerable(requirement: Requirement, verb: str, *, timed: bool = False) -> None:
-    """Raise `InputError` where a verb is asked for what it doesn't do.
+def check_answerable(requirement: Requirement, verb: str, *, timed: bool = False, certified: bool = False) -> None:
+    """Raise `InputError` where least energy, a certificate, or a limit on time, is asked of a verb that has none.
 
-    That is a bound on accuracy, least energy, and a limit on time unless `timed`.
+    timed, certified: whether it has.
     """
     if requirement.minimize is Objective.ENERGY:
         problem = f"{verb} looks for the least latency"
         fail("minimize", problem, "limit the energy with max_energy, or ask for one plan: solve, or offramp plan")
-    if requirement.confidence is not None:
+    if not certified and requirement.certifies(samples=False):
         place = "certify" if requirement.certify else "confidence"
         fail(place, f"{verb} certifies nothing", "leave it out, and have one plan certified: solve, or offramp plan")
     if requirement.limits.time_s is not None and not timed:

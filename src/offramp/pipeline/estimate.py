@@ -27,8 +27,6 @@ from offramp.view.text import percent, seconds
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from offramp.core.certify import Certificate
-
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Prediction:
@@ -120,20 +118,9 @@ def quality_document(quality: Quality) -> dict[str, Any]:
     }
 
 
-def plan_and_estimate(
-    estimated: EstimatedPlan, spread_s: float | None = None, certificate: Certificate | None = None
-) -> dict[str, Any]:
+def plan_and_estimate(estimated: EstimatedPlan, spread_s: float | None = None) -> dict[str, Any]:
     """The `plan` and `estimate` objects that every command prints alike."""
     document = estimate_document(estimated.estimate)
     if spread_s is not None:
         document["spread_s"] = spread_s
-    if certificate is not None:
-        document["held_back"] = {
-            "accuracy": certificate.checked.accuracy,
-            "bound": certificate.bound,
-            "confidence": certificate.confidence,
-            "floor": certificate.floor,
-            "samples": certificate.certifying_samples,
-            "plans_tested": certificate.tested,
-        }
     return {"plan": plan_document(estimated.plan), "estimate": document}

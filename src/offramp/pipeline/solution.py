@@ -25,13 +25,13 @@ from offramp.view.drawing import plotted
 from offramp.view.frontier import FrontierPicture
 from offramp.view.html import page, picture, table
 from offramp.view.placement import Placement
-from offramp.view.text import cost_words, headline, percent, proof_sentences, seconds
+from offramp.view.text import cost_words, guarantee_words, headline, percent, price_words, proof_sentences, seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from offramp.core.certify import Certificate
+    from offramp.core.certify import Certificate, Guarantee
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -42,10 +42,11 @@ class Solution:
     planner: of the codec that the plan travels in.
     requirement: what was asked, or stands in where nothing was.
     estimated: the best plan with its estimate; where none meets the requirement, the one that comes nearest.
-    met: whether it is what was asked for.
+    met: whether it is what was asked for; of a plan that was to be certified, on new samples.
+    best_seen: the best by all samples at hand: another plan where keeping to it on new samples has its price.
     frontier: plans that no other beats in both accuracy and latency, fastest first; empty where it was not wanted.
     relaxations: what could be given up where no plan meets it all.
-    certificate: what held-back samples say of the plan, where that was asked.
+    certificate: what held-back samples say of the plan, where it was to be certified.
     gap: what is proven of the plans not looked at, where the search was ended early.
     search_s: how long the search took.
     plan_count: how many plans it is proven among.
@@ -56,6 +57,7 @@ class Solution:
     requirement: Requirement
     estimated: EstimatedPlan
     met: bool
+    best_seen: EstimatedPlan
     frontier: tuple[EstimatedPlan, ...]
     relaxations: tuple[Relaxation, ...]
     certificate: Certificate | None
@@ -84,6 +86,11 @@ class Solution:
         return self.requirement.latency.of(self.estimate)
 
     @property
+    def guaranteed(self) -> Guarantee | None:
+        """What the plan keeps to on new samples; None where it was not certified."""
+        return None if self.certificate is None else self.certificate.guaranteed
+
+    @property
     def spread_s(self) -> float | None:
         """Standard deviation of the plan's mean latency from run to run; None where it is not known."""
         return spread_s(self.estimated, profile=self.profile, topology=self.topology)
@@ -102,18 +109,27 @@ class Solution:
     @property
     def headline(self) -> str:
         """What the plan is: `The fastest plan with accuracy of at least 92.00 %`, or that no plan has it."""
-        return headline(self.requirement, met=self.met)
+        return headline(self.requirement, met=self.met, certificate=self.certificate)
+
+    @property
+    def guarantee(self) -> str:
+        """What holds on new samples, in a sentence; empty where the plan was not to be certified."""
+        if self.certificate is None:
+            return ""
+        return f"Guaranteed on new samples: {guarantee_words(self.requirement, self.certificate)}."
 
     @property
     def proof(self) -> tuple[str, ...]:
         """How sure that is, in sentences."""
         return tuple(
             proof_sentences(
+                self.requirement,
                 met=self.met,
                 plans=self.plan_count,
                 search_s=self.search_s,
                 gap=self.gap,
                 certificate=self.certificate,
+                price=price_words(self.requirement, self.estimate, self.best_seen.estimate),
             )
         )
 
@@ -155,7 +171,8 @@ class Solution:
         """The solution as JSON, as `offramp plan --json` prints it; `read_plan` reads the plan back."""
         latency, gap, quality = self.requirement.latency, self.gap, self.quality
         return {
-            **plan_and_estimate(self.estimated, self.spread_s, self.certificate),
+            **plan_and_estimate(self.estimated, self.spread_s),
+            **self._guaranteed_document(),
             **({} if quality is None else {"quality": quality_document(quality)}),
             "warnings": list(self.warnings),
             "frontier": [
@@ -171,7 +188,7 @@ class Solution:
                 "plans": self.plan_count,
                 "seconds": self.search_s,
                 "score": self.profile.score.name.value,
-                "optimal": not self.requirement.certify and gap is None,
+                "optimal": self.estimated == self.best_seen and gap is None,
                 "gap": None
                 if gap is None
                 else {name: bound for name, bound in asdict(gap).items() if bound is not None},
@@ -191,6 +208,28 @@ class Solution:
             },
         }
 
+    def _guaranteed_document(self) -> dict[str, Any]:
+        certificate, held_back = self.certificate, None if self.certificate is None else self.certificate.held_back
+        if certificate is None:
+            return {}
+        guaranteed = certificate.guaranteed
+        return {
+            "guaranteed": {
+                "accuracy": None if guaranteed is None else guaranteed.accuracy,
+                "latency_s": None if guaranteed is None else guaranteed.latency_s,
+                "latency": self.requirement.latency.name.lower(),
+                "confidence": certificate.confidence,
+                "held_back_accuracy": None if held_back is None else held_back.accuracy,
+                "held_back_latency_s": None if held_back is None else self.requirement.latency.of(held_back),
+                "choosing_samples": certificate.choosing_samples,
+                "held_back_samples": certificate.certifying_samples,
+                "candidates": certificate.candidates,
+                "plans_tested": certificate.tested,
+                "samples_needed": certificate.samples_needed,
+                "best_seen": plan_and_estimate(self.best_seen),
+            }
+        }
+
     def write(self, path: str | Path) -> None:
         """Write the solution's document into a JSON file. Raises `InputError` where it can't be written."""
         write_plan(self.document(), path)
@@ -208,6 +247,7 @@ class Solution:
         return page(
             f"{self.headline}.",
             table(("latency", "accuracy", "plan"), rows),
+            self.guarantee,
             picture(Placement.of(self.topology, self.estimated), name="placement"),
             picture(self.picture, name="frontier") if self.frontier else "",
             *self.relaxation_sentences,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, Unpack
 import numpy as np
 
 from offramp.core.estimate import EstimatedPlan
-from offramp.core.exits import ExitModelName
+from offramp.core.exits import ExitModelName, Replay
 from offramp.core.latency import ComputeSource
 from offramp.core.planner import Gap, Planner, SearchResult, choose, unbeaten
 from offramp.core.profile import Profile
@@ -28,7 +28,6 @@ from offramp.pipeline.solution import Solution
 from offramp.view.text import seconds
 
 if TYPE_CHECKING:
-    from offramp.core.certify import Certificate
     from offramp.core.checks import BoolArray
 
 
@@ -40,7 +39,7 @@ def solve(
     exit_model: ExitModelName | str | None = None,
     compute: ComputeSource | str | None = None,
     thresholds: Sequence[float] | None = None,
-    frontier: bool = True,
+    frontier: bool | None = None,
     seed: int = 0,
     progress: ShowProgress = None,
     **words: Unpack[RequirementWords],
@@ -54,8 +53,9 @@ def solve(
     exit_model: published, marginal or replay; by default replay where there is an exit table.
     compute: blocks or partitions; by default whole partitions where they were measured.
     thresholds: to try; by default those of the profile.
-    frontier: whether the whole frontier is wanted, and not only the one plan.
-    seed: of the halves of the exit table, where a bound on accuracy is asked for.
+    frontier: whether the whole frontier is wanted, and not only the one plan; None for where it takes a moment only,
+        with one threshold and one exit per tier.
+    seed: of which samples choose and which certify, where a plan is certified.
     Where no plan meets the requirement, the solution says so (`met`), holds the plan that comes nearest, and what could
     be given up (`relaxations`).
     Raises `InputError` for what can't be used, where no plan is allowed at all, or where the limits ended the search
@@ -69,7 +69,8 @@ def solve(
     )
     with reporting(progress) as tell, stop_after(asked.limits.time_s, planners[0]) as stop:
         tell(Progress("searching", None, "" if asked.limits.time_s is None else f"of {seconds(asked.limits.time_s)}"))
-        return solve_among(profile, planners, asked, stop=stop, frontier=frontier, seed=seed)
+        wanted = not asked.constraints.wide if frontier is None else frontier
+        return solve_among(profile, planners, asked, stop=stop, frontier=wanted, seed=seed)
 
 
 def solve_among(
@@ -107,19 +108,26 @@ def solve_among(
         ]
     if not found:
         _no_plan()
-    best = min(
-        _certified(found, asked, seed, choices=len(planners)),
-        key=lambda one: asked.rank(one.estimated.estimate, met=one.met),
-    )
+    seen = min(found, key=lambda one: asked.rank(one.estimated.estimate, met=one.met))
+    best, certificate = seen, None
+    if seen.met and asked.certifies(samples=isinstance(seen.planner.exits, Replay)):
+        from offramp.core.certify import certify  # needs scipy, which takes a moment
+
+        certificate = certify(planners, asked, seed=seed, stop=stop)
+        best = replace(seen, met=False)
+        if certificate.plan is not None:
+            planner = next(each for each in planners if each.codec is certificate.plan.codec)
+            best = _Found(planner=planner, estimated=planner.estimate(certificate.plan), met=True)
     return Solution(
         profile=profile,
         planner=best.planner,
         requirement=asked,
         estimated=best.estimated,
         met=best.met,
+        best_seen=seen.estimated,
         frontier=members,
         relaxations=relaxations,
-        certificate=best.certificate,
+        certificate=certificate,
         gap=gap,
         search_s=search_s,
         plan_count=sum(planner.plan_count(asked.constraints) for planner in planners),
@@ -156,12 +164,11 @@ def stop_after(time_s: float | None, planner: Planner) -> Iterator[BoolArray]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Found:
-    """What one planner found; the plan is certified where there is a certificate."""
+    """What one planner found."""
 
     planner: Planner
     estimated: EstimatedPlan
     met: bool
-    certificate: Certificate | None = None
 
 
 def _searched(
@@ -185,33 +192,6 @@ def _searched(
             for planner, answer in zip(planners, answers, strict=True)
         ]
     return asked, answers, merged
-
-
-def _certified(found: Sequence[_Found], requirement: Requirement, seed: int, *, choices: int) -> list[_Found]:
-    """The same with certificates, where a bound on accuracy was asked for.
-
-    choices: among how many planners' plans one is chosen. Each one's bound holds with 1 - (1 - confidence) / choices,
-        and so all of them at once with that confidence (Bonferroni): whichever is chosen, its bound holds.
-    """
-    if requirement.confidence is None:
-        return list(found)
-    from offramp.core.certify import audit, certify  # needs scipy, which takes a moment
-
-    shared = replace(requirement, confidence=1 - (1 - requirement.confidence) / choices)
-    find = certify if requirement.certify else audit
-    certificates = [find(one.planner, shared, seed=seed) for one in found]
-    tested = sum(certificate.tested for certificate in certificates if certificate is not None)
-    return [
-        one
-        if certificate is None
-        else replace(
-            one,
-            estimated=one.planner.estimate(certificate.plan),
-            met=one.met and (certificate.certified or not requirement.certify),
-            certificate=replace(certificate, confidence=requirement.confidence, tested=tested),
-        )
-        for one, certificate in zip(found, certificates, strict=True)
-    ]
 
 
 def frontier_among(

@@ -181,13 +181,12 @@ def _confidence(study: Study, candidate: Candidate) -> str:
             "deviation), because the times of the blocks do; the links are taken as they are stated."
         )
     certificate, model = study.solution.certificate, study.solution.planner.exits
-    if certificate is not None and certificate.plan == candidate.estimated.plan:
-        said += study.solution.proof
+    if certificate is not None and candidate.estimated == study.solution.estimated:
+        said += [study.solution.guarantee, *study.solution.proof]
     elif isinstance(model, Replay):
         said.append(
             f"The accuracy is that of the {model.table.samples:,} samples which also chose the plan, so it flatters "
-            "itself a little; with a confidence of 0.95 asked for, half of them choose and the others bound it for new "
-            "samples."
+            "itself a little; with --certify some of them choose, and the others tell what holds on new samples."
         )
     else:
         said.append(f"The {model.name.value} exit model works with rates alone, so the accuracy comes without a bound.")

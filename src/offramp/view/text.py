@@ -6,6 +6,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from offramp.core.certify import Certificate
     from offramp.core.energy import Energy
     from offramp.core.estimate import Estimate
@@ -102,35 +104,60 @@ def goal_words(requirement: Requirement) -> str:
     return f"{aim} plan with {requirement_words(requirement)}"
 
 
-def headline(requirement: Requirement, *, met: bool) -> str:
+def headline(requirement: Requirement, *, met: bool, certificate: Certificate | None = None) -> str:
     """What the plan is: `The fastest plan with accuracy of at least 92.00 %`; `No plan has ...` where there is none."""
+    if certificate is not None and certificate.plan is None:
+        return f"Not guaranteed on new samples: the {goal_words(requirement)}"
+    if certificate is not None:
+        return f"The certified {goal_words(requirement)}"
     if met:
         return f"The {goal_words(requirement)}"
     under = " under the constraints" if requirement.constraints.stated else ""
     return f"No plan has {requirement_words(requirement)}{under}"
 
 
+def price_words(requirement: Requirement, certified: Estimate, best_seen: Estimate) -> str:
+    """What a certified plan costs: `0.80 % slower than the best seen`, or so many points less accurate."""
+    if requirement.minimize.value == "energy":
+        share = requirement.cost(certified) / requirement.cost(best_seen) - 1 if requirement.cost(best_seen) else 0.0
+        return f"{100 * abs(share):.2f} % {'more' if share >= 0 else 'less'} energy than the best seen"
+    if requirement.wants_least:
+        taken_s, least_s = requirement.latency.of(certified), requirement.latency.of(best_seen)
+        if taken_s == least_s:
+            return "as fast as the best seen"
+        share = taken_s / least_s - 1
+        return f"{100 * abs(share):.2f} % {'slower' if share >= 0 else 'faster'} than the best seen"
+    points = 100 * (best_seen.accuracy - certified.accuracy)
+    return f"{abs(points):.2f} points {'less' if points >= 0 else 'more'} accurate than the best seen"
+
+
+def guarantee_words(requirement: Requirement, certificate: Certificate) -> str:
+    """What holds on new samples: `accuracy of at least 80.00 %, latency of at most 71.5 ms (confidence 0.95)`."""
+    if (guaranteed := certificate.guaranteed) is None:
+        return "nothing"
+    return (
+        f"accuracy of at least {percent(guaranteed.accuracy)}, {latency_name(requirement)} of at most "
+        f"{seconds(guaranteed.latency_s)} (confidence {certificate.confidence:g} each)"
+    )
+
+
 def proof_sentences(
-    *, met: bool, plans: int, search_s: float, gap: Gap | None, certificate: Certificate | None
+    requirement: Requirement,
+    *,
+    met: bool,
+    plans: int,
+    search_s: float,
+    gap: Gap | None,
+    certificate: Certificate | None,
+    price: str = "",
 ) -> list[str]:
     """How sure the answer of a search is, in sentences.
 
     plans: how many it is proven among.
+    price: what a certified plan costs beside the best seen, in words.
     """
-    sentences = []
     took = seconds(search_s)
-    if certificate is not None:
-        held_back = f"{certificate.certifying_samples} held-back samples"
-        sentences.append(
-            f"On {held_back}: {percent(certificate.checked.accuracy)}; on new ones at least "
-            f"{percent(certificate.bound)} with confidence {certificate.confidence:g}."
-        )
-        if certificate.floor is not None:
-            return [
-                *sentences,
-                f"The fastest of {certificate.tested} plans whose floor was tested on {held_back}, "
-                "the most accurate first.",
-            ]
+    sentences = [] if certificate is None else list(_certificate_sentences(requirement, certificate, price))
     if gap is not None:
         least = f"is faster than {seconds(gap.latency_s)}"
         if gap.energy_j is not None:
@@ -140,7 +167,28 @@ def proof_sentences(
             f"The search ended early, after {took}: the best so far. Of the plans not looked at none "
             f"{least} or more accurate than {percent(gap.accuracy)}.",
         ]
+    if certificate is not None and certificate.plan is not None:
+        return [*sentences, f"The best seen is optimal among {plans:,} plans, in {took}."]
     return [*sentences, f"{'Optimal' if met else 'Proven'} among {plans:,} plans, in {took}."]
+
+
+def _certificate_sentences(requirement: Requirement, certificate: Certificate, price: str) -> Iterator[str]:
+    samples = f"{certificate.certifying_samples:,} samples that had no say in choosing it"
+    if (held_back := certificate.held_back) is not None:
+        yield (
+            f"On {samples}: {percent(held_back.accuracy)}, {seconds(requirement.latency.of(held_back))}. "
+            f"It is {price}; {certificate.tested} of {certificate.candidates} candidates were tested."
+        )
+    elif certificate.samples_needed is not None:
+        yield (
+            f"{certificate.choosing_samples + certificate.certifying_samples:,} samples are too few to guarantee it "
+            f"with confidence {certificate.confidence:g}; about {certificate.samples_needed:,} would do."
+        )
+    else:
+        yield (
+            f"It can't be guaranteed with confidence {certificate.confidence:g}: no plan has enough to spare, however "
+            "many samples there were; lower the floor or raise the limit."
+        )
 
 
 def _si(value: float, unit: str) -> str:
