@@ -289,3 +289,18 @@ def test_a_source_in_the_middle_keeps_the_radio_it_first_switched_on() -> None:
         assert found.energy.tiers["b"].radio_j == pytest.approx(radio_w * found.latency_s)
     best = planner.best(Requirement(1.0, minimize=Objective.ENERGY)).best
     assert str(best.plan) == "1@c"
+
+
+@settings(max_examples=60, deadline=None)
+@given(case=cases(), floor=st.integers(0, 8))
+def test_an_ended_search_knows_a_bound_on_the_least_energy(case: tuple[World, Constraints], floor: int) -> None:
+    world, rules = case
+    planner = Planner.of(world.profile, world.topology, thresholds=thresholds_of(world), compiled=False)
+    requirement = Requirement(floor / 8, minimize=Objective.ENERGY, constraints=rules)
+    best = planner.best(requirement).best
+    ended = planner.best(requirement, np.ones(1, np.bool_))
+    if best is None or ended.gap is None:
+        return
+    assert ended.gap.latency_s == 0
+    found_j = math.inf if ended.best is None else ended.best.estimate.energy.total_j
+    assert min(found_j, ended.gap.energy_j) <= best.estimate.energy.total_j

@@ -120,7 +120,7 @@ def price_words(requirement: Requirement, certified: Estimate, best_seen: Estima
     """What a certified plan costs: `0.80 % slower than the best seen`, or so many points less accurate."""
     if requirement.minimize.value == "energy":
         share = requirement.cost(certified) / requirement.cost(best_seen) - 1 if requirement.cost(best_seen) else 0.0
-        return f"{100 * abs(share):.2f} % {'more' if share >= 0 else 'less'} energy than the best seen"
+        return f"{100 * abs(share):.2f} % {'costlier' if share >= 0 else 'thriftier'} in energy than the best seen"
     if requirement.wants_least:
         taken_s, least_s = requirement.latency.of(certified), requirement.latency.of(best_seen)
         if taken_s == least_s:
