@@ -17,7 +17,7 @@ from offramp.files.checking import attempt, check, merged
 from offramp.files.measured import BLANK_BLOCK, MOST_BLOCKS, ProfileDocument, blocks_timed
 from offramp.files.parsing import parse_json
 from offramp.files.sources import locate, naming, read_text
-from offramp.files.tables import read_table, table_bytes
+from offramp.files.tables import is_table, read_table, table_bytes
 from offramp.files.writing import json_text, replace_files, target
 
 FORMAT = "profile/1"
@@ -139,6 +139,7 @@ def write_profile(profile: Profile, path: str | Path) -> None:
     table = path.with_suffix(".npz")
     if table == path:
         fail("path", f"{str(path)!r} is the name of an exit table", "end it with .json")
+    check_tables(path)
     encoded = {codec: path.with_suffix(f".{codec.value}.npz") for codec in profile.codecs}
     document = _document(profile, table.name, {codec: file.name for codec, file in encoded.items()})
     try:
@@ -148,6 +149,15 @@ def write_profile(profile: Profile, path: str | Path) -> None:
     contents = {} if profile.exit_table is None else {table: table_bytes(profile.exit_table)}
     contents |= {file: table_bytes(profile.codecs[codec].exit_table) for codec, file in encoded.items()}
     replace_files({**contents, path: text.encode()})
+
+
+def check_tables(path: Path) -> None:
+    """Raise `InputError` where exit tables beside a profile of that path would take the place of other archives."""
+    for suffix in (".npz", *(f".{codec.value}.npz" for codec in Codec)):
+        beside = path.with_suffix(suffix)
+        if beside.exists() and not is_table(beside):
+            problem = f"its exit table would take the place of {beside.name}, which is another archive"
+            fail("path", problem, f"give another name than {path.name}, or move {beside.name}")
 
 
 def _document(profile: Profile, table_name: str, encoded_names: dict[Codec, str]) -> dict[str, Any]:
