@@ -20,9 +20,10 @@ from offramp.core.estimate import EstimatedPlan, Latency, estimate
 from offramp.core.exits import Additive, ExitModel, ExitModelName, Replay, exit_model
 from offramp.core.latency import ComputeSource, Costs, Work
 from offramp.core.pareto import FRONTIER, LEAST_LATENCY, MOST_ACCURACY, nondominated
+from offramp.core.places import Places
 from offramp.core.plan import Plan
 from offramp.core.profile import Profile
-from offramp.core.requirement import NO_REQUIREMENT, Requirement
+from offramp.core.requirement import NO_REQUIREMENT, Objective, Requirement
 from offramp.core.topology import Topology
 from offramp.errors import fail
 
@@ -34,12 +35,14 @@ _INTERPRETED_WORK = 40_000
 class Gap:
     """What a search that was ended early has not looked at.
 
-    latency_s: no such plan is faster.
+    latency_s: no such plan is faster; 0 where energy was to be least, and nothing is known of latency.
     accuracy: no such plan is more accurate.
+    energy_j: no such plan takes less; None where latency was to be least.
     """
 
     latency_s: float
     accuracy: float
+    energy_j: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +122,7 @@ class Planner:
             fail("codec", "none of those that are allowed was measured", "allow fp32, or profile the run again")
         return tuple(
             cls.of(
-                profile,
-                topology,
-                exits=exits,
-                compute=compute,
-                thresholds=thresholds,
-                compiled=compiled,
-                codec=codec,
+                profile, topology, exits=exits, compute=compute, thresholds=thresholds, compiled=compiled, codec=codec
             )
             for codec in measured or codecs
         )
@@ -141,14 +138,23 @@ class Planner:
         """
         return replace(self, topology=topology, costs=self.work.on(topology))
 
-    def allowed(self, constraints: Constraints) -> Space:
-        """What the constraints leave of all plans. Raises `InputError` where they don't go with the problem."""
+    def allowed(self, constraints: Constraints, *, least_energy: bool = False) -> Space:
+        """What the constraints leave of all plans. Raises `InputError` where they don't go with the problem.
+
+        least_energy: whether energy, and not latency, is to be least.
+        """
         if constraints.threshold_per_exit and not isinstance(self.exits, Replay):
             fail("threshold_per_exit", f"the {self.exits.name.value} model has one threshold", "use the replay model")
         if constraints.floor_by_class and not isinstance(self.exits, Replay):
             problem = f"the {self.exits.name.value} model knows nothing of classes"
             fail(constraints.floor_by_class, problem, "use the replay model, which needs an exit table")
-        return space(constraints, backbone=self.backbone, topology=self.topology, costs=self.costs, bits=self.work.bits)
+        return space(
+            constraints, self.backbone, self.topology, self.costs, bits=self.work.bits, least_energy=least_energy
+        )
+
+    def _allowed(self, requirement: Requirement) -> Space:
+        least_energy = requirement.minimize is Objective.ENERGY
+        return self.allowed(requirement.constraints, least_energy=least_energy)
 
     def plan_count(self, constraints: Constraints = UNCONSTRAINED) -> int:
         """How many plans an answer is optimal among, those that break a limit counted."""
@@ -169,7 +175,8 @@ class Planner:
     def frontier(self, requirement: Requirement = NO_REQUIREMENT) -> tuple[EstimatedPlan, ...]:
         """Every allowed plan that no other beats in both accuracy and latency, fastest first; empty if none is allowed.
 
-        requirement: its floor and its limit are not looked at.
+        requirement: its floor and its limit are not looked at; where energy is to be least, that stands for latency,
+            and the limit on latency is kept.
         """
         return self.frontier_within(requirement)[0]
 
@@ -180,10 +187,12 @@ class Planner:
 
         stop: [1] whoever sets it to true, from another thread, ends the search.
         """
-        return self._search(FRONTIER, requirement, -math.inf, math.inf, self.allowed(requirement.constraints), stop)
+        # A limit on latency says where to stop on the frontier of latency; on that of energy it says what to leave out.
+        limit = math.inf if requirement.minimize is Objective.LATENCY else requirement.limit
+        return self._search(FRONTIER, requirement, -math.inf, limit, self._allowed(requirement), stop)
 
     def best(self, requirement: Requirement, stop: BoolArray | None = None) -> SearchResult:
-        """The fastest plan that is accurate enough, or the most accurate that is fast enough; else the nearest.
+        """The plan that is wanted: the fastest, that of least energy, or the most accurate; else the nearest.
 
         stop: as for `frontier_within`.
         Raises `InputError` where the requirement has neither a floor nor a limit, or doesn't go with the problem.
@@ -191,7 +200,7 @@ class Planner:
         found = self.meeting(requirement, stop)
         if found.best is not None or found.gap is not None:
             return found
-        allowed = self.allowed(requirement.constraints)
+        allowed = self._allowed(requirement)
         nearest, gap = self._search(LEAST_LATENCY, requirement, requirement.floor, math.inf, allowed, stop)
         if not nearest and not gap:
             nearest, gap = self._search(MOST_ACCURACY, requirement, -math.inf, math.inf, allowed, stop)
@@ -204,8 +213,8 @@ class Planner:
         Raises `InputError` as `best` does.
         """
         requirement.check_goal()
-        allowed, floor, limit = self.allowed(requirement.constraints), requirement.floor, requirement.limit
-        goal = LEAST_LATENCY if requirement.wants_fastest else MOST_ACCURACY
+        allowed, floor, limit = self._allowed(requirement), requirement.floor, requirement.limit
+        goal = LEAST_LATENCY if requirement.wants_least else MOST_ACCURACY
         plans, gap = self._search(goal, requirement, floor, limit, allowed, stop)
         return SearchResult(best=plans[0] if plans else None, gap=gap)
 
@@ -218,11 +227,14 @@ class Planner:
         allowed: Space,
         stop: BoolArray | None,
     ) -> tuple[tuple[EstimatedPlan, ...], Gap | None]:
-        rows, fastest_s, surest = self._rows(goal, requirement, floor, limit, allowed, stop)
-        gap = None if fastest_s == math.inf else Gap(float(fastest_s), float(surest))
-        plans = [self.estimate(self._plan(row)) for row in rows.tolist()]
+        rows, least, surest = self._rows(goal, requirement, floor, limit, allowed, stop)
+        gap = None
+        if least < math.inf:
+            least_s, least_j = (float(least), None) if allowed.latency == 0 else (0.0, float(least))
+            gap = Gap(least_s, float(surest), least_j)
+        plans = [self.estimate(self._plan(row, allowed.places)) for row in rows.tolist()]
         # The search adds up in another order than the estimate: what ties here may not have tied there.
-        return unbeaten(plans, requirement.latency), gap
+        return unbeaten(plans, requirement), gap
 
     def _rows(
         self,
@@ -234,19 +246,10 @@ class Planner:
         stop: BoolArray | None,
     ) -> tuple[IntArray, float, float]:
         constraints, latency = requirement.constraints, requirement.latency
-        source, destination = self.costs.source, self.costs.destination
         stop = np.zeros(1, np.bool_) if stop is None else stop
         limits = allowed.limits.copy()
-        limits[0] = limit
-        arrays = (
-            allowed.compute,
-            allowed.send,
-            np.ascontiguousarray(allowed.send[:, :, destination, -1]),
-            np.ascontiguousarray(allowed.send[:, source, :, 0]),
-            allowed.fits,
-            allowed.required,
-            constraints.exits_per_tier,
-        )
+        limits[allowed.latency] = limit
+        arrays = allowed.arrays(constraints.exits_per_tier)
         compiled = self._worth_compiling(constraints) if self.compiled is None else self.compiled
         if isinstance(self.exits, Additive):
             if latency is not Latency.MEAN:
@@ -263,39 +266,39 @@ class Planner:
             samples = (*self.exits.bit_sets(), not constraints.threshold_per_exit)
             by_class = class_floors(self.exits.table.label, constraints)
             found = search(*samples, *arrays, float(latency.value), floor, limits, goal, stop, *by_class)
-        _, rows, fastest_s, surest = found
-        return rows, fastest_s, surest
+        _, rows, least, surest = found
+        return rows, least, surest
 
     def _worth_compiling(self, constraints: Constraints) -> bool:
         steps = len(self.exits.thresholds) * len(self.backbone.blocks) ** 2 * len(self.topology.tiers) ** 2
         return constraints.wide or steps > _INTERPRETED_WORK
 
-    def _plan(self, row: list[int]) -> Plan:
+    def _plan(self, row: list[int], places: Places) -> Plan:
         most_parts = (len(row) - 1) // 3
-        parts, ends, places, levels = row[0], row[1:], row[1 + most_parts :], row[1 + 2 * most_parts :]
+        parts, ends, route, levels = row[0], row[1:], row[1 + most_parts :], row[1 + 2 * most_parts :]
         return Plan(
             ends=tuple(ends[:parts]),
-            placement=tuple(self.topology.tiers[j].name for j in places[:parts]),
+            placement=tuple(self.topology.tiers[places.tiers[place]].name for place in route[:parts]),
             thresholds=tuple(float(self.exits.thresholds[level]) for level in levels[: parts - 1]),
             codec=self.codec,
         )
 
 
-def unbeaten(plans: Sequence[EstimatedPlan], latency: Latency) -> tuple[EstimatedPlan, ...]:
-    """Those of the plans that no other beats in both accuracy and that latency, in order; of equal ones the first."""
+def unbeaten(plans: Sequence[EstimatedPlan], requirement: Requirement) -> tuple[EstimatedPlan, ...]:
+    """Those that no other beats in both accuracy and what is to be least, in order; of equal ones the first."""
     if len(plans) < 2:
         return tuple(plans)
-    latencies = np.array([latency.of(plan.estimate) for plan in plans])
-    keep = nondominated(latencies, np.array([plan.estimate.accuracy for plan in plans]))
+    costs = np.array([requirement.cost(plan.estimate) for plan in plans])
+    keep = nondominated(costs, np.array([plan.estimate.accuracy for plan in plans]))
     return tuple(plan for plan, kept in zip(plans, keep, strict=True) if kept)
 
 
 def choose(frontier: Sequence[EstimatedPlan], requirement: Requirement) -> SearchResult:
-    """What `Planner.best` answers, read off the whole frontier of the requirement's latency (fastest first)."""
+    """What `Planner.best` answers, read off the whole frontier of what the requirement wants least, that first."""
     requirement.check_goal()
     meeting = [plan for plan in frontier if requirement.met_by(plan.estimate)]
     if meeting:
-        return SearchResult(best=meeting[0] if requirement.wants_fastest else meeting[-1])
+        return SearchResult(best=meeting[0] if requirement.wants_least else meeting[-1])
     accurate = [plan for plan in frontier if plan.estimate.accuracy >= requirement.floor]
     return SearchResult(best=None, nearest=next(iter([*accurate, *reversed(frontier)]), None))
 

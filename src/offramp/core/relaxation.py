@@ -64,9 +64,9 @@ def _best_without(planners: Sequence[Planner], requirement: Requirement, names: 
     if relaxed.has_goal:
         plans = [answer.best for planner in planners if (answer := planner.best(relaxed)).best is not None]
         return min(plans, key=lambda plan: relaxed.rank(plan.estimate, met=True), default=None)
-    latency, most_accurate = relaxed.latency, "min_accuracy" in names
+    most_accurate = "min_accuracy" in names
     merged = [plan for planner in planners for plan in planner.frontier(relaxed)]
-    members = unbeaten(sorted(merged, key=lambda plan: latency.of(plan.estimate)), latency)
+    members = unbeaten(sorted(merged, key=lambda plan: relaxed.cost(plan.estimate)), relaxed)
     if not members:
         return None
     return members[-1] if most_accurate else members[0]

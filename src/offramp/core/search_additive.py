@@ -11,7 +11,8 @@ number of partitions. A label goes when
 Neither loses a member of the frontier. Bounds cost O(R N^2 M + R N M^2) per threshold.
 
 The functions are search kernels: plain Python on arrays that `offramp.core.compiling` can compile. Axes: K thresholds,
-N blocks, M tiers, R resources, of which the first is latency; p and q are blocks, 0 is the input; a and b are tiers.
+N blocks, M tiers, R resources, of which the first is to be least, latency or energy; p and q are blocks, 0 is the
+input; a and b are tiers.
 """
 
 import numpy as np
@@ -33,7 +34,7 @@ def bounds(
     send: FloatArray,
     result: FloatArray,
     fits: BoolArray,
-    exits_per_tier: int,
+    joins: BoolArray,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """What is still to come, at best, with tiers used freely; for one threshold.
 
@@ -66,7 +67,7 @@ def bounds(
                         arrived[r, p, b] = min(arrived[r, p, b], stay * compute[r, b, p, q] + onward)
             for a in range(m):
                 for b in range(m):
-                    if a != b or exits_per_tier > 1:
+                    if joins[a, b]:
                         departing[r, p, a] = min(departing[r, p, a], stay * send[r, a, b, p] + arrived[r, p, b])
     return arrived, departing, gain
 
@@ -134,6 +135,8 @@ def search_additive(
     result: FloatArray,
     start: FloatArray,
     fits: BoolArray,
+    joins: BoolArray,
+    tier_bit: IntArray,
     required: int,
     exits_per_tier: int,
     same_runs: bool,
@@ -152,6 +155,9 @@ def search_additive(
     result: [R, M] what the result takes from a tier to the destination.
     start: [R, M] what the input takes from the source to a tier.
     fits: [M, N+1, N+1] whether tier j may hold blocks p+1..q; if so, then any of them, too.
+    joins: [M, M] whether a partition on tier b may follow one on tier a.
+    tier_bit: [M] the bit of each in `required`. Where a tier comes several times, as the places that what a step takes
+        tells apart, they have the same, and a plan uses one of them.
     required: tiers that a plan must use, as bits.
     exits_per_tier: most partitions on a tier, one after the other.
     same_runs: whether `fits` depends on more than the tier and block p+1.
@@ -162,7 +168,8 @@ def search_additive(
     latency and the most accuracy that a plan not looked at could have (else infinity and minus infinity).
     """
     resources, m, n = compute.shape[0], compute.shape[1], compute.shape[2] - 1
-    levels, most_parts = exited.shape[0], min(n, m * exits_per_tier)
+    everywhere = 2 * np.max(tier_bit) - 1
+    levels, most_parts = exited.shape[0], min(n, len(np.unique(tier_bit)) * exits_per_tier)
     points, rows, count = np.empty((64, 2)), np.zeros((64, 3 * most_parts + 1), np.int64), 0
     row = np.zeros(3 * most_parts + 1, np.int64)
     costs, links = np.zeros((1024, resources + 1)), np.zeros((1024, _COLUMNS), np.int64)
@@ -171,7 +178,7 @@ def search_additive(
     overflow = False
     for level in range(levels):
         exited_by = exited[level]
-        arrived, departing, gain = bounds(exited_by, accuracy, compute, send, result, fits, exits_per_tier)
+        arrived, departing, gain = bounds(exited_by, accuracy, compute, send, result, fits, joins)
         newest = np.full((n + 1, m), -1, np.int64)  # the first label of each state's list
         begin, labels = 0, 1
         while begin < labels:
@@ -189,7 +196,7 @@ def search_additive(
                         if links[i, _HELD] == exits_per_tier:
                             continue
                         held, first = links[i, _HELD] + 1, links[i, _FIRST]
-                    elif (used >> b) & 1:
+                    elif used & tier_bit[b] or (i > 0 and not joins[a, b]):
                         continue
                     else:
                         held, first = 1, p
@@ -199,8 +206,8 @@ def search_additive(
                         affordable = affordable and reach[r] + arrived[r, p, b] <= limits[r]
                     if not affordable or covered(points, count, reach[0] + arrived[0, p, b], most, goal):
                         continue
-                    now_used = used | (1 << b)
-                    full = held == exits_per_tier and now_used == (1 << m) - 1
+                    now_used = used | tier_bit[b]
+                    full = held == exits_per_tier and now_used == everywhere
                     for q in range(p + 1, n + 1):
                         if not fits[b, first, q]:
                             continue
@@ -241,7 +248,7 @@ def search_additive(
                             newest[q, b] = labels
                             labels += 1
                 if overflow or stop[0]:
-                    travel = (compute, send, result, start, fits, exits_per_tier)
+                    travel = (compute, send, result, start, fits, joins)
                     fastest, surest = unexplored(costs, links, i, labels, level, exited, accuracy, travel)
                     return points[:count], rows[:count], fastest, surest
             begin = layer_end
@@ -269,13 +276,13 @@ def unexplored(
     level: int,
     exited: FloatArray,
     accuracy: FloatArray,
-    travel: tuple[FloatArray, FloatArray, FloatArray, FloatArray, BoolArray, int],
+    travel: tuple[FloatArray, FloatArray, FloatArray, FloatArray, BoolArray, BoolArray],
 ) -> tuple[float, float]:
     """The least latency and the most accuracy of plans through labels from `begin` on, or at later thresholds."""
-    compute, send, result, start, fits, exits_per_tier = travel
+    compute, send, result, start, fits, joins = travel
     fastest, surest = np.inf, -np.inf
     for later in range(level, len(exited)):
-        arrived, departing, gain = bounds(exited[later], accuracy, compute, send, result, fits, exits_per_tier)
+        arrived, departing, gain = bounds(exited[later], accuracy, compute, send, result, fits, joins)
         if later > level or begin == 0:
             fastest = min(fastest, np.min(start[0] + arrived[0, 0]))
             surest = max(surest, gain[0])

@@ -48,6 +48,8 @@ def place(
     result: FloatArray,
     start: FloatArray,
     fits: BoolArray,
+    joins: BoolArray,
+    tier_bit: IntArray,
     required: int,
     exits_per_tier: int,
     percent: float,
@@ -82,13 +84,13 @@ def place(
             if held[k] == exits_per_tier:
                 continue
             held[k + 1], first[k + 1] = held[k] + 1, first[k]
-        elif (used[k] >> b) & 1:
+        elif used[k] & tier_bit[b] or (k > 0 and not joins[trial[k - 1], b]):
             continue
         else:
             held[k + 1], first[k + 1] = 1, p
         if not fits[b, first[k + 1], q]:
             continue
-        used[k + 1] = used[k] | (1 << b)
+        used[k + 1] = used[k] | tier_bit[b]
         affordable = True
         for r in range(resources):
             each_sample = r == 0 and percent > 0
@@ -114,9 +116,7 @@ def place(
     return float(best)
 
 
-def finish(
-    compute: FloatArray, send: FloatArray, result: FloatArray, fits: BoolArray, exits_per_tier: int
-) -> FloatArray:
+def finish(compute: FloatArray, send: FloatArray, result: FloatArray, fits: BoolArray, joins: BoolArray) -> FloatArray:
     """[N+1, M] least latency of one sample that has block p's output on tier b, about to run block p+1 there.
 
     It may exit there or continue on other tiers, used freely: where results are large and activations small, the way
@@ -129,7 +129,7 @@ def finish(
         for b in range(m):
             after[p + 1, b] = result[0, b]
             for c in range(m):
-                if c != b or exits_per_tier > 1:
+                if joins[b, c]:
                     after[p + 1, b] = min(after[p + 1, b], send[0, b, c, p + 1] + least[p + 1, c])
         for b in range(m):
             for q in range(p + 1, n + 1):
@@ -150,6 +150,8 @@ def search_replay(
     result: FloatArray,
     start: FloatArray,
     fits: BoolArray,
+    joins: BoolArray,
+    tier_bit: IntArray,
     required: int,
     exits_per_tier: int,
     percent: float,
@@ -174,11 +176,11 @@ def search_replay(
     The other arguments and what is returned are those of `search_additive`.
     """
     m, n = compute.shape[1], compute.shape[2] - 1
-    levels, most_parts = len(may_exit), min(n, m * exits_per_tier)
+    levels, most_parts = len(may_exit), min(n, len(np.unique(tier_bit)) * exits_per_tier)
     # Members differ in accuracy, and accuracy is a count of samples.
     points, rows, count = np.empty((samples + 2, 2)), np.zeros((samples + 2, 3 * most_parts + 1), np.int64), 0
     row = np.zeros(3 * most_parts + 1, np.int64)
-    least = finish(compute, send, result, fits, exits_per_tier)
+    least = finish(compute, send, result, fits, joins)
 
     # One entry per depth of the walk, that is, per exit chosen so far.
     remaining = np.zeros((most_parts + 1, len(everyone)), np.uint64)  # the samples that got past those exits,
@@ -242,7 +244,7 @@ def search_replay(
                     row[1 : depth + 2] = end[1 : depth + 2]
                     row[1 + 2 * most_parts : 1 + 2 * most_parts + depth] = level[:depth] - 1
                     ceiling = latency_to_beat(points, count, accuracy, goal)
-                    space = (compute, send, result, start, fits, required, exits_per_tier)
+                    space = (compute, send, result, start, fits, joins, tier_bit, required, exits_per_tier)
                     total = place(row, arrive_share, exit_share, *space, percent, limits, ceiling)
                     if total < np.inf and not covered(points, count, total, accuracy, goal):
                         count = insert(points, rows, count, total, accuracy, row, goal)
@@ -265,7 +267,7 @@ def search_replay(
             for b in range(m):
                 reach[child, b] = np.inf
                 for a in range(m):
-                    if a != b or exits_per_tier > 1:
+                    if joins[a, b]:
                         total = run[depth, a] + exited * result[0, a] + onward * send[0, a, b, q]
                         reach[child, b] = min(reach[child, b], total)
                 if least[q, b] < np.inf:

@@ -18,7 +18,7 @@ from offramp.core.latency import ComputeSource
 from offramp.core.planner import Gap, Planner, SearchResult, choose, unbeaten
 from offramp.core.profile import Profile
 from offramp.core.relaxation import minimal_relaxations
-from offramp.core.requirement import NO_REQUIREMENT, Requirement
+from offramp.core.requirement import NO_REQUIREMENT, Objective, Requirement
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files import RequirementWords
@@ -184,7 +184,14 @@ def _searched(
         asked = default_requirement(merged, requirement)
     if not asked.has_goal:
         return asked, [SearchResult(best=None, gap=gap) for _, gap in searched], merged
-    return asked, [replace(choose(members, asked), gap=gap) for members, gap in searched], merged
+    answers = [replace(choose(members, asked), gap=gap) for members, gap in searched]
+    if asked.minimize is Objective.ENERGY:
+        # Plans that break the limit on latency aren't on that frontier, and one of them may be the nearest.
+        answers = [
+            planner.best(asked, stop) if answer.best is None and answer.gap is None else answer
+            for planner, answer in zip(planners, answers, strict=True)
+        ]
+    return asked, answers, merged
 
 
 def frontier_among(
@@ -202,13 +209,16 @@ def frontier_among(
 def _gap_of_all(gaps: Sequence[Gap | None]) -> Gap | None:
     """What is proven of the plans that none of several searches has looked at; None where all came to their end."""
     open_ = [gap for gap in gaps if gap is not None]
-    return Gap(min(gap.latency_s for gap in open_), max(gap.accuracy for gap in open_)) if open_ else None
+    if not open_:
+        return None
+    energies_j = [gap.energy_j for gap in open_ if gap.energy_j is not None]
+    least_s, surest = min(gap.latency_s for gap in open_), max(gap.accuracy for gap in open_)
+    return Gap(least_s, surest, min(energies_j, default=None))
 
 
 def merged_frontier(plans: Sequence[EstimatedPlan], requirement: Requirement) -> tuple[EstimatedPlan, ...]:
-    """Those of several frontiers' plans that no other beats, fastest first."""
-    latency = requirement.latency
-    return unbeaten(sorted(plans, key=lambda plan: latency.of(plan.estimate)), latency)
+    """Those of several frontiers' plans that no other beats, fastest first, or what takes least energy."""
+    return unbeaten(sorted(plans, key=lambda plan: requirement.cost(plan.estimate)), requirement)
 
 
 def _no_plan() -> NoReturn:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from offramp.core.cautions import cautions
 from offramp.core.constraints import Constraints
 from offramp.core.exits import Replay
-from offramp.core.metrics import quality_of_exit, quality_of_plan
 from offramp.reports.blocks import Block, Code, Content, Facts, Figure, Section, Table, Text
 from offramp.reports.measurements import measurement_sections
+from offramp.reports.quality import quality_blocks
 from offramp.reports.study import Candidate, Study
-from offramp.reports.tables import partition_table, quality_table, recall_table, spread_out, terms_table, tier_table
+from offramp.reports.tables import partition_table, spread_out, terms_table, tier_table
 from offramp.view.frontier import FrontierPicture
 from offramp.view.latency import SystemsPicture, TermsPicture
 from offramp.view.placement import Placement
-from offramp.view.text import bits, latency_name, percent, requirement_words, seconds
+from offramp.view.text import (
+    bits,
+    cost_name,
+    cost_words,
+    goal_words,
+    joules,
+    latency_name,
+    percent,
+    requirement_words,
+    seconds,
+)
 
 # A reader sees so many of a frontier's plans at first.
 _MEMBERS_SHOWN = 16
@@ -35,7 +44,7 @@ def content(study: Study, *, command: str, made: str) -> Content:
         Section("What was asked", tuple(_asked(study))),
         *(_plan_section(study, at) for at in range(len(study.candidates))),
         *([_beside(study)] if len(study.candidates) > 1 else []),
-        *([Section("What is right, class by class", quality)] if (quality := tuple(_quality(study))) else []),
+        *([Section("What is right, class by class", quality)] if (quality := tuple(quality_blocks(study))) else []),
         *([Section("The frontier", tuple(_frontier(study)))] if study.solution.frontier else []),
         Section("Beside published systems", tuple(_systems(study))),
         *measurement_sections(study.runs, study.validations),
@@ -60,6 +69,8 @@ def _summary(study: Study) -> Iterator[Block]:
         least, most = percent(guaranteed.accuracy), seconds(guaranteed.latency_s)
         facts.append(("accuracy", f"≥ {least}".replace(" ", "\N{NO-BREAK SPACE}"), "guaranteed"))
         facts.append((latency_name(requirement), f"≤ {most}".replace(" ", "\N{NO-BREAK SPACE}"), "guaranteed"))
+    if predicted.energy is not None:
+        facts.append(("energy", joules(predicted.energy.total_j), "predicted, per answer"))
     if len(predicted.exit_rates) > 1 and min(predicted.exit_rates) >= 0:
         early = 1 - predicted.exit_rates[-1]
         facts.append(("exit early", percent(early), f"before partition {len(predicted.exit_rates)}"))
@@ -92,8 +103,7 @@ def _verdict(study: Study, candidate: Candidate) -> str:
 def _asked(study: Study) -> Iterator[Block]:
     solution, requirement = study.solution, study.solution.requirement
     constraints = requirement.constraints
-    aim = "The fastest" if requirement.wants_fastest else "The most accurate"
-    yield Text(f"{aim} plan with {requirement_words(requirement)}.")
+    yield Text(f"The {goal_words(requirement)}.")
     exits = "one exit" if constraints.exits_per_tier == 1 else f"at most {constraints.exits_per_tier} exits"
     thresholds = "a threshold for each exit" if constraints.threshold_per_exit else "one threshold for all exits"
     codecs = " or ".join(codec.value for codec in requirement.codecs)
@@ -127,6 +137,10 @@ def _constraints(constraints: Constraints) -> Iterator[tuple[str, str]]:
         yield tier, "runs something"
     if constraints.max_upload_bits is not None:
         yield "most the source tier sends per sample", bits(constraints.max_upload_bits)
+    for tier, energy in constraints.max_energy_j.items():
+        yield f"most energy of {tier} per answer", joules(energy)
+    if constraints.max_total_energy_j is not None:
+        yield "most energy per answer", joules(constraints.max_total_energy_j)
     if constraints.prices is not None:
         for tier, price in constraints.prices.tier_s.items():
             yield f"price of a second on {tier}", f"{price:g}"
@@ -210,25 +224,6 @@ def _beside(study: Study) -> Section:
     )
 
 
-def _quality(study: Study) -> Iterator[Block]:
-    """What the first plan and every exit alone have right beyond accuracy; nothing where there are no samples."""
-    solution, plan = study.solution, study.candidates[0].estimated.plan
-    exits = solution.planner.exits
-    if not isinstance(exits, Replay):
-        return
-    own = quality_of_plan(exits.table, plan.ends, plan.thresholds)
-    names = [block.name for block in solution.profile.backbone.blocks]
-    alone = {f"exit {i} alone, after {name}": quality_of_exit(exits.table, i) for i, name in enumerate(names, start=1)}
-    yield Text(
-        f"On the {own.samples:,} samples of the exit table. Balanced accuracy is the mean of the recalls: what "
-        "an accuracy would be if all classes had as many samples."
-    )
-    yield quality_table("quality", {"the plan": own, **alone})
-    yield recall_table("recall", own)
-    if warnings := [f"{sentence}." for sentence in cautions(own, "the plan")]:
-        yield Text(" ".join(warnings))
-
-
 def _frontier(study: Study) -> Iterator[Block]:
     solution, shown = study.solution, study.candidates[0].estimated
     members, requirement = solution.frontier, solution.requirement
@@ -238,15 +233,15 @@ def _frontier(study: Study) -> Iterator[Block]:
     )
     yield Figure(
         "frontier",
-        "The frontier: every plan on it, by its latency and its accuracy, and what was asked.",
+        f"The frontier: every plan on it, by its {cost_name(requirement)} and its accuracy, and what was asked.",
         FrontierPicture.of(members, shown, requirement, topology=solution.topology, plan_count=solution.plan_count),
     )
     strong = next((i for i, member in enumerate(members) if member == shown), None)
     yield Table(
         "frontier",
-        (latency_name(requirement), "accuracy", "plan"),
+        (cost_name(requirement), "accuracy", "plan"),
         tuple(
-            (seconds(requirement.latency.of(member.estimate)), percent(member.estimate.accuracy), str(member.plan))
+            (cost_words(requirement, member.estimate), percent(member.estimate.accuracy), str(member.plan))
             for member in members
         ),
         numeric=frozenset({0, 1}),

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
-
 from offramp.core.estimate import EstimatedPlan
-from offramp.core.metrics import Quality
 from offramp.core.topology import Tier, Topology
 from offramp.reports.blocks import Table
 from offramp.reports.study import Candidate
 from offramp.view.text import percent, rate, seconds
-
-# A reader sees so many classes at first.
-_CLASSES_SHOWN = 16
 
 
 def partition_table(name: str, estimated: EstimatedPlan) -> Table:
@@ -52,34 +44,6 @@ def terms_table(name: str, candidate: Candidate) -> Table:
     if candidate.spread_s is not None:
         rows.append(("spread of the mean from run to run", seconds(candidate.spread_s)))
     return Table(name, ("", "predicted"), tuple(rows), numeric=frozenset({1}))
-
-
-# Figures of quality, by their name, as a reader knows them.
-_QUALITY = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "least_recall": "recall of the worst class",
-    "macro_f1": "macro F1",
-    "calibration_error": "calibration error",
-}
-
-
-def quality_table(name: str, qualities: Mapping[str, Quality]) -> Table:
-    """A row for each exit or plan, by its name: what it has right beyond accuracy, as far as that is known."""
-    known = [key for key in _QUALITY if all(key in quality.figures() for quality in qualities.values())]
-    rows = tuple((label, *(percent(quality.figures()[key]) for key in known)) for label, quality in qualities.items())
-    columns = ("", *(_QUALITY[key] for key in known))
-    return Table(name, columns, rows, numeric=frozenset(range(1, len(columns))))
-
-
-def recall_table(name: str, quality: Quality) -> Table:
-    """A row for each class, the worst first: how many samples it has, and the share of them that is right."""
-    order = np.argsort(quality.recall, kind="stable")
-    rows = tuple(
-        (str(quality.classes[at]), f"{quality.count[at]:,}", percent(float(quality.recall[at]))) for at in order
-    )
-    shown = spread_out(len(rows), None, most=_CLASSES_SHOWN)
-    return Table(name, ("class", "samples", "recall"), rows, numeric=frozenset({1, 2}), shown=shown)
 
 
 def tier_table(topology: Topology) -> Table:
