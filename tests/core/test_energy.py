@@ -84,7 +84,7 @@ def row_of(planner: Planner, plan: Plan) -> tuple:
     return len(plan.ends), plan.ends, tuple(map(planner.topology.index, plan.placement)), plan.thresholds
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(case=cases(most_tiers=4))
 def test_an_estimate_is_what_samples_spend_by_the_clock(case: tuple[World, Constraints]) -> None:
     world, rules = case
@@ -101,7 +101,7 @@ def test_an_estimate_is_what_samples_spend_by_the_clock(case: tuple[World, Const
         assert found.energy.total_j == pytest.approx(sum(spent.values()))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     case=cases(),
     floor=st.none() | st.integers(0, 8),
@@ -131,7 +131,7 @@ def test_the_plan_of_least_energy_is_that_of_trying_every_plan(
     assert is_feasible(planner, best, rules)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(case=cases(), limit=st.none() | st.sampled_from([8, 64, 512]), compiled=st.booleans())
 def test_the_frontier_of_energy_is_that_of_trying_every_plan(
     case: tuple[World, Constraints], limit: float | None, compiled: bool
@@ -154,7 +154,7 @@ def test_the_frontier_of_energy_is_that_of_trying_every_plan(
     ] == members
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(case=cases(), latency=st.sampled_from([Latency.MEAN, Latency.P50, Latency.P95]), compiled=st.booleans())
 def test_the_fastest_within_limits_on_energy_is_that_of_trying_every_plan(
     case: tuple[World, Constraints], latency: Latency, compiled: bool
@@ -179,7 +179,7 @@ def test_the_fastest_within_limits_on_energy_is_that_of_trying_every_plan(
     assert (latency.of(best.estimate), -best.estimate.accuracy, row_of(planner, best.plan)) == min(tried)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(case=cases())
 def test_what_is_allowed_is_what_the_limits_say(case: tuple[World, Constraints]) -> None:
     world, rules = case
