@@ -2,8 +2,11 @@
 
 import itertools
 import math
+import sys
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,8 +15,10 @@ from offramp.core.constraints import Constraints
 from offramp.core.estimate import Latency
 from offramp.core.exits import Replay
 from offramp.core.planner import Planner
+from offramp.core.relaxation import minimal_relaxations
 from offramp.core.requirement import Requirement
 
+from .test_relaxation import tight_cases
 from .test_space import cases, frontier_by_trying
 from .worlds import World
 
@@ -89,3 +94,29 @@ def test_a_search_that_is_stopped_at_once_has_a_plan_and_a_gap() -> None:
         "resnet20-cifar10", min_accuracy=0.8, threshold_per_exit=True, exits_per_tier=3, frontier=False, certify=False
     )
     assert solution.gap.latency_s <= whole.estimate.latency_s <= solution.estimate.latency_s
+
+
+@settings(max_examples=60, deadline=None)
+@given(case=tight_cases(), looks=st.integers(0, 300))
+def test_what_to_give_up_is_right_however_early_it_is_asked_for(case: tuple[World, Requirement], looks: int) -> None:
+    world, asked = case
+    planner = Planner.of(world.profile, world.topology, compiled=False)
+    whole = {each.given_up for each in minimal_relaxations([planner], asked)}
+    found = {each.given_up for each in minimal_relaxations([planner], asked, StopAfter(looks))}  # type: ignore[arg-type]
+    assert found <= whole
+    assert {each.given_up for each in minimal_relaxations([planner], asked, StopAfter(10**9))} == whole  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("latency", ["mean", "p95"])
+def test_a_time_limit_holds_while_many_partitions_are_placed(latency: str) -> None:
+    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+    from instances import problem
+
+    profile, topology = problem(blocks=16, tiers=16, thresholds=2, samples=200, seed=1)
+    asked = {"require": [tier.name for tier in topology.tiers], "latency": latency, "time_limit": "300 ms"}
+    met = offramp.solve(profile, topology, min_accuracy=0.5, frontier=False, **asked)
+    assert met.met
+    assert len(met.plan.ends) == 16
+    unmet = offramp.solve(profile, topology, min_accuracy=1.0, max_latency="1 us", frontier=False, **asked)
+    assert not unmet.met
+    assert max(met.search_s, unmet.search_s) < 2

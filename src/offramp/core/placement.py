@@ -24,6 +24,14 @@ def quantile(shares: FloatArray, latencies: FloatArray, count: int, percent: flo
     return latencies[order[count - 1]]  # type: ignore[no-any-return]
 
 
+def missing(required: int, used: int) -> int:
+    """How many of the `required` tiers are not among those `used`, both as bits."""
+    left, count = required & ~used, 0
+    while left > 0:
+        left, count = left & (left - 1), count + 1
+    return count
+
+
 def place(
     row: IntArray,
     arrive_share: FloatArray,
@@ -57,6 +65,8 @@ def place(
     # Of the samples that exit at partition k, and last of the rest.
     shares, latencies = np.zeros(parts + 1), np.zeros(parts + 1)
     best, k = np.inf, 0
+    if missing(required, 0) > parts:
+        return float(best)
     while k >= 0:
         if parts > 1 and stop[0]:  # one partition takes no longer than it takes to look
             break
@@ -78,6 +88,8 @@ def place(
         if not fits[b, first[k + 1], q]:
             continue
         used[k + 1] = used[k] | (1 << b)
+        if missing(required, used[k + 1]) > parts - k - 1:
+            continue
         affordable = True
         for r in range(resources):
             each_sample = r == 0 and percent > 0
@@ -97,7 +109,7 @@ def place(
             continue
         if k + 1 < parts:
             k += 1
-        elif used[parts] & required == required:
+        else:
             best = total
             row[1 + most_parts : 1 + most_parts + parts] = trial[:parts]
     return float(best)

@@ -18,6 +18,7 @@ import numpy as np
 
 from offramp.core.checks import BoolArray, FloatArray, IntArray
 from offramp.core.pareto import covered, insert, row_before
+from offramp.core.placement import missing
 
 # Columns of a label: the tiers it has used as bits, the label it came from, its last block and tier, how many
 # partitions that tier holds and the block before the first of them, the next label at the same state, whether it is
@@ -215,7 +216,7 @@ def search_additive(
                                 points, rows = np.concatenate((points, points)), np.concatenate((rows, rows))
                             write_row(row, links, i, q, b, level)
                             count = insert(points, rows, count, total[0], right, row, goal)
-                        if q == n or full:
+                        if q == n or full or missing(required, now_used) > n - q:
                             continue
                         exit_rate = exited_by[q] - exited_by[p]
                         right = costs[i, resources] + exit_rate * accuracy[q]
@@ -288,5 +289,5 @@ def unexplored(
 
 
 KERNELS = (
-    covered, row_before, insert, bounds, came_first, dominates, write_row, settle, unexplored, search_additive,
+    covered, row_before, insert, missing, bounds, came_first, dominates, write_row, settle, unexplored, search_additive,
 )  # fmt: skip

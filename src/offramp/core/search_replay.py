@@ -24,7 +24,7 @@ import numpy as np
 
 from offramp.core.checks import BoolArray, FloatArray, IntArray, WordArray
 from offramp.core.pareto import MOST_ACCURACY, covered, insert, latency_to_beat, row_before
-from offramp.core.placement import place, quantile
+from offramp.core.placement import missing, place, quantile
 from offramp.core.replay_bounds import finish, from_end, go_on, run_there
 from offramp.core.sample_sets import overlap, overlap_compiled, population, tally, tally_compiled, too_few
 
@@ -172,6 +172,8 @@ def search_replay(
                     total = quantile(exit_share, exit_latency, depth + 1, percent)
                 if total > limits[0] or covered(points, count, total, most[depth], goal):
                     continue
+                if missing(required, 0) > depth + 1:
+                    continue
                 accuracy = (correct[depth] + overlap(remaining[depth], right[q])) / samples
                 if accuracy >= floor and not covered(points, count, total, accuracy, goal):
                     if len(class_sets):
@@ -222,7 +224,7 @@ def search_replay(
 
 
 KERNELS = (
-    covered, latency_to_beat, row_before, insert, population, overlap, tally, too_few, quantile, place, finish,
+    covered, latency_to_beat, row_before, insert, population, overlap, tally, too_few, quantile, missing, place, finish,
     run_there, go_on, from_end, search_replay,
 )  # fmt: skip
 # What stands in for a kernel where numba compiles them.

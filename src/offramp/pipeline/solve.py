@@ -100,7 +100,7 @@ def solve_among(
     if gap is not None and not found:
         limit = "memory_limit" if asked.limits.time_s is None else "time_limit"
         fail(limit, "the search ended before it found a plan", "give it more")
-    relaxations = () if gap or any(one.met for one in found) else minimal_relaxations(planners, asked)
+    relaxations = () if gap or any(one.met for one in found) else minimal_relaxations(planners, asked, stop)
     if not found:
         by_codec = {planner.codec: planner for planner in planners}
         found = [
