@@ -259,6 +259,12 @@ class Planner:
             found = search(*rates, *arrays, allowed.fits_more_than_first, floor, limits, goal, stop, most_labels)
         else:
             assert isinstance(self.exits, Replay)
+            needed, most = self.exits.bit_set_bytes, requirement.limits.memory_bytes
+            if needed > most:
+                problem = f"is {most / 1e6:.4g} MB, and the exit table takes {needed / 1e6:.1f} MB at every threshold"
+                fail(
+                    "memory_limit", problem, f"give at least {math.ceil(needed / 1e5) / 10:.1f} MB, or fewer thresholds"
+                )
             search = _replay(compiled=compiled)
             samples = (*self.exits.bit_sets(), not constraints.threshold_per_exit)
             by_class = class_floors(self.exits.table.label, constraints)

@@ -25,7 +25,7 @@ class SearchLimits:
     """When to end a search that takes too long, with the best plans so far and a bound on all the others.
 
     time_s: seconds to search for; None without a limit. `offramp.solve` keeps to it: the planner reads no clock.
-    memory_bytes: most that a search may keep; one over exit tables needs next to none.
+    memory_bytes: most that a search may keep; one over exit tables keeps them as bits, and next to nothing beside.
     """
 
     time_s: float | None = None
