@@ -7,6 +7,7 @@ tiers, L partitions; p and q are blocks, 0 is the input; a and b are tiers.
 import numpy as np
 
 from offramp.core.checks import BoolArray, FloatArray, IntArray
+from offramp.core.pareto import less
 
 
 def quantile(shares: FloatArray, latencies: FloatArray, count: int, percent: float) -> float:
@@ -105,7 +106,7 @@ def place(
                 affordable = affordable and spent[k + 1, r] <= limits[r]
         if percent == 0:
             total = spent[k + 1, 0]
-        if not affordable or total > limits[0] or total > ceiling or total >= best:
+        if not affordable or total > limits[0] or less(ceiling, total) or not less(total, best):
             continue
         if k + 1 < parts:
             k += 1

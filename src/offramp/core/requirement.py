@@ -141,8 +141,9 @@ class Requirement:
         """What to sort plans by, the best first: those that meet the requirement, then the fastest or most accurate.
 
         met: whether the plan counts as one that does.
+        Both to eleven digits: what differs by less does so by rounding, and is a tie.
         """
-        latency_s, error = self.latency.of(predicted), -predicted.accuracy
+        latency_s, error = (float(f"{value:.11g}") for value in (self.latency.of(predicted), -predicted.accuracy))
         return (not met, latency_s, error) if self.wants_fastest else (not met, error, latency_s)
 
     def check_goal(self) -> None:

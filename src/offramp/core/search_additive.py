@@ -17,7 +17,7 @@ N blocks, M tiers, R resources, of which the first is latency; p and q are block
 import numpy as np
 
 from offramp.core.checks import BoolArray, FloatArray, IntArray
-from offramp.core.pareto import covered, insert, row_before
+from offramp.core.pareto import covered, insert, less, row_before
 from offramp.core.placement import missing
 
 # Columns of a label: the tiers it has used as bits, the label it came from, its last block and tier, how many
@@ -84,13 +84,13 @@ def dominates(costs: FloatArray, links: IntArray, i: int, j: int, required: int,
     if same_runs and links[i, _FIRST] < links[j, _FIRST]:
         return False
     last = costs.shape[1] - 1
-    better = costs[i, last] > costs[j, last]
-    if costs[i, last] < costs[j, last]:
+    better = less(costs[j, last], costs[i, last])
+    if less(costs[i, last], costs[j, last]):
         return False
     for r in range(last):
-        if costs[i, r] > costs[j, r]:
+        if less(costs[j, r], costs[i, r]):
             return False
-        better = better or costs[i, r] < costs[j, r]
+        better = better or less(costs[i, r], costs[j, r])
     return better or came_first(links, i, j)
 
 
@@ -289,5 +289,6 @@ def unexplored(
 
 
 KERNELS = (
-    covered, row_before, insert, missing, bounds, came_first, dominates, write_row, settle, unexplored, search_additive,
+    less, covered, row_before, insert, missing, bounds, came_first, dominates, write_row, settle, unexplored,
+    search_additive,
 )  # fmt: skip

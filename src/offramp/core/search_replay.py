@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from offramp.core.checks import BoolArray, FloatArray, IntArray, WordArray
-from offramp.core.pareto import MOST_ACCURACY, covered, insert, latency_to_beat, row_before
+from offramp.core.pareto import MOST_ACCURACY, covered, insert, latency_to_beat, less, row_before
 from offramp.core.placement import missing, place, quantile
 from offramp.core.replay_bounds import finish, from_end, go_on, run_there
 from offramp.core.sample_sets import overlap, overlap_compiled, population, tally, tally_compiled, too_few
@@ -224,8 +224,8 @@ def search_replay(
 
 
 KERNELS = (
-    covered, latency_to_beat, row_before, insert, population, overlap, tally, too_few, quantile, missing, place, finish,
-    run_there, go_on, from_end, search_replay,
+    less, covered, latency_to_beat, row_before, insert, population, overlap, tally, too_few, quantile, missing, place,
+    finish, run_there, go_on, from_end, search_replay,
 )  # fmt: skip
 # What stands in for a kernel where numba compiles them.
 COMPILED_AS: dict[str, Callable[..., Any]] = {"overlap": overlap_compiled, "tally": tally_compiled}
