@@ -51,7 +51,7 @@ def priced(limits: Constraints) -> Constraints:
     return replace(limits, prices=replace(limits.prices, tier_s=dearer))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(case=cases(), compiled=st.booleans())
 def test_what_ties_exactly_ties_in_numbers_that_round(case: tuple[World, Constraints, Latency], compiled: bool) -> None:
     world, limits, latency = case

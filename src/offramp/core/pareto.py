@@ -28,8 +28,8 @@ TIE = 1e-12
 
 def less(a: float, b: float) -> bool:
     """Whether latency `a` is below `b` by more than rounding can make it. Of accuracies as of latencies."""
-    # Infinities have no difference.
-    return a < b and not b - a <= TIE * max(abs(a), abs(b))
+    # The smaller of the two sizes: any number is below infinity.
+    return a < b and b - a > TIE * min(abs(a), abs(b))
 
 
 def covered(points: FloatArray, count: int, latency: float, accuracy: float, goal: int) -> bool:
@@ -129,7 +129,7 @@ def _ranks(values: FloatArray) -> IntArray:
     """[n] The place of each value among them, in order; those that count as equal share one."""
     order = np.argsort(values, kind="stable")
     before, after = values[order][:-1], values[order][1:]
-    apart = after - before > TIE * np.maximum(abs(before), abs(after))
+    apart = after - before > TIE * np.minimum(abs(before), abs(after))
     ranks = np.zeros(len(values), np.int64)
     ranks[order[1:]] = np.cumsum(apart)
     return ranks
