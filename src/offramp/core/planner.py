@@ -262,6 +262,7 @@ class Planner:
             found = search(*rates, *arrays, allowed.fits_more_than_first, floor, limits, goal, stop, most_labels)
         else:
             assert isinstance(self.exits, Replay)
+            self.exits.check_memory(requirement.limits.memory_bytes)
             search = _replay(compiled=compiled)
             samples = (*self.exits.bit_sets(), not constraints.threshold_per_exit)
             by_class = class_floors(self.exits.table.label, constraints)

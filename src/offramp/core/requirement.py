@@ -26,7 +26,7 @@ class SearchLimits:
     """When to end a search that takes too long, with the best plans so far and a bound on all the others.
 
     time_s: seconds to search for; None without a limit. `offramp.solve` keeps to it: the planner reads no clock.
-    memory_bytes: most that a search may keep; one over exit tables needs next to none.
+    memory_bytes: most that a search may keep; one over exit tables keeps them as bits, and next to nothing beside.
     """
 
     time_s: float | None = None
@@ -169,8 +169,9 @@ class Requirement:
         """What to sort plans by, the best first: those that meet the requirement, then the least or most accurate.
 
         met: whether the plan counts as one that does.
+        Both to eleven digits: what differs by less does so by rounding, and is a tie.
         """
-        cost, error = self.cost(predicted), -predicted.accuracy
+        cost, error = (float(f"{value:.11g}") for value in (self.cost(predicted), -predicted.accuracy))
         return (not met, cost, error) if self.wants_least else (not met, error, cost)
 
     def check_goal(self) -> None:

@@ -18,7 +18,8 @@ input; a and b are tiers.
 import numpy as np
 
 from offramp.core.checks import BoolArray, FloatArray, IntArray
-from offramp.core.pareto import covered, insert, row_before
+from offramp.core.pareto import covered, insert, less, row_before
+from offramp.core.placement import missing
 
 # Columns of a label: the tiers it has used as bits, the label it came from, its last block and tier, how many
 # partitions that tier holds and the block before the first of them, the next label at the same state, whether it is
@@ -84,13 +85,13 @@ def dominates(costs: FloatArray, links: IntArray, i: int, j: int, required: int,
     if same_runs and links[i, _FIRST] < links[j, _FIRST]:
         return False
     last = costs.shape[1] - 1
-    better = costs[i, last] > costs[j, last]
-    if costs[i, last] < costs[j, last]:
+    better = less(costs[j, last], costs[i, last])
+    if less(costs[i, last], costs[j, last]):
         return False
     for r in range(last):
-        if costs[i, r] > costs[j, r]:
+        if less(costs[j, r], costs[i, r]):
             return False
-        better = better or costs[i, r] < costs[j, r]
+        better = better or less(costs[i, r], costs[j, r])
     return better or came_first(links, i, j)
 
 
@@ -222,7 +223,7 @@ def search_additive(
                                 points, rows = np.concatenate((points, points)), np.concatenate((rows, rows))
                             write_row(row, links, i, q, b, level)
                             count = insert(points, rows, count, total[0], right, row, goal)
-                        if q == n or full:
+                        if q == n or full or missing(required, now_used) > n - q:
                             continue
                         exit_rate = exited_by[q] - exited_by[p]
                         right = costs[i, resources] + exit_rate * accuracy[q]
@@ -295,5 +296,6 @@ def unexplored(
 
 
 KERNELS = (
-    covered, row_before, insert, bounds, came_first, dominates, write_row, settle, unexplored, search_additive,
+    less, covered, row_before, insert, missing, bounds, came_first, dominates, write_row, settle, unexplored,
+    search_additive,
 )  # fmt: skip

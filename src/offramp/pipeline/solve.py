@@ -18,7 +18,7 @@ from offramp.core.latency import ComputeSource
 from offramp.core.planner import Gap, Planner, SearchResult, choose, unbeaten
 from offramp.core.profile import Profile
 from offramp.core.relaxation import minimal_relaxations
-from offramp.core.requirement import NO_REQUIREMENT, Objective, Requirement
+from offramp.core.requirement import NO_REQUIREMENT, Objective, Requirement, SearchLimits
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files import RequirementWords
@@ -67,7 +67,7 @@ def solve(
     planners = planners_of(
         profile, topology, asked.codecs, exit_model=exit_model, compute=compute, thresholds=thresholds
     )
-    with reporting(progress) as tell, stop_after(asked.limits.time_s, planners[0]) as stop:
+    with reporting(progress) as tell, stop_after(asked.limits, planners[0]) as stop:
         tell(Progress("searching", None, "" if asked.limits.time_s is None else f"of {seconds(asked.limits.time_s)}"))
         wanted = not asked.constraints.wide if frontier is None else frontier
         return solve_among(profile, planners, asked, stop=stop, frontier=wanted, seed=seed)
@@ -100,7 +100,7 @@ def solve_among(
     if gap is not None and not found:
         limit = "memory_limit" if asked.limits.time_s is None else "time_limit"
         fail(limit, "the search ended before it found a plan", "give it more")
-    relaxations = () if gap or any(one.met for one in found) else minimal_relaxations(planners, asked)
+    relaxations = () if gap or any(one.met for one in found) else minimal_relaxations(planners, asked, stop)
     if not found:
         by_codec = {planner.codec: planner for planner in planners}
         found = [
@@ -142,18 +142,18 @@ def default_requirement(frontier: Sequence[EstimatedPlan], requirement: Requirem
 
 
 @contextmanager
-def stop_after(time_s: float | None, planner: Planner) -> Iterator[BoolArray]:
-    """[1] what becomes true after so many seconds, and ends a search that is given it; None for never.
+def stop_after(limits: SearchLimits, planner: Planner) -> Iterator[BoolArray]:
+    """[1] what becomes true after as many seconds as the limits say, and ends a search that is given it.
 
     planner: one of those that will search.
     """
     stop = np.zeros(1, np.bool_)
-    if time_s is None:
+    if limits.time_s is None:
         yield stop
         return
     # Compiling, at first use on a machine, is not searching: have it done by a search that ends at once.
-    planner.frontier_within(NO_REQUIREMENT, np.ones(1, np.bool_))
-    timer = Timer(time_s, stop.fill, [True])
+    planner.frontier_within(replace(NO_REQUIREMENT, limits=limits), np.ones(1, np.bool_))
+    timer = Timer(limits.time_s, stop.fill, [True])
     timer.daemon = True
     timer.start()
     try:
