@@ -101,7 +101,7 @@ def test_an_estimate_is_what_samples_spend_by_the_clock(case: tuple[World, Const
         assert found.energy.total_j == pytest.approx(sum(spent.values()))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     case=cases(),
     floor=st.none() | st.integers(0, 8),
