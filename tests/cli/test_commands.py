@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -232,3 +233,15 @@ def test_auto_goes_from_nothing_to_a_plan_that_ran(tmp_path: Path) -> None:
 def test_the_version_is_the_packages() -> None:
     assert run("--version").stdout.startswith("offramp 0.")
     assert offramp.Planner is Planner
+
+
+def test_a_certificate_keeps_the_time_limit_and_gets_its_share_of_it() -> None:
+    wide = ["--threshold-per-exit", "--exits-per-tier", 3, "--time-limit", "1s", "--no-frontier"]
+    asked = ["plan", "resnet20-cifar10", *wide, "--min-accuracy"]
+    run_json(*asked, 0.8)  # at first use on a machine the search is compiled, which is not counted
+    began = time.monotonic()
+    certified = run_json(*asked, 0.8)
+    assert certified["guaranteed"]["plans_tested"] >= 1
+    # A floor so near the best there is takes the whole frontier's time to search around.
+    run_json(*asked, 0.8354)
+    assert time.monotonic() - began < 60

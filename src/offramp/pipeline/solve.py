@@ -18,7 +18,7 @@ from offramp.core.latency import ComputeSource
 from offramp.core.planner import Gap, Planner, SearchResult, choose, unbeaten
 from offramp.core.profile import Profile
 from offramp.core.relaxation import minimal_relaxations
-from offramp.core.requirement import NO_REQUIREMENT, Objective, Requirement, SearchLimits
+from offramp.core.requirement import NO_REQUIREMENT, Objective, Requirement
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files import RequirementWords
@@ -67,10 +67,19 @@ def solve(
     planners = planners_of(
         profile, topology, asked.codecs, exit_model=exit_model, compute=compute, thresholds=thresholds
     )
-    with reporting(progress) as tell, stop_after(asked.limits, planners[0]) as stop:
-        tell(Progress("searching", None, "" if asked.limits.time_s is None else f"of {seconds(asked.limits.time_s)}"))
+    most_s = asked.limits.time_s
+    with reporting(progress) as tell:
+        if most_s is not None:
+            # At first use on a machine a search is compiled, which can't be stopped: have one do it that ends at once.
+            tell(Progress("preparing", None, "takes longer once on a machine"))
+            nothing_asked = replace(NO_REQUIREMENT, constraints=asked.constraints, limits=asked.limits)
+            planners[0].frontier_within(nothing_asked, np.ones(1, np.bool_))
+        tell(Progress("searching", None, "" if most_s is None else f"of {seconds(most_s)}"))
         wanted = not asked.constraints.wide if frontier is None else frontier
-        return solve_among(profile, planners, asked, stop=stop, frontier=wanted, seed=seed)
+        # What certifies a plan needs time, too.
+        halved = most_s is not None and asked.certifies(samples=isinstance(planners[0].exits, Replay))
+        with _after(most_s / 2 if most_s is not None and halved else most_s) as stop, _after(most_s) as end:
+            return solve_among(profile, planners, asked, stop=stop, end=end, frontier=wanted, seed=seed)
 
 
 def solve_among(
@@ -79,6 +88,7 @@ def solve_among(
     requirement: Requirement,
     *,
     stop: BoolArray | None = None,
+    end: BoolArray | None = None,
     frontier: bool = True,
     seed: int = 0,
 ) -> Solution:
@@ -86,8 +96,9 @@ def solve_among(
 
     profile: what the planners were made of.
     planners: at least one, on one topology, each with a codec of its own.
-    stop: as for `Planner.best`.
+    stop: as for `Planner.best`. end: the same for the searches of a certificate; `stop` where it is not given.
     """
+    end = stop if end is None else end
     began = time.perf_counter()
     asked, answers, members = _searched(planners, requirement, stop, frontier=frontier)
     search_s = time.perf_counter() - began
@@ -100,7 +111,7 @@ def solve_among(
     if gap is not None and not found:
         limit = "memory_limit" if asked.limits.time_s is None else "time_limit"
         fail(limit, "the search ended before it found a plan", "give it more")
-    relaxations = () if gap or any(one.met for one in found) else minimal_relaxations(planners, asked, stop)
+    relaxations = () if gap or any(one.met for one in found) else minimal_relaxations(planners, asked, end)
     if not found:
         by_codec = {planner.codec: planner for planner in planners}
         found = [
@@ -113,7 +124,7 @@ def solve_among(
     if seen.met and asked.certifies(samples=isinstance(seen.planner.exits, Replay)):
         from offramp.core.certify import certify  # needs scipy, which takes a moment
 
-        certificate = certify(planners, asked, seed=seed, stop=stop)
+        certificate = certify(planners, asked, seed=seed, stop=end)
         best = replace(seen, met=False)
         if certificate.plan is not None:
             planner = next(each for each in planners if each.codec is certificate.plan.codec)
@@ -142,18 +153,13 @@ def default_requirement(frontier: Sequence[EstimatedPlan], requirement: Requirem
 
 
 @contextmanager
-def stop_after(limits: SearchLimits, planner: Planner) -> Iterator[BoolArray]:
-    """[1] what becomes true after as many seconds as the limits say, and ends a search that is given it.
-
-    planner: one of those that will search.
-    """
+def _after(time_s: float | None) -> Iterator[BoolArray]:
+    """[1] what becomes true after so many seconds, and ends a search that is given it; None for never."""
     stop = np.zeros(1, np.bool_)
-    if limits.time_s is None:
+    if time_s is None:
         yield stop
         return
-    # Compiling, at first use on a machine, is not searching: have it done by a search that ends at once.
-    planner.frontier_within(replace(NO_REQUIREMENT, limits=limits), np.ones(1, np.bool_))
-    timer = Timer(limits.time_s, stop.fill, [True])
+    timer = Timer(time_s, stop.fill, [True])
     timer.daemon = True
     timer.start()
     try:
