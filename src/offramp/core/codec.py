@@ -1,4 +1,4 @@
-"""What activations travel as, and how many bits that takes."""
+"""What inputs and activations travel as, and how many bits that takes."""
 
 from enum import Enum
 
@@ -15,6 +15,28 @@ class Codec(Enum):
     """Half precision: two bytes an entry."""
     INT8 = "int8"
     """One byte an entry, in steps of the largest magnitude / 127; the step stands before them, four bytes."""
+
+
+class InputCodec(Enum):
+    """What the input travels as from the source to the tier of the first partition."""
+
+    RAW = "raw"
+    """As the sensor hands it over."""
+    PNG = "png"
+    """A picture, without loss."""
+    WEBP = "webp"
+    """A picture, without loss."""
+    JPEG90 = "jpeg90"
+    """A picture at quality 90, colors at half the resolution."""
+    JPEG75 = "jpeg75"
+    """A picture at quality 75, likewise."""
+    ZSTD = "zstd"
+    """Numbers of any kind, without loss."""
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the receiver decodes the very input, so that no answer changes."""
+        return self not in (InputCodec.JPEG90, InputCodec.JPEG75)
 
 
 def encoded_bits(entries: int, codec: Codec) -> int:

@@ -39,8 +39,8 @@ class HasPlan(Protocol):
 PlanSource: TypeAlias = Plan | HasPlan | str | Path
 """A plan, what brings one along, its one-line form, or the path of a file that holds one."""
 
-_TRAINS = ("torch", "safetensors", "sklearn", "onnx", "onnxscript", "onnxruntime", "msgspec")
-_RUNS = ("zenoh", "onnxruntime", "msgspec", "cryptography")
+_TRAINS = ("torch", "safetensors", "sklearn", "onnx", "onnxscript", "onnxruntime", "msgspec", "zstandard")
+_RUNS = ("zenoh", "onnxruntime", "msgspec", "cryptography", "zstandard")
 
 
 def profile_of(profile: Profile | str | Path, place: str = "profile") -> Profile:
