@@ -12,9 +12,10 @@ from hypothesis.extra import numpy as npst
 from offramp.core.backbone import Backbone, Block
 from offramp.core.checks import FloatArray
 from offramp.core.codec import Codec
+from offramp.core.encoded import Encoded
 from offramp.core.exit_table import ExitTable
 from offramp.core.plan import Plan
-from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.score import Score, ScoreName
 from offramp.core.timing import Timing
 from offramp.core.topology import MOST_TIERS, Link, Tier, Topology

@@ -97,7 +97,9 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def test_a_png_that_claims_to_be_huge_is_refused() -> None:
     header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
-    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    bomb = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
     with pytest.raises(ValueError, match="60000"):
         decode_input(bomb, (3, 24, 40), UINT8, InputCodec.PNG)
 
@@ -111,7 +113,9 @@ def test_a_png_with_texts_to_unfold_is_refused() -> None:
 
 def test_a_png_with_too_few_pixels_is_refused() -> None:
     header = struct.pack(">IIBBBBB", 40, 24, 8, 2, 0, 0, 0)
-    short = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(50))) + chunk(b"IEND", b"")
+    short = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(50))) + chunk(b"IEND", b"")
+    )
     with pytest.raises(ValueError, match="can't be decoded"):
         decode_input(short, (3, 24, 40), UINT8, InputCodec.PNG)
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from offramp.core.estimate import EstimatedPlan
-from offramp.core.planner import Planner, unbeaten
+from offramp.core.planner import Planner
 from offramp.core.requirement import Requirement
+from offramp.core.search_result import unbeaten
 
 
 @dataclass(frozen=True, slots=True)

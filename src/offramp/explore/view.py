@@ -10,9 +10,10 @@ from offramp.core.checks import BoolArray
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName, Replay
 from offramp.core.latency import ComputeSource
-from offramp.core.planner import Gap, Planner
+from offramp.core.planner import Planner
 from offramp.core.profile import Profile
 from offramp.core.requirement import NO_REQUIREMENT, Requirement
+from offramp.core.search_result import Gap
 from offramp.core.topology import Topology
 from offramp.errors import InputError
 from offramp.explore.state import State, default_axes

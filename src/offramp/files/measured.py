@@ -12,8 +12,9 @@ from offramp.core import checks
 from offramp.core.backbone import Backbone, Block
 from offramp.core.checks import FloatArray
 from offramp.core.codec import Codec
+from offramp.core.encoded import Encoded
 from offramp.core.exit_table import ExitTable
-from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.score import ENTROPY, Score, ScoreName
 from offramp.core.timing import Timing
 from offramp.errors import Fault, InputError, fail

@@ -8,8 +8,9 @@ import numpy as np
 
 from offramp.core.backbone import Backbone
 from offramp.core.codec import Codec
+from offramp.core.encoded import Encoded
 from offramp.core.exit_table import ExitTable
-from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.score import Score, ScoreName
 from offramp.core.timing import Timing
 from offramp.errors import Fault, InputError, fail, refuse

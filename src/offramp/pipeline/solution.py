@@ -12,10 +12,11 @@ from offramp.core.cautions import cautions
 from offramp.core.estimate import Estimate, EstimatedPlan
 from offramp.core.metrics import Quality
 from offramp.core.plan import Plan
-from offramp.core.planner import Gap, Planner
+from offramp.core.planner import Planner
 from offramp.core.profile import Profile
 from offramp.core.relaxation import Relaxation
 from offramp.core.requirement import Requirement
+from offramp.core.search_result import Gap
 from offramp.core.spread import spread_s
 from offramp.core.topology import Topology
 from offramp.errors import fail

@@ -15,10 +15,11 @@ import numpy as np
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName, Replay
 from offramp.core.latency import ComputeSource
-from offramp.core.planner import Gap, Planner, SearchResult, choose, unbeaten
+from offramp.core.planner import Planner
 from offramp.core.profile import Profile
 from offramp.core.relaxation import minimal_relaxations
 from offramp.core.requirement import NO_REQUIREMENT, Requirement
+from offramp.core.search_result import Gap, SearchResult, choose, unbeaten
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files import RequirementWords

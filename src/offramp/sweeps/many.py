@@ -14,9 +14,10 @@ from typing import Any
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName, exit_model
 from offramp.core.latency import ComputeSource
-from offramp.core.planner import Planner, SearchResult
+from offramp.core.planner import Planner
 from offramp.core.profile import Profile
 from offramp.core.requirement import Requirement
+from offramp.core.search_result import SearchResult
 from offramp.core.topology import Topology
 from offramp.errors import Fault, InputError, MissingExtraError, fail
 from offramp.files.writing import target

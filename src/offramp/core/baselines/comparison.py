@@ -7,9 +7,10 @@ from offramp.core.baselines.case import Case, Choice
 from offramp.core.baselines.systems import SYSTEMS
 from offramp.core.estimate import Estimate, EstimatedPlan, terms
 from offramp.core.plan import Plan
-from offramp.core.planner import Planner, choose
+from offramp.core.planner import Planner
 from offramp.core.profile import Profile
 from offramp.core.requirement import TOLERANCE, Requirement
+from offramp.core.search_result import choose
 from offramp.core.topology import Topology
 from offramp.errors import fail
 

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from offramp.core.backbone import Backbone, Block
 from offramp.core.codec import Codec
+from offramp.core.encoded import Encoded
 from offramp.core.exit_table import ExitTable
 from offramp.core.exits import DEFAULT_THRESHOLDS, first_exit_rates
-from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.score import ENTROPY, Score, ScoreName, quantiles
 from offramp.core.timing import Timing
 from offramp.nn.data import Dataset
