@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from offramp.core.requirement import Requirement
-    from offramp.files.requirements import CodecWord
+    from offramp.files.requirements import CodecWord, InputCodecWord
 
 R = TypeVar("R")
 
@@ -48,6 +48,10 @@ class RequirementOptions:
     codec: Annotated[
         Literal["fp32", "fp16", "int8", "any"] | None,
         typer.Option(help="What activations travel as from tier to tier; any: whatever is best. [default: fp32]"),
+    ] = None
+    input_codec: Annotated[
+        Literal["raw", "png", "webp", "jpeg90", "jpeg75", "zstd", "any"] | None,
+        typer.Option(help="What inputs travel as from the source; any: whatever is best. [default: raw]"),
     ] = None
     certify: Annotated[
         bool | None,
@@ -92,10 +96,10 @@ class RequirementOptions:
         None
     )
 
-    def requirement(self, *, codec: CodecWord = "fp32") -> Requirement:
+    def requirement(self, *, codec: CodecWord = "fp32", input_codec: InputCodecWord = "raw") -> Requirement:
         """What the file and the options, which take precedence, ask for.
 
-        codec: what activations travel as where neither says.
+        codec, input_codec: what activations and inputs travel as where neither says.
         """
         from offramp.files import read_requirements
 
@@ -110,6 +114,7 @@ class RequirementOptions:
             stated["prices"] = {"tiers": tiers, "bit": self.price_bit}
         if self.requirements is None:
             stated["codec"] = self.codec or codec
+            stated["input_codec"] = self.input_codec or input_codec
         return read_requirements(self.requirements, **stated)
 
 

@@ -9,8 +9,9 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.core.exits import ExitModelName
+from offramp.core.input_choice import RAW_INPUT, InputCodecs
 from offramp.core.latency import ComputeSource
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
@@ -137,6 +138,7 @@ def planner_of(
     compute: ComputeSource | str | None = None,
     thresholds: Sequence[float] | None = None,
     codec: Codec = Codec.FP32,
+    input_codec: InputCodec = InputCodec.RAW,
 ) -> Planner:
     """The planner of a profile on a topology; None stands for the defaults of `Planner.of`."""
     return Planner.of(
@@ -146,6 +148,7 @@ def planner_of(
         compute=member("compute", ComputeSource, compute),
         thresholds=thresholds,
         codec=codec,
+        inputs=(input_codec,),
     )
 
 
@@ -158,8 +161,9 @@ def planners_of(
     compute: ComputeSource | str | None = None,
     thresholds: Sequence[float] | None = None,
     compiled: bool | None = None,
+    inputs: Sequence[InputCodecs] = (RAW_INPUT,),
 ) -> tuple[Planner, ...]:
-    """A planner for each of the codecs, as `Planner.each` makes them; None stands for its defaults."""
+    """A planner for each of the codecs and groups of codecs of inputs, as `Planner.each` makes them; None stands for its defaults."""
     return Planner.each(
         profile,
         topology,
@@ -168,6 +172,7 @@ def planners_of(
         compute=member("compute", ComputeSource, compute),
         thresholds=thresholds,
         compiled=compiled,
+        inputs=inputs,
     )
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offramp.bundle.codecs import decode, encode
+from offramp.bundle.input_codecs import decode_input, encode_input
 from offramp.bundle.session import PartitionSession
 from offramp.core.checks import BoolArray, Float32Array
+from offramp.core.codec import InputCodec
 from offramp.core.estimate import Estimate, check_plan, terms
 from offramp.core.exit_table import at_or_below
 from offramp.core.exits import PlanRates, replayed_rates
@@ -32,11 +34,13 @@ class PlanOutputs:
 
     scores: [L, S] in [0, 1], the lower the surer: as the profile has them.
     correct: [L, S] whether the answer is right.
+    input_bits: what an input travels as, in the mean; None where they travel raw, or not at all.
     """
 
     plan: Plan
     scores: Float32Array
     correct: BoolArray
+    input_bits: float | None = None
 
     def rates(self) -> PlanRates:
         """Exit rates and accuracy under the plan's thresholds."""
@@ -44,7 +48,7 @@ class PlanOutputs:
 
     def estimate(self, *, profile: Profile, topology: Topology) -> Estimate:
         """The estimate of the plan where samples exit as they do here, and not as the profile's exit table has it."""
-        return estimate_at(self.plan, self.rates(), profile=profile, topology=topology)
+        return estimate_at(self.plan, self.rates(), profile=profile, topology=topology, input_bits=self.input_bits)
 
     def staying_accuracy(self) -> list[float | None]:
         """[L] accuracy of each exit over the samples that continue past it; None where none do."""
@@ -68,20 +72,33 @@ def run_locally(
     scores = np.empty((len(plan.ends), len(images)), np.float32)
     correct = np.empty(scores.shape, np.bool_)
     crosses = [after not in ("", tier) for tier, after in zip(plan.placement, (*plan.placement[1:], ""), strict=True)]
+    sent_bits = 0
     # One by one, as tiers get them; and nobody has room for the activations of all of them.
     for s, image in enumerate(images):
         x: NDArray[np.generic] = image[None]
+        if plan.input_codec is not InputCodec.RAW:
+            data = encode_input(image, plan.input_codec)
+            sent_bits += 8 * len(data)
+            x = decode_input(data, image.shape, image.dtype, plan.input_codec)[None]
         for k, blocks in enumerate(plan.blocks):
             output, probabilities, scores[k, s : s + 1] = sessions[blocks].run(x)
             correct[k, s] = probabilities.argmax() == labels[s]
             x = _as_received(output, plan) if crosses[k] else output
-    return PlanOutputs(plan, scores, correct)
+    return PlanOutputs(plan, scores, correct, sent_bits / len(images) if sent_bits else None)
 
 
-def estimate_at(plan: Plan, rates: PlanRates, *, profile: Profile, topology: Topology) -> Estimate:
-    """The estimate of a plan at given exit rates. Raises `InputError` where it doesn't fit profile and topology."""
+def estimate_at(
+    plan: Plan, rates: PlanRates, *, profile: Profile, topology: Topology, input_bits: float | None = None
+) -> Estimate:
+    """The estimate of a plan at given exit rates. Raises `InputError` where it doesn't fit profile and topology.
+
+    input_bits: what an input travels as; None for the profile's own mean.
+    """
     check_plan(plan, blocks=len(profile.backbone.blocks), topology=topology)
-    costs = Work.of(profile.encoded(plan.codec)).on(topology)
+    encoded = profile.encoded(plan.codec, plan.input_codec)
+    if input_bits is not None:
+        encoded = replace(encoded, backbone=replace(encoded.backbone, input_bits=round(input_bits)))
+    costs = Work.of(encoded).on(topology)
     return terms(plan.ends, [topology.index(name) for name in plan.placement], rates, costs)
 
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName, Replay
+from offramp.core.input_choice import together
 from offramp.core.latency import ComputeSource
-from offramp.core.planner import Planner
+from offramp.core.planner import Planner, serving
 from offramp.core.profile import Profile
 from offramp.core.relaxation import minimal_relaxations
 from offramp.core.requirement import NO_REQUIREMENT, Requirement
@@ -66,7 +67,13 @@ def solve(
     asked = requirement_of(requirement, words)
     whole_number("seed", seed)
     planners = planners_of(
-        profile, topology, asked.codecs, exit_model=exit_model, compute=compute, thresholds=thresholds
+        profile,
+        topology,
+        asked.codecs,
+        exit_model=exit_model,
+        compute=compute,
+        thresholds=thresholds,
+        inputs=together(asked.input_codecs, bits_matter=asked.counts_bits),
     )
     with reporting(progress) as tell, stop_after(asked.limits.time_s, planners[0]) as stop:
         tell(Progress("searching", None, "" if asked.limits.time_s is None else f"of {seconds(asked.limits.time_s)}"))
@@ -86,7 +93,7 @@ def solve_among(
     """The best of what each of the planners finds; the frontier is that of all of them, and so is the gap.
 
     profile: what the planners were made of.
-    planners: at least one, on one topology, each with a codec of its own.
+    planners: at least one, on one topology, each with codecs of its own.
     stop: as for `Planner.best`.
     """
     began = time.perf_counter()
@@ -103,9 +110,9 @@ def solve_among(
         fail(limit, "the search ended before it found a plan", "give it more")
     relaxations = () if gap or any(one.met for one in found) else minimal_relaxations(planners, asked)
     if not found:
-        by_codec = {planner.codec: planner for planner in planners}
         found = [
-            _Found(planner=by_codec[each.plan.plan.codec], estimated=each.plan, met=False) for each in relaxations[:1]
+            _Found(planner=serving(planners, each.plan.plan), estimated=each.plan, met=False)
+            for each in relaxations[:1]
         ]
     if not found:
         _no_plan()
@@ -117,7 +124,7 @@ def solve_among(
         certificate = certify(planners, asked, seed=seed, stop=stop)
         best = replace(seen, met=False)
         if certificate.plan is not None:
-            planner = next(each for each in planners if each.codec is certificate.plan.codec)
+            planner = serving(planners, certificate.plan)
             best = _Found(planner=planner, estimated=planner.estimate(certificate.plan), met=True)
     return Solution(
         profile=profile,

@@ -13,6 +13,7 @@ from typing import Any
 
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName, exit_model
+from offramp.core.input_choice import together
 from offramp.core.latency import ComputeSource
 from offramp.core.planner import Planner
 from offramp.core.profile import Profile
@@ -96,6 +97,7 @@ def plan_many(
             compute=compute,
             thresholds=thresholds,
             compiled=True,
+            inputs=together(requirement.input_codecs, bits_matter=requirement.counts_bits),
         )
 
     varied = (topology if isinstance(topology, VariedTopology) else VariedTopology(topology) for topology in topologies)
