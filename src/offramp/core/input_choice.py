@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from offramp.core.checks import BoolArray
 from offramp.core.codec import Codec, InputCodec
 from offramp.core.latency import ComputeSource, Costs, Work
 from offramp.core.profile import Profile
@@ -57,6 +58,13 @@ class InputChoice:
     def is_lossy(self) -> bool:
         """Whether the exit table is of what was lost on the way, so that a plan without that way is none of these."""
         return any(not codec.lossless for codec in self.codecs)
+
+    def barred(self, topology: Topology) -> BoolArray:
+        """[M] whether no plan may begin on that tier: the source where what is sent is lossy, others where none is."""
+        is_source = np.array([tier.name == topology.source for tier in topology.tiers])
+        if self.is_lossy:
+            return is_source
+        return np.zeros_like(is_source) if self.codecs else ~is_source
 
     def costs(self, topology: Topology) -> tuple[Costs, InputCodecs]:
         """What everything costs, the input by the fastest of the codecs; and [M] that codec by tier it is sent to."""

@@ -145,12 +145,9 @@ class Planner:
         if constraints.floor_by_class and not isinstance(self.exits, Replay):
             problem = f"the {self.exits.name.value} model knows nothing of classes"
             fail(constraints.floor_by_class, problem, "use the replay model, which needs an exit table")
-        bits, source = self.work.bits, self.costs.source
+        bits = self.work.bits
         allowed = space(constraints, backbone=self.backbone, topology=self.topology, costs=self.costs, bits=bits)
-        if self.inputs.is_lossy:
-            allowed.fits[source, 0] = False
-        elif not self.inputs.codecs:
-            allowed.fits[[tier != source for tier in range(len(self.topology.tiers))], 0] = False
+        allowed.fits[self.inputs.barred(self.topology), 0] = False
         return allowed
 
     def plan_count(self, constraints: Constraints = UNCONSTRAINED) -> int:
@@ -305,8 +302,7 @@ def serving(planners: Sequence[Planner], plan: Plan) -> Planner:
     for planner in planners:
         if planner.serves(plan):
             return planner
-    sent = f"{plan.codec.value}, inputs as {plan.input_codec.value}"
-    fail("plan", f"sends activations as {sent}", "allow these codecs, or leave the plan out")
+    fail("plan", f"{plan} sends in other codecs than are allowed", "allow them, or leave the plan out")
 
 
 @cache

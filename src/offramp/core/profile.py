@@ -282,7 +282,7 @@ class Profile:
         )
 
     def _with_input(self, sent: EncodedInput) -> "Profile":
-        changed = {} if sent.exit_table is None else {"exits": None, "exit_table": sent.exit_table}
+        lossy = sent.exit_table is not None
         return replace(
             self,
             backbone=replace(self.backbone, input_bits=max(1, round(sent.mean_bits))),
@@ -295,7 +295,8 @@ class Profile:
                 for device, timing in self.timings.items()
                 if device in sent.serialize_s
             },
+            exits=None if lossy else self.exits,
+            exit_table=sent.exit_table if lossy else self.exit_table,
             codecs={},
             inputs={},
-            **changed,
         )

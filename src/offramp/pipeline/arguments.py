@@ -163,7 +163,7 @@ def planners_of(
     compiled: bool | None = None,
     inputs: Sequence[InputCodecs] = (RAW_INPUT,),
 ) -> tuple[Planner, ...]:
-    """A planner for each of the codecs and groups of codecs of inputs, as `Planner.each` makes them; None stands for its defaults."""
+    """A planner for each of the codecs and groups of inputs', as `Planner.each` makes them; None: its defaults."""
     return Planner.each(
         profile,
         topology,

@@ -28,7 +28,7 @@ def test_times_are_those_of_the_profile_times_the_tier_s_slowdown() -> None:
     timing = profile.timings[device]
     tiers = (Tier("a", 1.0), Tier("b", 7.0))
     topology = Topology("line", "a", "a", tiers, (Link(1e6, 0.01),))
-    emulator = SlowdownEmulator.of(profile, topology, tier=1, codecs=[FP32])
+    emulator = SlowdownEmulator.of(profile, topology, tier=1, plans=[PLAN])
     assert timing.partition_s is not None
     blocks_s = 7.0 * timing.partition_s[1, 2]
     one_ns = {"abs": 1}

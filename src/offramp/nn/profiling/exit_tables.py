@@ -28,7 +28,7 @@ def exit_table(network: MultiExitNetwork, split: Split, score: Score = ENTROPY) 
 
     score: with what was fitted for the branches of the full configuration.
     """
-    return _table(predictions(network, split), split, score, network.ends)
+    return table_of(predictions(network, split), split, score, network.ends)
 
 
 def encoded_exit_tables(network: MultiExitNetwork, split: Split, score: Score) -> dict[Codec, ExitTable]:
@@ -47,7 +47,7 @@ def encoded_exit_table(network: MultiExitNetwork, split: Split, codec: Codec, sc
     Raises `ValueError` for an activation that the codec can't hold.
     """
     said = (_encoded(network, image, codec) for image in few(split.images, 1))
-    return _table(said, split, score, network.ends)
+    return table_of(said, split, score, network.ends)
 
 
 def _encoded(network: MultiExitNetwork, x: Tensor, codec: Codec) -> Tensor:
@@ -61,7 +61,7 @@ def _encoded(network: MultiExitNetwork, x: Tensor, codec: Codec) -> Tensor:
         return torch.stack(said)
 
 
-def _table(logits: Iterable[Tensor], split: Split, score: Score, ends: Sequence[int]) -> ExitTable:
+def table_of(logits: Iterable[Tensor], split: Split, score: Score, ends: Sequence[int]) -> ExitTable:
     """Of logits [branches, B, C] for some samples after the other, of the branches after blocks `ends`."""
     scored, predicted, confidence = [], [], []
     for said in logits:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from offramp.core.backbone import Backbone, Block
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.core.encoded import Encoded
 from offramp.core.exit_table import ExitTable
 from offramp.core.exits import DEFAULT_THRESHOLDS, first_exit_rates
@@ -23,6 +23,7 @@ from offramp.nn.network import MultiExitNetwork
 from offramp.nn.profiling import machine
 from offramp.nn.profiling.exit_tables import encoded_exit_tables, exit_table, fitted_on
 from offramp.nn.profiling.partition_fit import count, sample
+from offramp.nn.profiling.sent_inputs import sent_inputs
 from offramp.nn.profiling.timing import (
     PERCENTILE,
     ComputeTimes,
@@ -32,12 +33,15 @@ from offramp.nn.profiling.timing import (
     encoding_times,
     in_onnx_runtime,
     in_torch,
+    input_times,
     objects_of,
     torch_threads,
 )
 
 REPEATS = 200
 PARTITION_REPEATS = 50
+# Pictures take more or less time to encode, by what is on them.
+_TIMED_INPUTS = 8
 
 
 def no_progress(stage: str, done: float) -> None:
@@ -50,16 +54,21 @@ class MachineTimes:
 
     compute: by device name, how the same machine does with different sessions.
     encoding: by codec, the same for all of them.
+    inputs: by codec, seconds to encode and to decode one input, likewise.
     """
 
     compute: Mapping[str, ComputeTimes]
     encoding: Mapping[Codec, EncodingTimes]
+    inputs: Mapping[InputCodec, tuple[float, float]]
 
     def into(self, profile: Profile) -> Profile:
         """The profile with these times added, or in place of what it had for the same device names."""
         for device, compute in self.compute.items():
             profile = profile.with_timing(
-                device, self._timing(compute), {codec: astuple(self.encoding[codec]) for codec in profile.codecs}
+                device,
+                self._timing(compute),
+                {codec: astuple(self.encoding[codec]) for codec in profile.codecs},
+                self.inputs,
             )
         before = profile.provenance.get("partitions")
         partitions = {**(before if isinstance(before, Mapping) else {}), **self.partitions()}
@@ -137,6 +146,7 @@ def profile_network(
     table = exit_table(network, dataset.validation, known)
     joint = table.correct.mean(axis=1)
     encoded = encoded_exit_tables(network, dataset.validation, known)
+    sent = sent_inputs(network, dataset.validation, known)
     thresholds = np.array(DEFAULT_THRESHOLDS) if score is ScoreName.ENTROPY else quantiles(table.scores[:-1])
     times = measure(
         network,
@@ -147,6 +157,7 @@ def profile_network(
         partition_repeats=partition_repeats,
         partitions=partitions,
         codecs=encoded,
+        inputs=sent,
         score=known,
         report=report,
     )
@@ -164,6 +175,7 @@ def profile_network(
         ),
         exit_table=table,
         codecs={codec: times.encoded(codec, table) for codec, table in encoded.items()},
+        inputs={codec: inputs.timed(times.compute, *times.inputs[codec]) for codec, inputs in sent.items()},
         overhead_bits=overhead_bits,
         score=known,
         provenance={
@@ -192,6 +204,7 @@ def measure(
     partition_repeats: int = PARTITION_REPEATS,
     partitions: float | None = None,
     codecs: Iterable[Codec] = (),
+    inputs: Iterable[InputCodec] = (),
     score: Score = ENTROPY,
     report: Report = no_progress,
 ) -> MachineTimes:
@@ -200,7 +213,7 @@ def measure(
     Beside it, for comparison: as `device-torch` in PyTorch with all its threads, as `device-torch-1thread` with one.
 
     network, seed, partitions: as in `profile_network`.
-    codecs: those to time beside fp32.
+    codecs, inputs: those to time beside fp32 and raw.
     score: of its exits.
     """
     objects = objects_of(network, _first_image(dataset))
@@ -223,7 +236,13 @@ def measure(
                 partition_repeats=partition_repeats,
                 report=_labeled(report, name),
             )
-    return MachineTimes(compute, encoding_times(objects, [Codec.FP32, *codecs], repeats=repeats, report=report))
+    return MachineTimes(
+        compute,
+        encoding_times(objects, [Codec.FP32, *codecs], repeats=repeats, report=report),
+        input_times(
+            [*np.array(dataset.validation.images[:_TIMED_INPUTS])], tuple(inputs), repeats=repeats, report=report
+        ),
+    )
 
 
 def describe(network: MultiExitNetwork, dataset: Dataset, *, backbone: str) -> Backbone:
