@@ -81,7 +81,7 @@ def decode_input(
     try:
         found = check(data)
     except (struct.error, IndexError):
-        raise ValueError(f"this {name} is cut short") from None
+        raise ValueError(f"this {name} is cut short, or does not end with its pixels") from None
     # A lossless WebP is always in color.
     expected = (width, height, 3 if codec is InputCodec.WEBP else channels)
     if found != expected:
