@@ -11,8 +11,8 @@ from hypothesis.extra import numpy as npst
 
 from offramp.core.backbone import Backbone, Block
 from offramp.core.checks import FloatArray
-from offramp.core.codec import Codec
-from offramp.core.encoded import Encoded
+from offramp.core.codec import Codec, InputCodec
+from offramp.core.encoded import Encoded, EncodedInput
 from offramp.core.exit_table import ExitTable
 from offramp.core.plan import Plan
 from offramp.core.profile import ExitRates, Meaning, Profile
@@ -115,6 +115,24 @@ def encoded(draw: st.DrawFn, *, blocks: int, devices: list[str], score: ScoreNam
 
 
 @st.composite
+def sent_inputs(
+    draw: st.DrawFn, *, blocks: int, devices: list[str], score: ScoreName
+) -> dict[InputCodec, EncodedInput]:
+    codecs = draw(
+        st.lists(st.sampled_from([codec for codec in InputCodec if codec is not InputCodec.RAW]), unique=True)
+    )
+    inputs = {}
+    for codec in codecs:
+        table = None if codec.lossless else draw(exit_tables(blocks=blocks, score=score))
+        samples = draw(st.integers(1, 9)) if table is None else table.samples
+        timed = draw(st.lists(st.sampled_from(devices), unique=True))
+        there, back = ({device: draw(seconds) for device in timed} for _ in range(2))
+        sizes = draw(npst.arrays(np.int64, samples, elements=st.integers(1, 2**40)))
+        inputs[codec] = EncodedInput(sizes, there, back, table)
+    return inputs
+
+
+@st.composite
 def known_scores(draw: st.DrawFn, *, blocks: int) -> Score:
     name = draw(st.sampled_from(ScoreName))
     width = {ScoreName.TEMPERATURE: 1, ScoreName.GATE: 4}.get(name)
@@ -152,6 +170,7 @@ def profiles(draw: st.DrawFn) -> Profile:
                 max_size=2,
             )
         ),
+        inputs=draw(st.just({}) | sent_inputs(blocks=n, devices=sorted(measured), score=score.name)),
         overhead_bits=draw(st.integers(0, 2**20)),
         provenance=draw(st.dictionaries(names, json_values, max_size=4)),
         score=score,
@@ -173,4 +192,5 @@ def plans(draw: st.DrawFn, *, blocks: int = 55, tiers: tuple[str, ...] | None = 
         if alike and thresholds
         else tuple(thresholds),
         codec=draw(st.sampled_from(Codec)),
+        input_codec=draw(st.sampled_from(InputCodec)),
     )

@@ -61,6 +61,8 @@ def test_profiles(profile: Profile) -> None:
             "p.json",
             *({"p.npz"} if profile.exit_table is not None else ()),
             *(f"p.{codec.value}.npz" for codec in profile.codecs),
+            *(f"p.{codec.value}.npz" for codec, sent in profile.inputs.items() if sent.exit_table is not None),
+            *({"p.sizes.npz"} if profile.inputs else ()),
         }
 
 
