@@ -51,8 +51,8 @@ def test_what_is_said_is_what_is_asked(tmp_path: Path) -> None:
     assert unsaid == {"requirements", "min_balanced_accuracy", "min_class_recall"}  # the last two have a test below
     written = tmp_path / "requirements.yaml"
     written.write_text(
-        "min_accuracy: 0.9\nmax_latency: 300 ms\nlatency: p95\ncodec: any\ninput_codec: webp\nconfidence: 0.9\ncertify: true\n"
-        "exits_per_tier: 2\nthreshold_per_exit: true\nkeep: 1\nmemory: {phone: 2 MB}\nforbid: [cloud]\n"
+        "min_accuracy: 0.9\nmax_latency: 300 ms\nlatency: p95\ncodec: any\ninput_codec: webp\nconfidence: 0.9\n"
+        "certify: true\nexits_per_tier: 2\nthreshold_per_exit: true\nkeep: 1\nmemory: {phone: 2 MB}\nforbid: [cloud]\n"
         "require: [phone]\nmax_upload: 20 kB\nprices: {tiers: {phone: 0.5}, bit: 1e-6}\nbudget: 0.25\n"
         "time_limit: 10 s\nmemory_limit: 500 MB\n"
     )
