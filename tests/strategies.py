@@ -4,6 +4,7 @@
 """
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -115,6 +116,17 @@ def encoded(draw: st.DrawFn, *, blocks: int, devices: list[str], score: ScoreNam
 
 
 @st.composite
+def encoded_by_codec(draw: st.DrawFn, *, blocks: int, devices: list[str], score: ScoreName) -> dict[Codec, Encoded]:
+    plain = st.sampled_from([Codec.FP16, Codec.INT8])
+    codecs = draw(st.dictionaries(plain, encoded(blocks=blocks, devices=devices, score=score), max_size=2))
+    if Codec.INT8 in codecs and draw(st.booleans()):
+        shape = codecs[Codec.INT8].exit_table.scores.shape
+        sizes = draw(npst.arrays(np.int64, shape, elements=st.integers(1, 2**40)))
+        codecs[Codec.INT8_ZSTD] = replace(codecs[Codec.INT8], bits=sizes)
+    return codecs
+
+
+@st.composite
 def sent_inputs(
     draw: st.DrawFn, *, blocks: int, devices: list[str], score: ScoreName
 ) -> dict[InputCodec, EncodedInput]:
@@ -163,13 +175,7 @@ def profiles(draw: st.DrawFn) -> Profile:
         reference_device=draw(st.none() | st.sampled_from(sorted(measured))),
         exits=exits,
         exit_table=table,
-        codecs=draw(
-            st.dictionaries(
-                st.sampled_from([Codec.FP16, Codec.INT8]),
-                encoded(blocks=n, devices=sorted(measured), score=score.name),
-                max_size=2,
-            )
-        ),
+        codecs=draw(encoded_by_codec(blocks=n, devices=sorted(measured), score=score.name)),
         inputs=draw(st.just({}) | sent_inputs(blocks=n, devices=sorted(measured), score=score.name)),
         overhead_bits=draw(st.integers(0, 2**20)),
         provenance=draw(st.dictionaries(names, json_values, max_size=4)),

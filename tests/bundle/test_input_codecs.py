@@ -156,13 +156,13 @@ def test_a_frame_of_another_size_is_refused_before_it_is_unfolded(size: int) -> 
     frame = zstandard.compress(bytes(min(size, 1 << 20)))
     if size == 1 << 30:  # a small frame that claims to be huge
         frame = bytes.fromhex("28b52ffd a0 00000040".replace(" ", "")) + frame[9:]
-    with pytest.raises(ValueError, match="where the input has 120"):
+    with pytest.raises(ValueError, match="where the receiver expects 120"):
         decode_input(frame, (30,), np.dtype(np.float32), InputCodec.ZSTD)
 
 
 def test_a_frame_that_does_not_say_its_size_is_refused() -> None:
     frame = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(120))
-    with pytest.raises(ValueError, match="where the input has 120"):
+    with pytest.raises(ValueError, match="where the receiver expects 120"):
         decode_input(frame, (30,), np.dtype(np.float32), InputCodec.ZSTD)
 
 

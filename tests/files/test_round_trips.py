@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from offramp.core.codec import Codec
 from offramp.core.plan import Plan
 from offramp.core.profile import Profile
 from offramp.core.topology import Topology
@@ -60,9 +61,9 @@ def test_profiles(profile: Profile) -> None:
         assert {file.name for file in Path(folder).iterdir()} == {
             "p.json",
             *({"p.npz"} if profile.exit_table is not None else ()),
-            *(f"p.{codec.value}.npz" for codec in profile.codecs),
+            *(f"p.{codec.plain.value}.npz" for codec in profile.codecs),
             *(f"p.{codec.value}.npz" for codec, sent in profile.inputs.items() if sent.exit_table is not None),
-            *({"p.sizes.npz"} if profile.inputs else ()),
+            *({"p.sizes.npz"} if profile.inputs or Codec.INT8_ZSTD in profile.codecs else ()),
         }
 
 

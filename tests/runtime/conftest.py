@@ -16,7 +16,7 @@ PLANS = (
     "1-4@cloud",
     "1-2@watch 3@phone T=0.50",
     "1-4@cloud input=png",
-    "1@phone 2-3@cloud T=0.50 codec=int8 input=webp",
+    "1@phone 2-3@cloud T=0.50 codec=int8+zstd input=webp",
     "1-2@phone 3@cloud T=0.40 input=jpeg75",
 )
 """Consecutive and not, back toward the device, two exits on a tier, trimmed, every codec of activations and inputs."""

@@ -150,7 +150,7 @@ def traveled(x: Floats, codec: Codec) -> Floats:
     """What an activation is after it was encoded and decoded."""
     if codec is Codec.FP16:
         return x.astype(np.float16).astype(float)
-    if codec is Codec.INT8:
+    if codec.plain is Codec.INT8:
         step = np.abs(x).max() / 127
         return np.rint(x / step) * step
     return x

@@ -11,10 +11,10 @@ import struct
 from collections.abc import Sequence
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 from PIL import Image
 
+from offramp.bundle.compression import compressed, decompressed
 from offramp.core.codec import InputCodec
 
 _QUALITY = {InputCodec.JPEG90: 90, InputCodec.JPEG75: 75}
@@ -44,7 +44,7 @@ def encode_input(sample: NDArray[np.generic], codec: InputCodec) -> bytes:
     """
     if codec in (InputCodec.RAW, InputCodec.ZSTD):
         raw = sample.astype(sample.dtype.newbyteorder("<"), copy=False).tobytes()
-        return raw if codec is InputCodec.RAW else zstandard.compress(raw, _ZSTD_LEVEL)
+        return raw if codec is InputCodec.RAW else compressed(raw, level=_ZSTD_LEVEL)
     picture = Image.fromarray(sample[0] if len(sample) == 1 else np.ascontiguousarray(sample.transpose(1, 2, 0)))
     data = io.BytesIO()
     match codec:
@@ -67,7 +67,7 @@ def decode_input(
     count = int(np.prod(shape))
     size, stored = count * kind.itemsize, kind.newbyteorder("<")
     if codec in (InputCodec.RAW, InputCodec.ZSTD):
-        raw = data if codec is InputCodec.RAW else _decompressed(bytes(data), size)
+        raw = data if codec is InputCodec.RAW else decompressed(bytes(data), size)
         if len(raw) != size:
             raise ValueError(f"{len(raw)} bytes are no input, which has {size}")
         return np.frombuffer(raw, stored).reshape(shape)
@@ -92,17 +92,6 @@ def decode_input(
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"this {name} can't be decoded: {error}") from error
     return (pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)).astype(kind, copy=False)
-
-
-def _decompressed(data: bytes, size: int) -> bytes:
-    """What a Zstandard frame holds. A frame states its size, which is looked at before it is unfolded."""
-    try:
-        stated = zstandard.frame_content_size(data)
-        if stated != size:
-            raise ValueError(f"a frame of {stated} bytes where the input has {size}")
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=size, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        raise ValueError(f"this is no Zstandard frame: {error}") from error
 
 
 def _check_png(data: bytes) -> tuple[int, int, int]:

@@ -46,7 +46,7 @@ class RequirementOptions:
         Literal["mean", "p50", "p95", "p99"] | None, typer.Option(help="Which latency is meant. [default: mean]")
     ] = None
     codec: Annotated[
-        Literal["fp32", "fp16", "int8", "any"] | None,
+        Literal["fp32", "fp16", "int8", "int8+zstd", "any"] | None,
         typer.Option(help="What activations travel as from tier to tier; any: whatever is best. [default: fp32]"),
     ] = None
     input_codec: Annotated[

@@ -15,6 +15,13 @@ class Codec(Enum):
     """Half precision: two bytes an entry."""
     INT8 = "int8"
     """One byte an entry, in steps of the largest magnitude / 127; the step stands before them, four bytes."""
+    INT8_ZSTD = "int8+zstd"
+    """The same, compressed without loss by Zstandard: a size for each sample, less the more entries are zero."""
+
+    @property
+    def plain(self) -> "Codec":
+        """The codec without its compression: what the receiver decodes is the same."""
+        return Codec.INT8 if self is Codec.INT8_ZSTD else self
 
 
 class InputCodec(Enum):
@@ -40,7 +47,7 @@ class InputCodec(Enum):
 
 
 def encoded_bits(entries: int, codec: Codec) -> int:
-    """How many bits so many entries travel as."""
+    """How many bits so many entries travel as; compressed ones at most."""
     match codec:
         case Codec.FP32:
             return 32 * entries
@@ -48,3 +55,7 @@ def encoded_bits(entries: int, codec: Codec) -> int:
             return 16 * entries
         case Codec.INT8:
             return 8 * (entries + SCALE_BYTES)
+        case Codec.INT8_ZSTD:
+            # A frame of what can't be compressed: its head, and three bytes for each block of 128 kB.
+            plain = entries + SCALE_BYTES
+            return 8 * (plain + 3 * (plain >> 17) + 32)

@@ -18,13 +18,17 @@ class Encoded:
     exit_table: of the network with every activation between blocks encoded and decoded: at least as much is lost as
         in any plan, which cuts at some of them only.
     serialize_s, deserialize_s: by device, [N+2] as in `Timing`.
+    bits: [N, S] what the output of each block takes of each sample; None where it is the same for all.
     """
 
     exit_table: ExitTable
     serialize_s: Mapping[str, FloatArray]
     deserialize_s: Mapping[str, FloatArray]
+    bits: IntArray | None = None
 
     def __post_init__(self) -> None:
+        if self.bits is not None:
+            object.__setattr__(self, "bits", checks.frozen_array(self.bits, np.int64, 2, "bits"))
         for name in ("serialize_s", "deserialize_s"):
             given: Mapping[str, FloatArray] = getattr(self, name)
             frozen = {
@@ -39,6 +43,11 @@ class Encoded:
         return f"Encoded({table.blocks} branches, {table.samples} samples; devices {', '.join(self.serialize_s)})"
 
     def _faults(self) -> Iterator[Fault]:
+        if self.bits is not None:
+            expected = self.exit_table.scores.shape
+            if self.bits.shape != expected or self.bits.min(initial=1) < 1:
+                problem = f"has shape {self.bits.shape}, or an output of no size"
+                yield Fault("bits", problem, f"give {expected}: a size for each block and sample of the exit table")
         if self.serialize_s.keys() != self.deserialize_s.keys():
             yield Fault("serialize_s", "names other devices than deserialize_s", "give both for every device")
         for name in ("serialize_s", "deserialize_s"):

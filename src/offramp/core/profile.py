@@ -148,6 +148,8 @@ class Profile:
             place = f"codecs.{codec.value}"
             if codec is Codec.FP32:
                 yield Fault(place, "is what the profile itself is in", "take it out")
+            if (codec is codec.plain) != (encoded.bits is None):
+                yield Fault(place, "has sizes, or has none", "give bits for a codec that compresses, and no other")
             yield from checks.length(place, encoded.exit_table.blocks, n, "one row per block of the backbone")
             yield from self._score_faults(f"{place}.exit_table", encoded.exit_table)
         for input_codec, sent in self.inputs.items():
@@ -267,7 +269,7 @@ class Profile:
     def _with_activations(self, encoded: Encoded, codec: Codec) -> "Profile":
         return replace(
             self,
-            backbone=self.backbone.encoded(codec),
+            backbone=self.backbone.encoded(codec, None if encoded.bits is None else encoded.bits.mean(axis=1)),
             timings={
                 device: replace(
                     timing, serialize_s=encoded.serialize_s[device], deserialize_s=encoded.deserialize_s[device]

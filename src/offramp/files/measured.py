@@ -190,10 +190,11 @@ class EncodedDocument(Document):
         {}, max_length=MOST_DEVICES, description="by device, seconds of the way back"
     )
 
-    def core(self, exit_table: ExitTable) -> Encoded:
-        """The core's value, with the table that `exit_table` names; raises `InputError`."""
+    def core(self, exit_table: ExitTable, bits: IntArray | None) -> Encoded:
+        """The core's value, with the table that `exit_table` names, and its sizes; raises `InputError`."""
         return Encoded(
             exit_table,
+            bits=bits,
             serialize_s={device: np.array(times_s) for device, times_s in self.serialize_s.items()},
             deserialize_s={device: np.array(times_s) for device, times_s in self.deserialize_s.items()},
         )
@@ -232,7 +233,7 @@ class ProfileDocument(Document):
         description="an npz file, its path relative to this one; may be absent where there are exits",
         examples=["exits.npz"],
     )
-    codecs: dict[Literal["fp16", "int8"], EncodedDocument] = Field(
+    codecs: dict[Literal["fp16", "int8", "int8+zstd"], EncodedDocument] = Field(
         {}, description="what is different in other codecs than fp32, which all the rest is in"
     )
     inputs: dict[Literal["png", "webp", "jpeg90", "jpeg75", "zstd"], EncodedInputDocument] = Field(

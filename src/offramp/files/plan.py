@@ -59,7 +59,7 @@ class PlanEntry(ValueDocument):
         ]
         | None
     ) = Field(None, description="at or below it a sample exits, one per partition but the last", examples=[[0.4, 0.4]])
-    codec: Literal["fp32", "fp16", "int8"] | None = Field(
+    codec: Literal["fp32", "fp16", "int8", "int8+zstd"] | None = Field(
         None, description="what activations travel as; absent for fp32", examples=["int8"]
     )
     input_codec: Literal["raw", "png", "webp", "jpeg90", "jpeg75", "zstd"] | None = Field(

@@ -52,7 +52,7 @@ def read_profile(source: str | Path) -> Profile:
             raise InputError(faults)
         codecs: dict[Codec, Encoded] = {}
         for name, entry in document.codecs.items():
-            encoded = attempt(faults, f"codecs.{name}", entry.core, tables[name])
+            encoded = attempt(faults, f"codecs.{name}", entry.core, tables[name], sizes.get(name))
             if encoded is not None:
                 codecs[Codec(name)] = encoded
         inputs: dict[InputCodec, EncodedInput] = {}
@@ -168,12 +168,15 @@ def write_profile(profile: Profile, path: str | Path) -> None:
     table = path.with_suffix(".npz")
     if table == path:
         fail("path", f"{str(path)!r} is the name of an exit table", "end it with .json")
-    encoded = {codec: path.with_suffix(f".{codec.value}.npz") for codec in profile.codecs}
+    # What compression adds loses nothing, and has the same table.
+    encoded = {codec: path.with_suffix(f".{codec.plain.value}.npz") for codec in profile.codecs}
     lossy = {codec: sent.exit_table for codec, sent in profile.inputs.items() if sent.exit_table is not None}
     of_inputs = {codec: path.with_suffix(f".{codec.value}.npz") for codec in lossy}
     sizes = path.with_suffix(".sizes.npz")
     names = {codec.value: file.name for codec, file in (*encoded.items(), *of_inputs.items())}
-    document = _document(profile, table.name, names, sizes.name)
+    held: dict[str, IntArray] = {codec.value: sent.bits for codec, sent in profile.inputs.items()}
+    held |= {codec.value: each.bits for codec, each in profile.codecs.items() if each.bits is not None}
+    document = _document(profile, table.name, names, sizes.name if held else None)
     try:
         text = json_text(document)
     except (TypeError, ValueError) as error:
@@ -181,12 +184,12 @@ def write_profile(profile: Profile, path: str | Path) -> None:
     contents = {} if profile.exit_table is None else {table: table_bytes(profile.exit_table)}
     contents |= {file: table_bytes(profile.codecs[codec].exit_table) for codec, file in encoded.items()}
     contents |= {file: table_bytes(lossy[codec]) for codec, file in of_inputs.items()}
-    if profile.inputs:
-        contents[sizes] = sizes_bytes({codec.value: sent.bits for codec, sent in profile.inputs.items()})
+    if held:
+        contents[sizes] = sizes_bytes(held)
     replace_files({**contents, path: text.encode()})
 
 
-def _document(profile: Profile, table_name: str, names: dict[str, str], sizes_name: str) -> dict[str, Any]:
+def _document(profile: Profile, table_name: str, names: dict[str, str], sizes_name: str | None) -> dict[str, Any]:
     """The profile as JSON; `names` are of the exit tables by codec."""
     exits = profile.exits
     document = {
@@ -226,7 +229,7 @@ def _document(profile: Profile, table_name: str, names: dict[str, str], sizes_na
             for codec, sent in profile.inputs.items()
         }
         or None,
-        "sizes": sizes_name if profile.inputs else None,
+        "sizes": sizes_name,
         "overhead_bits": profile.overhead_bits or None,
         "provenance": dict(profile.provenance),
         "score": None if profile.score.name is ScoreName.ENTROPY else _score_document(profile.score),

@@ -18,7 +18,7 @@ from offramp.files.sources import locate, naming, read_text
 from offramp.files.topology import MOST_BYTES, Size, Time
 
 LatencyWord = Literal["mean", "p50", "p95", "p99"]
-CodecWord = Literal["fp32", "fp16", "int8", "any"]
+CodecWord = Literal["fp32", "fp16", "int8", "int8+zstd", "any"]
 InputCodecWord = Literal["raw", "png", "webp", "jpeg90", "jpeg75", "zstd", "any"]
 
 

@@ -121,15 +121,21 @@ def test_times_of_another_machine_merge(profile, run):
 
 def test_codecs_have_tables_of_what_their_activations_say(profile, run):
     """Looked up one sample at a time: the activations of a chain that are really encoded and decoded."""
-    assert set(profile.codecs) == {Codec.FP16, Codec.INT8}
+    assert set(profile.codecs) == {Codec.FP16, Codec.INT8, Codec.INT8_ZSTD}
+    assert profile.codecs[Codec.INT8_ZSTD].exit_table is profile.codecs[Codec.INT8].exit_table
     network, split = run.network, run.dataset.validation
     for codec, encoded in profile.codecs.items():
         assert encoded.exit_table.scores.shape == profile.exit_table.scores.shape
         # Block 1 gets the raw sample in any codec.
         assert encoded.exit_table.scores[0] == pytest.approx(profile.exit_table.scores[0], abs=1e-4)
         assert not np.array_equal(encoded.exit_table.scores[1:], profile.exit_table.scores[1:])
-        x = torch.tensor(split.images[7:8])
+        x = plain = torch.tensor(split.images[7:8])
         for i, block in enumerate(network.blocks):
+            with torch.inference_mode():
+                plain = block(plain)
+            if encoded.bits is not None:
+                # The sizes of activations are of those that are encoded for the first time.
+                assert encoded.bits[i, 7] == pytest.approx(8 * len(encode(plain.numpy(), codec)), rel=0.01)
             with torch.inference_mode():
                 x = block(x)
                 said = torch.softmax(network.branches[i](x)[0].double(), dim=0)

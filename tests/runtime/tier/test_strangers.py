@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 import zenoh
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -145,6 +146,20 @@ def test_tensors_that_are_no_numbers_are_answered_with_an_error(tiny: Case, stra
     assert isinstance(message, Outcome)
     assert "a step of 0.0 is no step" in message.error
     assert len(tensor) == 0
+
+
+def test_a_frame_that_is_no_activation_is_answered_with_an_error(stranger: zenoh.Session) -> None:
+    with outcomes(stranger, "f00d") as got:
+        for number, tensor in enumerate((b"x", zstandard.compress(bytes(1 << 24))[:52], zstandard.compress(bytes(21)))):
+            task = msgspec.structs.replace(TASK, client="f00d", request=500 + number, plan=PLANS[7], partition=1)
+            assert said(stranger, work_key(2), pack(task, tensor)) == ""
+        too_long = pack(msgspec.structs.replace(TASK, plan=PLANS[7], partition=1), bytes(53))
+        assert "a tensor of 53 bytes, as int8+zstd at most 52" in said(stranger, work_key(2), too_long)
+        wait_for(got, 3)
+    for payload in got:
+        message, _ = unpack(payload, most_tensor_bytes=16)
+        assert isinstance(message, Outcome)
+        assert re.search("no Zstandard frame|where the receiver expects 20", message.error)
 
 
 def picture(name: str, width: int, height: int, **options: object) -> bytes:

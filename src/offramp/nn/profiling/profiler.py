@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from offramp.core.backbone import Backbone, Block
+from offramp.core.checks import IntArray
 from offramp.core.codec import Codec, InputCodec
 from offramp.core.encoded import Encoded
 from offramp.core.exit_table import ExitTable
@@ -21,7 +22,7 @@ from offramp.nn.data import Dataset
 from offramp.nn.export import export
 from offramp.nn.network import MultiExitNetwork
 from offramp.nn.profiling import machine
-from offramp.nn.profiling.exit_tables import encoded_exit_tables, exit_table, fitted_on
+from offramp.nn.profiling.exit_tables import activation_bits, encoded_exit_tables, exit_table, fitted_on
 from offramp.nn.profiling.partition_fit import count, sample
 from offramp.nn.profiling.sent_inputs import sent_inputs
 from offramp.nn.profiling.timing import (
@@ -89,13 +90,17 @@ class MachineTimes:
             for device, compute in self.compute.items()
         }
 
-    def encoded(self, codec: Codec, table: ExitTable) -> Encoded:
-        """What is different in that codec, with which the samples exit as `table` says."""
+    def encoded(self, codec: Codec, table: ExitTable, bits: IntArray | None) -> Encoded:
+        """What is different in that codec, with which the samples exit as `table` says.
+
+        bits: [N, S] what outputs take where that differs from sample to sample.
+        """
         times = self.encoding[codec]
         return Encoded(
             exit_table=table,
             serialize_s=dict.fromkeys(self.compute, times.serialize_s),
             deserialize_s=dict.fromkeys(self.compute, times.deserialize_s),
+            bits=bits,
         )
 
     def _timing(self, compute: ComputeTimes) -> Timing:
@@ -146,6 +151,10 @@ def profile_network(
     table = exit_table(network, dataset.validation, known)
     joint = table.correct.mean(axis=1)
     encoded = encoded_exit_tables(network, dataset.validation, known)
+    bits: dict[Codec, IntArray | None] = dict.fromkeys(encoded)
+    if Codec.INT8 in encoded:
+        encoded[Codec.INT8_ZSTD] = encoded[Codec.INT8]
+        bits[Codec.INT8_ZSTD] = activation_bits(network, dataset.validation, Codec.INT8_ZSTD)
     sent = sent_inputs(network, dataset.validation, known)
     thresholds = np.array(DEFAULT_THRESHOLDS) if score is ScoreName.ENTROPY else quantiles(table.scores[:-1])
     times = measure(
@@ -174,7 +183,7 @@ def profile_network(
             joint_accuracy=joint,
         ),
         exit_table=table,
-        codecs={codec: times.encoded(codec, table) for codec, table in encoded.items()},
+        codecs={codec: times.encoded(codec, table, bits[codec]) for codec, table in encoded.items()},
         inputs={codec: inputs.timed(times.compute, *times.inputs[codec]) for codec, inputs in sent.items()},
         overhead_bits=overhead_bits,
         score=known,

@@ -75,6 +75,11 @@ class TaskValidator:
             if not 0 < len(tensor) <= most:
                 problem = f"an input of {len(tensor)} bytes, which as {plan.input_codec.value} has at most {most}"
                 raise MessageError(problem)
+        elif task.partition and plan.codec is not plan.codec.plain:
+            if not 0 < len(tensor) <= expected:
+                raise MessageError(
+                    f"a tensor of {len(tensor)} bytes, which as {plan.codec.value} has at most {expected}"
+                )
         elif len(tensor) != expected:
             raise MessageError(f"a tensor of {len(tensor)} bytes where the partition takes {expected}")
         return AcceptedTask(task, plan, tensor, time.monotonic() + task.left_s, arrived_ns)
