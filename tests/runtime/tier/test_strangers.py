@@ -154,7 +154,7 @@ def test_a_frame_that_is_no_activation_is_answered_with_an_error(stranger: zenoh
             task = msgspec.structs.replace(TASK, client="f00d", request=500 + number, plan=PLANS[7], partition=1)
             assert said(stranger, work_key(2), pack(task, tensor)) == ""
         too_long = pack(msgspec.structs.replace(TASK, plan=PLANS[7], partition=1), bytes(53))
-        assert "a tensor of 53 bytes, as int8+zstd at most 52" in said(stranger, work_key(2), too_long)
+        assert "a tensor of 53 bytes, which as int8+zstd has at most 52" in said(stranger, work_key(2), too_long)
         wait_for(got, 3)
     for payload in got:
         message, _ = unpack(payload, most_tensor_bytes=16)
