@@ -113,6 +113,21 @@ class Plan:
         """[L] first and last block of each partition, 1-based."""
         return tuple((before + 1, end) for before, end in itertools.pairwise((0, *self.ends)))
 
+    @property
+    def sent_outputs(self) -> tuple[int, ...]:
+        """The blocks whose output goes to another tier."""
+        hops = zip(self.ends, self.placement, self.placement[1:], strict=False)
+        return tuple(end for end, tier, after in hops if tier != after)
+
+    @property
+    def accuracy_is_approximate(self) -> bool:
+        """Whether an exit table tells its accuracy only nearly.
+
+        The table of a lossy codec has every activation between blocks encoded, and a plan only those that it sends.
+        """
+        loses = self.codec.plain is not Codec.FP32 and bool(self.sent_outputs)
+        return loses and len(self.sent_outputs) < self.ends[-1] - 1
+
 
 def parse_codec(place: str, name: str) -> Codec:
     """The codec of that name. Raises `InputError`, at `place`, for another name."""

@@ -130,4 +130,6 @@ def plan_and_estimate(estimated: EstimatedPlan, spread_s: float | None = None) -
     document = estimate_document(estimated.estimate)
     if spread_s is not None:
         document["spread_s"] = spread_s
+    if estimated.plan.accuracy_is_approximate:
+        document["accuracy_is_approximate"] = True
     return {"plan": plan_document(estimated.plan), "estimate": document}

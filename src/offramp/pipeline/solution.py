@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offramp.core.cautions import cautions
+from offramp.core.cautions import cautions, codec_cautions
 from offramp.core.estimate import Estimate, EstimatedPlan
 from offramp.core.metrics import Quality
 from offramp.core.plan import Plan
@@ -105,7 +105,7 @@ class Solution:
     def warnings(self) -> tuple[str, ...]:
         """What to know before believing the accuracy, in sentences."""
         quality = self.quality
-        return () if quality is None else tuple(cautions(quality, "the plan"))
+        return () if quality is None else (*codec_cautions(self.plan), *cautions(quality, "the plan"))
 
     @property
     def headline(self) -> str:
