@@ -1,7 +1,8 @@
 """How near the emulated links come to theory, bits / bandwidth + latency, and what Zenoh adds to a message.
 
-Raw messages over one TCP connection, then queries between two tiers' sessions: medians by one clock that both read. The
-longest message takes 32 s a try. Zenoh closes a link that can't take a whole message in 5 s: such queries are lost.
+Raw messages over one TCP connection, across two links in fragments that are stored and forwarded one by one, then
+queries between two tiers' sessions: medians by one clock that both read. The longest message takes 32 s a try. Zenoh
+closes a link that can't take a whole message in 5 s: such queries are lost.
 """
 
 import argparse
@@ -15,11 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zenoh
 from rich.console import Console
 from rich.table import Table
 
-from offramp.core.topology import Link
+from offramp.core.latency import transfer_s
+from offramp.core.topology import Link, Tier, Topology
 from offramp.runtime.emulation.link import EmulatedLink
 from offramp.runtime.transport.keys import work_key
 from offramp.runtime.transport.zenoh_session import router
@@ -30,6 +33,12 @@ LINKS = {
     "500 Mb/s, 50 ms": Link(500e6, 0.05),
 }
 SIZES = (64, 25_000, 200_000, 2_000_000)
+PATHS = (
+    ("500 kb/s, 6 ms", "10 Mb/s, 40 ms"),
+    ("10 Mb/s, 40 ms", "500 kb/s, 6 ms"),
+    ("10 Mb/s, 40 ms", "500 Mb/s, 50 ms"),
+)
+MTU_BYTES = 9000
 HOST = "127.0.0.1"
 PAUSE_S = 0.05
 
@@ -65,7 +74,46 @@ def raw(name: str, link: Link, repeats: int) -> Iterator[dict[str, Any]]:
     ):
         near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for size_bytes in SIZES:
-            yield row(name, link, size_bytes, [message_s(near, far, size_bytes) for _ in range(repeats)])
+            times_s = [message_s(near, far, size_bytes) for _ in range(repeats)]
+            yield row(name, theory_s(size_bytes, link), size_bytes, times_s)
+
+
+def fragments(path: tuple[str, str], repeats: int) -> Iterator[dict[str, Any]]:
+    """A row for each size, across two links; the tier between them forwards each fragment once it has it whole."""
+    first, second = (LINKS[name] for name in path)
+    with (
+        socket.create_server((HOST, 0)) as middle,
+        socket.create_server((HOST, 0)) as server,
+        EmulatedLink(first, target=middle.getsockname()) as one,
+        EmulatedLink(second, target=server.getsockname()) as other,
+        socket.create_connection((HOST, one.port)) as near,
+        middle.accept()[0] as arriving,
+        socket.create_connection((HOST, other.port)) as leaving,
+        server.accept()[0] as far,
+    ):
+        near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        leaving.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for size_bytes in SIZES:
+            times_s = []
+            for _ in range(repeats):
+                thread = threading.Thread(target=forward, args=[arriving, leaving, size_bytes])
+                thread.start()
+                times_s.append(message_s(near, far, size_bytes))
+                thread.join()
+            yield row(" + ".join(path), theory_s(size_bytes, first, second), size_bytes, times_s)
+
+
+def forward(arriving: socket.socket, leaving: socket.socket, size_bytes: int) -> None:
+    """Forward a message in fragments."""
+    for begin in range(0, size_bytes, MTU_BYTES):
+        leaving.sendall(arriving.recv(min(MTU_BYTES, size_bytes - begin), socket.MSG_WAITALL))
+
+
+def theory_s(size_bytes: int, *links: Link) -> float:
+    """What the performance model says of a message across those links."""
+    tiers = tuple(Tier(f"tier-{j}", slowdown=1) for j in range(len(links) + 1))
+    topology = Topology("line", tiers[0].name, tiers[-1].name, tiers, links, mtu_bits=8 * MTU_BYTES)
+    return float(transfer_s(topology, np.array([8.0 * size_bytes]))[0, -1, 0])
 
 
 def queries(name: str, link: Link, repeats: int) -> Iterator[dict[str, Any]]:
@@ -109,7 +157,7 @@ def queries(name: str, link: Link, repeats: int) -> Iterator[dict[str, Any]]:
                 "added_bytes": statistics.median(wire_bytes) - size_bytes if wire_bytes else None,
                 "reply_bytes": statistics.median(back_bytes) if back_bytes else None,
             }
-            yield row(name, link, size_bytes, times_s) | added
+            yield row(name, theory_s(size_bytes, link), size_bytes, times_s) | added
 
 
 def answered(near: zenoh.Session, payload: bytes) -> bool:
@@ -118,9 +166,8 @@ def answered(near: zenoh.Session, payload: bytes) -> bool:
     return bool(replies) and all(reply.ok is not None for reply in replies)
 
 
-def row(name: str, link: Link, size_bytes: int, times_s: list[float]) -> dict[str, Any]:
+def row(name: str, theory_s: float, size_bytes: int, times_s: list[float]) -> dict[str, Any]:
     """What was measured beside what it should have been."""
-    theory_s = size_bytes * 8 / link.bandwidth_bits_per_s + link.latency_s
     median_s = statistics.median(times_s) if times_s else None
     return {
         "link": name,
@@ -159,9 +206,13 @@ def main() -> None:
     options = parser.parse_args()
     console = Console()
     console.print(f"{os.cpu_count()} processors, median of {options.repeats}")
+    across = [each for path in PATHS for each in fragments(path, options.repeats)]
     tables = {
-        title: [each for name, link in LINKS.items() for each in measure(name, link, options.repeats)]
-        for title, measure in (("Messages over TCP", raw), ("Queries between two tiers", queries))
+        "Messages over TCP": [each for name, link in LINKS.items() for each in raw(name, link, options.repeats)],
+        f"Across two links in fragments of {MTU_BYTES:,} B": across,
+        "Queries between two tiers": [
+            each for name, link in LINKS.items() for each in queries(name, link, options.repeats)
+        ],
     }
     for title, rows in tables.items():
         show(console, title, rows)

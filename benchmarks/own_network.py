@@ -10,6 +10,7 @@ import argparse
 import json
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ from torch import nn
 
 import offramp
 from offramp.nn.catalog import backbone_spec
-from offramp.nn.data import Augmentation, Dataset, batches
+from offramp.nn.data import Augmentation, Dataset, Split, batches
 from offramp.nn.datasets import read_data
 from offramp.nn.network import as_given
 
@@ -97,6 +98,12 @@ def to_first_plan(out: Path, repeats: int, *args: Any, **asked: Any) -> tuple[An
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """Both ways."""
     dataset = read_data(options.data)
+    few = np.random.default_rng(0).permutation(len(dataset.train))[: options.train_images]
+    dataset = replace(
+        dataset,
+        train=Split(dataset.train.images[few], dataset.train.labels[few], dataset.train.members[few]),
+        source=None,
+    )
     module = owned(options.backbone, dataset)
     trained_without_exits(module, dataset, options.epochs)
     normalize = f"{MEAN}/{DEVIATION}"
@@ -127,6 +134,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "backbone": options.backbone,
         "data": dataset.name,
+        "train_images": len(dataset.train),
         "epochs": options.epochs,
         "train_ratio": joint_s["train"] / exits_s["train"],
         "to_first_plan_ratio": joint_s["all"] / exits_s["all"],
@@ -146,6 +154,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="resnet20")
     parser.add_argument("--data", default="digits")
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--train-images", type=int, help="train on so many at most; by default on all")
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--memory", action="store_true", help="measure memory, and nothing else")
@@ -166,7 +175,7 @@ def main() -> None:
         table.add_row(row["block"], f"{100 * row['exits']:.2f} %", f"{100 * row['all']:.2f} %")
     Console().print(table)
     exits_s, all_s = result["exits_s"], result["all_s"]
-    print(f"{options.backbone} on {result['data']}, {options.epochs} epochs each")
+    print(f"{options.backbone} on {result['data']}, {result['train_images']:,} images, {options.epochs} epochs each")
     print(
         f"from the trained file to the first plan: {exits_s['all']:.1f} s by exits alone, {all_s['all']:.1f} s by all"
     )

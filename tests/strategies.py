@@ -26,6 +26,7 @@ names = st.text(_PRINTED, min_size=1, max_size=12)
 tier_names = names.filter(lambda name: "@" not in name and not any(map(str.isspace, name)))
 seconds = st.floats(0, 1e6)
 rates = st.floats(1e-3, 1e15)
+figures = st.floats(0, 1e6)  # powers and energies
 shares = st.floats(0, 1)
 bits = st.integers(1, 2**53)
 
@@ -43,6 +44,12 @@ def backbones(draw: st.DrawFn, *, blocks: int | None = None) -> Backbone:
 
 
 @st.composite
+def links(draw: st.DrawFn) -> Link:
+    radio_w = draw(figures)
+    return Link(draw(rates), draw(seconds), draw(figures), draw(figures), radio_w, draw(seconds) if radio_w else 0.0)
+
+
+@st.composite
 def topologies(draw: st.DrawFn, *, devices: tuple[str, ...] = ("pi4", "xeon")) -> Topology:
     line = draw(st.lists(tier_names, min_size=1, max_size=MOST_TIERS, unique=True))
     speeds = st.builds(dict, slowdown=rates) | st.builds(dict, device=st.sampled_from(devices))
@@ -50,8 +57,8 @@ def topologies(draw: st.DrawFn, *, devices: tuple[str, ...] = ("pi4", "xeon")) -
         name=draw(names),
         source=draw(st.sampled_from(line)),
         destination=draw(st.sampled_from(line)),
-        tiers=tuple(Tier(name, **draw(speeds)) for name in line),
-        links=tuple(Link(draw(rates), draw(seconds)) for _ in line[1:]),
+        tiers=tuple(Tier(name, **draw(speeds), power_w=draw(figures), idle_w=draw(figures)) for name in line),
+        links=tuple(draw(links()) for _ in line[1:]),
         mtu_bits=draw(st.none() | rates),
     )
 

@@ -2,6 +2,7 @@ from .core.backbone import Backbone, Block
 from .core.certify import Certificate, Guarantee, certify
 from .core.codec import Codec, InputCodec
 from .core.constraints import Constraints, Prices
+from .core.energy import Energy, TierEnergy
 from .core.estimate import Estimate, EstimatedPlan, Latency
 from .core.exit_table import ExitTable
 from .core.exits import ExitModelName
@@ -11,7 +12,7 @@ from .core.plan import Plan
 from .core.planner import Planner
 from .core.profile import ExitRates, Meaning, Profile
 from .core.relaxation import Relaxation, minimal_relaxations
-from .core.requirement import Requirement, SearchLimits
+from .core.requirement import Objective, Requirement, SearchLimits
 from .core.result import RunResult
 from .core.search_result import Gap, SearchResult, choose
 from .core.spread import spread_s
@@ -55,6 +56,7 @@ __all__ = [
     "Comparison",
     "ComputeSource",
     "Constraints",
+    "Energy",
     "Estimate",
     "EstimatedPlan",
     "ExitModelName",
@@ -69,6 +71,7 @@ __all__ = [
     "Link",
     "Meaning",
     "MissingExtraError",
+    "Objective",
     "OfframpError",
     "Plan",
     "Planner",
@@ -84,6 +87,7 @@ __all__ = [
     "Solution",
     "Sweep",
     "Tier",
+    "TierEnergy",
     "Timing",
     "Topology",
     "Validation",

@@ -54,6 +54,32 @@ def test_plan_is_the_planners_answer() -> None:
     assert found["search"]["optimal"] is True
 
 
+def test_energy_is_printed_by_tier_and_term(tmp_path: Path) -> None:
+    asked = ("-t", "sensor", "--min-accuracy", "0.9", "--minimize", "energy")
+    figure = tmp_path / "frontier.png"
+    found = run_json("plan", PROFILE, *asked, "--figure", figure)
+    energy = found["estimate"]["energy_j"]
+    assert list(energy["tiers"]) == ["sensor", "gateway"]
+    terms = ("compute", "waiting", "sending", "radio", "tail")
+    assert all(tier["total"] == pytest.approx(sum(tier[term] for term in terms)) for tier in energy["tiers"].values())
+    assert energy["total"] == pytest.approx(sum(tier["total"] for tier in energy["tiers"].values()))
+    members = [member["energy_j"] for member in found["frontier"]]
+    assert members == sorted(members)
+    assert energy["total"] == min(
+        member["energy_j"] for member in found["frontier"] if member["accuracy"] >= 0.9 - 1e-9
+    )
+    assert found["search"]["minimize"] == "energy"
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    again = run_json("plan", PROFILE, *asked, "--no-frontier")
+    assert (again["plan"], again["estimate"]) == (found["plan"], found["estimate"])
+    text = " ".join(run("plan", PROFILE, *asked, "--max-energy", "1J").stdout.split())
+    assert "The plan of least energy with accuracy of at least 90.00 %" in text
+    assert "= sensor" in text
+    least = run("plan", PROFILE, *asked, "--max-energy", f"sensor={energy['total'] / 2!r} J")
+    assert least.returncode == 1
+    assert "Give up max energy j" in least.stdout
+
+
 def test_estimate_prints_the_same_objects_as_plan() -> None:
     found = run_json("plan", PROFILE, "--max-latency", "1s", "--no-frontier")
     again = run_json("estimate", PROFILE, "--plan", found["plan"]["text"])
@@ -151,10 +177,20 @@ def test_a_search_that_runs_out_of_time_says_how_far_it_got(limit: str, more: li
         (["plan", PROFILE, "--price", "cloud=cheap"], "prices.tiers.cloud: 'cheap' is not a number"),
         (["plan", PROFILE, "--budget", "3"], "goes with prices"),
         (["plan", PROFILE, "--time-limit", "5"], "has no unit"),
+        (
+            ["plan", PROFILE, "--minimize", "energy"],
+            "topology mobile gives neither powers of tiers nor what sending takes",
+        ),
+        (["plan", PROFILE, "--max-energy", "moon=5mJ"], "no tier 'moon'"),
+        (["compare", PROFILE, "-t", "sensor", "--minimize", "energy"], "a comparison looks for the least latency"),
+        (
+            ["plan", PROFILE, "-t", "sensor", "--minimize", "energy", "--min-accuracy", "0.9", "--latency", "p99"],
+            "the mean",
+        ),
         (["plan", PROFILE, "--figure", "x.txt"], "neither .png nor .svg nor .pdf"),
         (["estimate", PROFILE, "--plan", "1-3@smartwatch 5@cloud T=0.4"], "start it at block 4"),
         (["estimate", PROFILE, "--plan", "1-30@smartwatch"], "block 30 of a backbone with 10"),
-        (["topology", "nowhere"], "one of the shipped topologies: iot, mobile"),
+        (["topology", "nowhere"], "one of the shipped topologies: iot, lte, mobile, sensor"),
         (["profile", "nowhere"], "nowhere"),
     ],
 )

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from offramp.cli.app import app
 from offramp.cli.options import ModelOptions, RequirementOptions, flattened
 from offramp.core.constraints import Prices
+from offramp.core.requirement import Objective
 from offramp.errors import InputError
 from offramp.files import RequirementWords, read_requirements
 from offramp.files.requirements import RequirementsDocument
@@ -37,7 +38,8 @@ def test_files_python_and_the_command_line_know_the_same_words() -> None:
     in_files = set(RequirementsDocument.model_fields)
     assert set(get_type_hints(RequirementWords)) == in_files
     on_the_command_line = {field.name for field in dataclasses.fields(RequirementOptions)}
-    assert on_the_command_line - {"requirements", "price", "price_bit"} | {"prices"} == in_files
+    told_otherwise = {"requirements", "price", "price_bit"}
+    assert on_the_command_line - told_otherwise | {"prices", "max_total_energy"} == in_files
 
 
 def test_what_is_said_is_what_is_asked(tmp_path: Path) -> None:
@@ -46,6 +48,7 @@ def test_what_is_said_is_what_is_asked(tmp_path: Path) -> None:
         certify=True, exits_per_tier=2, threshold_per_exit=True, keep=1, memory=["phone=2 MB"], forbid=["cloud"],
         require=["phone"],
         max_upload="20 kB", price=["phone=0.5"], price_bit=1e-6, budget=0.25, time_limit="10 s", memory_limit="500 MB",
+        max_energy=["phone=5mJ", "20 mJ"], minimize="latency",
     )  # fmt: skip
     unsaid = {field.name for field in dataclasses.fields(said) if getattr(said, field.name) is None}
     assert unsaid == {"requirements", "min_balanced_accuracy", "min_class_recall"}  # the last two have a test below
@@ -54,14 +57,16 @@ def test_what_is_said_is_what_is_asked(tmp_path: Path) -> None:
         "min_accuracy: 0.9\nmax_latency: 300 ms\nlatency: p95\ncodec: any\ninput_codec: webp\nconfidence: 0.9\n"
         "certify: true\nexits_per_tier: 2\nthreshold_per_exit: true\nkeep: 1\nmemory: {phone: 2 MB}\nforbid: [cloud]\n"
         "require: [phone]\nmax_upload: 20 kB\nprices: {tiers: {phone: 0.5}, bit: 1e-6}\nbudget: 0.25\n"
-        "time_limit: 10 s\nmemory_limit: 500 MB\n"
+        "time_limit: 10 s\nmemory_limit: 500 MB\nmax_energy: {phone: 5 mJ}\nmax_total_energy: 20 mJ\n"
+        "minimize: latency\n"
     )
     from_file = RequirementOptions(requirements=str(written)).requirement()
     from_python = read_requirements(
         min_accuracy=0.9, max_latency="300 ms", latency="p95", codec="any", input_codec="webp", confidence=0.9,
         certify=True, exits_per_tier=2, threshold_per_exit=True, keep=1, memory={"phone": "2 MB"}, forbid=["cloud"],
         require=["phone"], max_upload="20 kB", prices={"tiers": {"phone": 0.5}, "bit": 1e-6}, budget=0.25,
-        time_limit="10 s", memory_limit="500 MB",
+        time_limit="10 s", memory_limit="500 MB", max_energy={"phone": "5 mJ"}, max_total_energy="20 mJ",
+        minimize="latency",
     )  # fmt: skip
     assert said.requirement() == from_file == from_python
 
@@ -106,6 +111,18 @@ def test_none_is_as_if_it_was_not_said(tmp_path: Path) -> None:
     nothing = dict.fromkeys(RequirementsDocument.model_fields)
     assert read_requirements(written, **nothing) == read_requirements(written)
     assert read_requirements(**nothing) == read_requirements()
+
+
+def test_least_energy_is_asked_for_alike_and_of_the_mean_alone() -> None:
+    said = RequirementOptions(min_accuracy=0.9, minimize="energy", max_energy=["watch=5mJ"]).requirement()
+    assert said == read_requirements(min_accuracy=0.9, minimize="energy", max_energy={"watch": "5 mJ"})
+    assert said.minimize is Objective.ENERGY
+    with pytest.raises(InputError, match="latency: is p95, and the plan of least energy is known for the mean alone"):
+        RequirementOptions(min_accuracy=0.9, minimize="energy", latency="p95").requirement()
+    with pytest.raises(InputError, match="--max-energy: 5mJ and 6mJ are both without a tier; keep one of the two"):
+        RequirementOptions(max_energy=["5mJ", "6mJ"]).requirement()
+    with pytest.raises(InputError, match=r"max_energy\.watch: '5' has no unit"):
+        RequirementOptions(max_energy=["watch=5"]).requirement()
 
 
 def test_yes_is_no_number(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from offramp.core.exit_table import ExitTable
 from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.topology import Topology
 
+from .fragments import last_bit_s
+
 
 def every_plan(blocks: int, tiers: int, thresholds: list[float]) -> Iterator[tuple[tuple, tuple, float]]:
     """Ends, tiers and the one threshold of every plan in the space."""
@@ -61,15 +63,77 @@ def send_time(profile: Profile, topology: Topology, a: int, b: int, item: int) -
     if topology.mtu_bits is None:
         total += sum(bits / link.bandwidth_bits_per_s for link in crossed)
     else:
-        fragments = math.ceil(bits / topology.mtu_bits)
-        slowest = min(link.bandwidth_bits_per_s for link in crossed)
-        total += (fragments - 1) * topology.mtu_bits / slowest
-        total += sum(topology.mtu_bits / link.bandwidth_bits_per_s for link in crossed)
+        rates = tuple(link.bandwidth_bits_per_s for link in crossed)
+        total += last_bit_s(bits, topology.mtu_bits, rates if a < b else rates[::-1])
     for tier, direction in ((a, "serialize_s"), (b, "deserialize_s")):
         where = topology.tiers[tier]
         timing = profile.timings[where.device or profile.reference_device]
         total += (1.0 if where.slowdown is None else where.slowdown) * float(getattr(timing, direction)[item])
     return total
+
+
+def sample_energy(
+    profile: Profile, topology: Topology, ends: tuple, tiers: tuple, leaves_at: int
+) -> dict[tuple[str, str], float]:
+    """Joules by tier and term of one sample that leaves at partition `leaves_at`, off its way from clock to clock."""
+    names = [t.name for t in topology.tiers]
+    source, destination = names.index(topology.source), names.index(topology.destination)
+    clock, first_bit, radio = 0.0, None, None
+    busy, bits_j = [0.0] * len(names), [0.0] * len(names)
+    sizes = [
+        profile.backbone.input_bits,
+        *(b.output_bits for b in profile.backbone.blocks),
+        profile.backbone.result_bits,
+    ]
+
+    def handled(tier: int, direction: str, item: int) -> float:
+        where = topology.tiers[tier]
+        timing = profile.timings[where.device or profile.reference_device]
+        return (1.0 if where.slowdown is None else where.slowdown) * float(getattr(timing, direction)[item])
+
+    def send(a: int, b: int, item: int) -> None:
+        nonlocal clock, first_bit, radio
+        if a == b:
+            return
+        packing, unpacking = handled(a, "serialize_s", item), handled(b, "deserialize_s", item)
+        if first_bit is None:
+            assert a == source
+            first_bit, radio = clock + packing, topology.links[source if b > source else source - 1]
+        clock += send_time(profile, topology, a, b, item)
+        busy[a] += packing
+        busy[b] += unpacking
+        step = 1 if b > a else -1
+        for at in range(a, b, step):
+            link = topology.links[min(at, at + step)]
+            bits_j[at] += sizes[item] * link.send_j_per_bit
+            bits_j[at + step] += sizes[item] * link.receive_j_per_bit
+
+    here, block = tiers[0], 0
+    send(source, here, 0)
+    for k in range(leaves_at + 1):
+        if k:
+            send(here, tiers[k], block)
+        here = tiers[k]
+        seconds = compute_time(profile, topology, here, block + 1, ends[k])
+        busy[here], clock, block = busy[here] + seconds, clock + seconds, ends[k]
+    send(here, destination, -1)
+    spent = {}
+    for t, tier in enumerate(topology.tiers):
+        spent[tier.name, "compute_j"] = tier.power_w * busy[t]
+        spent[tier.name, "waiting_j"] = tier.idle_w * (clock - busy[t]) if t == source else 0.0
+        spent[tier.name, "sending_j"] = bits_j[t]
+        on = t == source and first_bit is not None
+        spent[tier.name, "radio_j"] = radio.radio_w * (clock - first_bit) if on else 0.0
+        spent[tier.name, "tail_j"] = radio.radio_w * radio.tail_s if on else 0.0
+    return spent
+
+
+def energy(
+    profile: Profile, topology: Topology, ends: tuple, tiers: tuple, rates: list[float]
+) -> dict[tuple[str, str], float]:
+    """The same on average."""
+    samples = [sample_energy(profile, topology, ends, tiers, k) for k in range(len(ends))]
+    return {key: sum(rate * spent[key] for rate, spent in zip(rates, samples, strict=True)) for key in samples[0]}
 
 
 def one_way(profile: Profile, topology: Topology, ends: tuple, tiers: tuple, leaves_at: int) -> float:

@@ -399,6 +399,17 @@ def portends() -> World:
     return World(read_profile(MEASURED), topology)
 
 
+def portends_send_s(profile: Profile, topology: Topology, a: int, b: int, item: int) -> float:
+    """As `oracle.send_time`, with PORTEND's own time of a pipelined transfer: every fragment is a whole one."""
+    seconds = oracle.send_time(profile, dataclasses.replace(topology, mtu_bits=None), a, b, item)
+    sizes = profile.backbone.object_bits
+    rates = [link.bandwidth_bits_per_s for link in topology.links[min(a, b) : max(a, b)]]
+    if rates:
+        waiting = (math.ceil(sizes[item] / topology.mtu_bits) - 1) * topology.mtu_bits / min(rates)
+        seconds += waiting + sum((topology.mtu_bits - sizes[item]) / rate for rate in rates)
+    return seconds
+
+
 def released(world: World, ends: tuple, tiers: tuple, threshold: float) -> tuple[float, float, list[float]]:
     """The released planner's arithmetic: the last used branch lets leave only whom it was measured to, and the input
     is serialized even on its own tier.
@@ -410,13 +421,13 @@ def released(world: World, ends: tuple, tiers: tuple, threshold: float) -> tuple
     accuracy = sum(rate * float(profile.exits.accuracy[end - 1]) for rate, end in zip(rates, ends, strict=True))
     timing = profile.timings[topology.tiers[0].device]
     latency = 0.0 if tiers[0] else float(timing.serialize_s[0] + timing.deserialize_s[0])
-    latency += oracle.send_time(profile, topology, 0, tiers[0], 0)
+    latency += portends_send_s(profile, topology, 0, tiers[0], 0)
     for k, tier in enumerate(tiers):
         first = ends[k - 1] + 1 if k else 1
         latency += (1 - left[k]) * oracle.compute_time(profile, topology, tier, first, ends[k])
-        latency += rates[k] * oracle.send_time(profile, topology, tier, 0, -1)
+        latency += rates[k] * portends_send_s(profile, topology, tier, 0, -1)
         if k < len(tiers) - 1:
-            latency += (1 - left[k + 1]) * oracle.send_time(profile, topology, tier, tiers[k + 1], ends[k])
+            latency += (1 - left[k + 1]) * portends_send_s(profile, topology, tier, tiers[k + 1], ends[k])
     return latency, accuracy, rates
 
 

@@ -100,7 +100,7 @@ def test_the_best_of_all_codecs_is_the_best_of_each(found: tuple[World, Codec, P
 
 
 class Stopped(Planner):
-    """A planner whose searches end before they have looked at anything, as one's whose time is up."""
+    """A planner whose searches end after the plans of one partition, as one's whose time is up."""
 
     def _search(self, *asked: Any) -> Any:
         return Planner._search(self, *asked[:-1], np.ones(1, np.bool_))
@@ -111,13 +111,15 @@ class Stopped(Planner):
 def test_a_search_that_was_ended_is_not_forgotten_and_spoils_no_other(stopped: int, frontier: bool) -> None:
     profile, topology = read_profile("resnet20-digits"), read_topology("mobile")
     planners = [*Planner.each(profile, topology, tuple(Codec))]
-    asked = Requirement(min_accuracy=0.9, codecs=tuple(Codec))
+    asked = Requirement(min_accuracy=0.95, codecs=tuple(Codec))
     whole = solve_among(profile, planners[:stopped] + planners[stopped + 1 :], asked, frontier=frontier)
     parts = {each.name: getattr(planners[stopped], each.name) for each in dataclasses.fields(Planner)}
     planners[stopped] = Stopped(**parts)
-    _, gap = planners[stopped].frontier_within(asked)
+    gap = planners[stopped].frontier_within(asked)[1] if frontier else planners[stopped].best(asked).gap
     answer = solve_among(profile, planners, asked, frontier=frontier)
-    assert answer.plan == whole.plan
+    assert answer.met
+    assert answer.latency_s <= whole.latency_s
+    assert gap is not None
     assert answer.gap is not None
     assert answer.gap.latency_s <= gap.latency_s
     assert answer.gap.accuracy >= gap.accuracy

@@ -112,9 +112,12 @@ def test_serialization_counts_at_both_ends_and_not_on_the_way() -> None:
 
 
 def test_pipelined_transfer() -> None:
-    # 100 bits in fragments of 30: four; three wait for the slowest link, one crosses both.
+    # 100 bits leave the slow link after 10 s; the last 10 of them then cross the fast one. On the way back all 100
+    # bits cross the fast link in 1 s, but the slow one starts when the first 30 have, and takes 10 s.
     topology = dataclasses.replace(LINE, mtu_bits=30, destination="cloud")
-    assert estimated("1-3@cloud", topology=topology).transmission_s == pytest.approx(3 * 30 / 10 + 30 / 10 + 30 / 100)
+    assert estimated("1-3@cloud", topology=topology).transmission_s == pytest.approx(100 / 10 + 10 / 100)
+    topology = dataclasses.replace(LINE, mtu_bits=30, source="cloud", destination="watch")
+    assert estimated("1-3@watch", topology=topology).transmission_s == pytest.approx(30 / 100 + 100 / 10)
 
 
 def test_compute_from_whole_partitions() -> None:

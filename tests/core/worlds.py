@@ -4,7 +4,7 @@ Times, rates and sizes are small multiples of powers of two, so that sums come o
 do tie to the last bit, and a planner and its oracle must agree on every one of them.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -51,6 +51,21 @@ def topologies(draw: st.DrawFn, *, most_tiers: int = 4, devices: tuple[str, ...]
         links=tuple(Link(draw(rates), draw(eighths(0, 16))) for _ in range(m - 1)),
         mtu_bits=draw(st.sampled_from([None, 2.0, 8.0])),
     )
+
+
+@st.composite
+def with_energy(draw: st.DrawFn, topology: Topology) -> Topology:
+    """The same topology with powers, and what sending takes."""
+    watts, bit_j = st.sampled_from([0.0, 0.5, 1.0, 4.0]), st.sampled_from([0.0, 0.125, 0.5])
+    tiers = tuple(replace(tier, power_w=draw(watts), idle_w=draw(watts)) for tier in topology.tiers)
+    links = []
+    for link in topology.links:
+        radio_w = draw(watts)
+        tail_s = draw(st.sampled_from([0.0, 0.5, 8.0])) if radio_w else 0.0
+        links.append(
+            replace(link, send_j_per_bit=draw(bit_j), receive_j_per_bit=draw(bit_j), radio_w=radio_w, tail_s=tail_s)
+        )
+    return replace(topology, tiers=tiers, links=tuple(links))
 
 
 @st.composite

@@ -37,7 +37,8 @@ def test_a_topology_is_drawn() -> None:
 
 def test_a_topology_for_other_programs() -> None:
     shown = json.loads(run("topology", "iot", "--json"))
-    assert shown["links"][0] == {"bandwidth_bits_per_s": 1e7, "latency_s": 0.01}
+    figures = {"send_j_per_bit": 0.0, "receive_j_per_bit": 0.0, "radio_w": 0.0, "tail_s": 0.0}
+    assert shown["links"][0] == {"bandwidth_bits_per_s": 1e7, "latency_s": 0.01, **figures}
     assert shown["mtu_bits"] is None
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from offramp.core.energy import Energy, TierEnergy
 from offramp.core.estimate import Estimate
 from offramp.core.plan import Plan
 from offramp.core.result import Outcomes, RunResult, ServedRequest
@@ -33,7 +34,9 @@ def estimates(draw: st.DrawFn, *, partitions: int) -> Estimate:
     terms = [draw(own.seconds) for _ in range(4)]
     # The marginal model's rates may be negative.
     rates = each(st.floats(-1, 1))
-    return Estimate(draw(own.shares), sum(terms), rates, each(own.shares), *terms, each(own.seconds))
+    spent = st.builds(TierEnergy, own.figures, own.figures, own.figures, own.figures, own.figures)
+    energy = draw(st.none() | st.builds(Energy, st.dictionaries(own.tier_names, spent, min_size=1)))
+    return Estimate(draw(own.shares), sum(terms), rates, each(own.shares), *terms, each(own.seconds), energy)
 
 
 @st.composite

@@ -169,7 +169,7 @@ def test_a_copy_with_nothing_changed_is_read(program, tmp_path):
 def test_what_is_no_program_for_images_is_refused(small, tmp_path):
     images = torch.zeros(2, *IMAGE)
     torch.export.save(torch.export.export(small, (images,)), tmp_path / "fixed.pt2")
-    with pytest.raises(InputError, match="takes 2 images at a time, no others; write it by"):
+    with pytest.raises(InputError, match="takes 2 samples at a time, no others, by its input x; write it by"):
         read_program(tmp_path / "fixed.pt2")
     (tmp_path / "text.pt2").write_text("no archive")
     with zipfile.ZipFile(tmp_path / "zip.pt2", "w") as archive:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -12,7 +13,7 @@ from offramp.cli.app import app
 from offramp.core.result import RunResult
 from offramp.core.validation import Validation
 from offramp.errors import InputError
-from offramp.files import write_run_result, write_validation
+from offramp.files import read_profile, write_run_result, write_validation
 from tests.reports.conftest import PLAN
 
 
@@ -65,3 +66,23 @@ def test_bad_input_names_the_place_and_the_remedy(tmp_path: Path, arguments: lis
     done = CliRunner().invoke(app, ["report", "resnet20-digits", *words])
     assert isinstance(done.exception, InputError)
     assert message in str(done.exception)
+
+
+def test_what_is_right_class_by_class_stands_in_the_report(tmp_path: Path) -> None:
+    plan = "1-3@smartwatch 4-10@smartphone T=0.40"
+    done = CliRunner().invoke(
+        app, ["report", "resnet20-digits", "--out", str(tmp_path / "r.md"), "--plan", plan, "--min-accuracy", "0.8"]
+    )
+    assert done.exit_code == 0, done.stdout
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in (tmp_path / "r.md").read_text().splitlines()
+    ]
+    table = read_profile("resnet20-digits").exit_table
+    # Counted by hand: who leaves at block 3, and what the two exits have right of each class.
+    early = table.scores[2] <= np.float32(0.4)
+    right = np.where(early, table.correct[2], table.correct[9])
+    recalls = [right[table.label == each].mean() for each in range(10)]
+    assert ["the plan", f"{100 * right.mean():.2f} %", f"{100 * np.mean(recalls):.2f} %"] in [row[:3] for row in rows]
+    worst = int(np.argmin(recalls))
+    assert [str(worst), str((table.label == worst).sum()), f"{100 * recalls[worst]:.2f} %"] in rows
+    assert sum(row[0].startswith("exit ") and "alone" in row[0] for row in rows) == 10

@@ -25,8 +25,8 @@ def auto(
 ) -> None:
     """Train a network with exits, profile it on this machine, find its best plan, build it, and run it.
 
-    Leaves in the folder: the trained networks, profile.json with its exit table, plan.json, frontier.png, the bundle,
-    and result.json: predicted beside measured. Exit code 1 says that no plan meets the requirements; nothing is built
+    Leaves in the folder: the trained networks, profile.json with its exit table, plan.json, the bundle, and
+    result.json: predicted beside measured. Exit code 1 says that no plan meets the requirements; nothing is built
     then.
 
     Example: offramp auto --backbone resnet20 --data digits --topology mobile --out runs/digits
@@ -47,11 +47,12 @@ def auto(
     check_repeats(repeats)
     trained = train(**training.arguments(), out=out / "networks", seed=seed)
     measured = profile(trained, out=out / "profile.json", repeats=repeats)
-    solution = solve(measured, tiers, requirement, **models, frontier=True, seed=seed)
+    solution = solve(measured, tiers, requirement, **models, seed=seed)
     solution.write(out / "plan.json")
-    save_figure(solution.picture, out / "frontier.png")
     print_solution(solution)
-    print_picture(solution.picture)
+    if solution.frontier:
+        save_figure(solution.picture, out / "frontier.png")
+        print_picture(solution.picture)
     if not solution.met:
         raise typer.Exit(1)
     typer.echo("\nBuilding it:")
@@ -60,6 +61,7 @@ def auto(
     typer.echo("\nRunning it here, every tier a process and every link emulated:")
     finished = run(bundle, trained.dataset.test, count=count, out=out / "result.json")
     print_run(finished)
-    typer.echo(f"\nIn {out}: networks/ profile.json plan.json frontier.png bundle/ result.json")
+    drawn = " frontier.png" if solution.frontier else ""
+    typer.echo(f"\nIn {out}: networks/ profile.json plan.json{drawn} bundle/ result.json")
     if finished.result.outcomes.failed:
         raise typer.Exit(1)

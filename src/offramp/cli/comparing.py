@@ -87,7 +87,8 @@ def _print_drawings(comparison: Comparison) -> None:
     console, solution = Console(), comparison.solution
     console.print("\nOfframp's plan:", highlight=False)
     print_placement(console, solution.topology, solution.estimated)
-    print_frontier(console, solution.frontier, solution.estimated, solution.requirement, most=6)
+    if solution.frontier:
+        print_frontier(console, solution.frontier, solution.estimated, solution.requirement, most=6)
 
 
 def _gain(gain: float | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from offramp.view.placement import Hop, PlacedPartition, Placement, PlacementRow
-from offramp.view.text import percent, rate, seconds
+from offramp.view.text import cost_words, percent, rate, seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,8 +102,13 @@ def print_frontier(
         accuracy = each.estimate.accuracy
         reach = (accuracy - least) / (best - least) if best > least else 1.0
         bar = _encodable(console, "━" * max(1, round(_BAR * reach)))
-        latency = seconds(wanted.latency.of(each.estimate))
-        table.add_row(latency, percent(accuracy), bar, str(each.plan), style="bold" if each == shown else None)
+        table.add_row(
+            cost_words(wanted, each.estimate),
+            percent(accuracy),
+            bar,
+            str(each.plan),
+            style="bold" if each == shown else None,
+        )
     console.print(table, width=min(console.width, MOST_COLUMNS))
 
 

@@ -58,7 +58,7 @@ def drawing(topology: "Topology") -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
-    from offramp.files.quantities import RATE, TIME, write_size
+    from offramp.files.quantities import ENERGY_PER_BIT, POWER, RATE, TIME, write_size
 
     transfer = "store-and-forward"
     if topology.mtu_bits is not None:
@@ -67,8 +67,17 @@ def drawing(topology: "Topology") -> "Table":
     for j, tier in enumerate(topology.tiers):
         speed = f"device {escape(tier.device or '')}" if tier.slowdown is None else f"slowdown {tier.slowdown:g}"
         roles = [role for role in ("source", "destination") if getattr(topology, role) == tier.name]
+        powers = (("busy", tier.power_w), ("idle", tier.idle_w))
+        speed += "".join(f", {POWER.write(power)} {state}" for state, power in powers if power)
         table.add_row(f"[bold]{escape(tier.name)}[/bold]", speed, " and ".join(roles))
         if j < len(topology.links):
             link = topology.links[j]
-            table.add_row(f"  │ {RATE.write(link.bandwidth_bits_per_s)}, {TIME.write(link.latency_s)}")
+            ends = (("sent", link.send_j_per_bit), ("received", link.receive_j_per_bit))
+            energies = [f"{ENERGY_PER_BIT.write(energy)} {end}" for end, energy in ends if energy]
+            if link.radio_w:
+                energies.append(f"radio {POWER.write(link.radio_w)}")
+            if link.tail_s:
+                energies.append(f"tail {TIME.write(link.tail_s)}")
+            words = ", ".join([RATE.write(link.bandwidth_bits_per_s), TIME.write(link.latency_s)])
+            table.add_row(f"  │ {words}", ", ".join(energies))
     return table

@@ -20,7 +20,7 @@ ProfileArgument = Annotated[
     str, typer.Argument(metavar="PROFILE", help="A profile: a JSON file, or the name of a shipped one.")
 ]
 TopologyOption = Annotated[
-    str, typer.Option("--topology", "-t", help="A topology: a YAML file, or a shipped one: mobile, iot.")
+    str, typer.Option("--topology", "-t", help="A topology: a YAML file, or a shipped one: mobile, iot, lte, sensor.")
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -86,6 +86,19 @@ class RequirementOptions:
     ] = None
     price_bit: Annotated[float | None, typer.Option(help="What sending a bit over a link costs.")] = None
     budget: Annotated[float | None, typer.Option(help="Most a sample may cost on average.")] = None
+    max_energy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Most energy of a tier per answer on average, e.g. smartwatch=5mJ, or of all tiers, e.g. 20mJ. "
+            "Can be given again."
+        ),
+    ] = None
+    minimize: Annotated[
+        Literal["latency", "energy"] | None,
+        typer.Option(
+            help="What is to be least above the floor: latency, or the energy of all tiers. [default: latency]"
+        ),
+    ] = None
     time_limit: Annotated[
         str | None, typer.Option(help="End the search after so long, e.g. 10s, with the best so far and its gap.")
     ] = None
@@ -106,9 +119,12 @@ class RequirementOptions:
         stated: dict[str, Any] = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in ("memory", "price", "price_bit", "requirements")
+            if field.name not in ("memory", "max_energy", "price", "price_bit", "requirements")
         }
         stated["memory"] = None if self.memory is None else pairs("--memory", self.memory, "smartwatch=2MB")
+        if self.max_energy is not None:
+            stated["max_energy"] = pairs("--max-energy", [text for text in self.max_energy if "=" in text], "watch=5mJ")
+            stated["max_total_energy"] = _one("--max-energy", [text for text in self.max_energy if "=" not in text])
         if self.price is not None or self.price_bit is not None:
             tiers = None if self.price is None else pairs("--price", self.price, "cloud=0.02")
             stated["prices"] = {"tiers": tiers, "bit": self.price_bit}
@@ -192,6 +208,15 @@ def pairs(option: str, texts: list[str] | tuple[str, ...], example: str) -> dict
             fail(option, f"{tier} is given twice", "keep one of the two")
         found[tier] = value
     return found
+
+
+def _one(option: str, texts: list[str]) -> str | None:
+    """The one text that there is, if any. Raises `InputError` where there are several."""
+    from offramp.errors import fail
+
+    if len(texts) > 1:
+        fail(option, f"{' and '.join(texts)} are both without a tier", "keep one of the two")
+    return texts[0] if texts else None
 
 
 def _numbers(option: str, text: str) -> list[float]:

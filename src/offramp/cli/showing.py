@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from offramp.core.cautions import codec_cautions
 from offramp.core.score import ScoreName
-from offramp.view.text import percent, quality_words, seconds
+from offramp.view.text import energy_words, percent, quality_words, seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,6 +95,8 @@ def _print_plan(
     terms = ("compute", "propagation", "transmission", "serialization")
     parts = (f"{term} {seconds(getattr(predicted, f'{term}_s'))}" for term in terms)
     console.print(f"latency = {' + '.join(parts)}", highlight=False, style="dim", soft_wrap=True)
+    if predicted.energy is not None:
+        console.print(energy_words(predicted.energy), highlight=False, soft_wrap=True)
     spread = "" if spread_s is None else f"+- {seconds(spread_s)} from run to run, "
     console.print(f"{spread}by the {exit_model.value} exit model", highlight=False, style="dim")
     print_placement(console, topology, estimated)

@@ -223,12 +223,13 @@ def profile(
 
         summary = {"profile": str(path), "backbone": result.backbone.name, "devices": [*result.timings]}
         counts = {"reference_device": result.reference_device, "partitions": counted}
-        print_json({**summary, **counts, "exits": quality_documents(result), "warnings": warnings(result)})
+        told = warnings(result, times_only=times_only)
+        print_json({**summary, **counts, "exits": quality_documents(result), "warnings": told})
         return
     if not times_only:
         _print_quality(result)
-        for sentence in warnings(result):
-            print(f"Warning: {sentence}.")
+    for sentence in warnings(result, times_only=times_only):
+        print(f"Warning: {sentence}.")
     held_out = counted.get("held_out")
     if isinstance(held_out, dict):
         print(

@@ -74,7 +74,12 @@ class Certificate:
 
 
 def certify(
-    planners: Sequence[Planner], requirement: Requirement, *, seed: int, stop: BoolArray | None = None
+    planners: Sequence[Planner],
+    requirement: Requirement,
+    *,
+    seed: int,
+    one_in: int = CHOOSING_ONE_IN,
+    stop: BoolArray | None = None,
 ) -> Certificate:
     """The best plan that keeps, on new samples and with that confidence, to the floor and the limit that are asked for.
 
@@ -97,17 +102,18 @@ def certify(
     planners: at least one, of the replay model on one topology, each with a codec of its own.
     requirement: with a floor, a limit or both, and a confidence.
     seed: of the parts.
+    one_in: one sample in so many chooses.
     stop: [1] whoever sets it to true, from another thread, ends the searches; candidates are then those found so far.
     Raises `InputError` where there is neither floor nor limit, or no exit table, or the codecs' are of other samples.
     """
     requirement.check_goal()
     confidence = requirement.sureness
-    least = 2 * CHOOSING_ONE_IN
+    least = 2 * one_in
     tables = [_table(planner) for planner in planners]
     if tables[0].samples < least:
-        needed = max(least, _samples_needed(tables, [], requirement) or 0)
+        needed = max(least, _samples_needed(tables, [], requirement, one_in) or 0)
         return Certificate(confidence, 0, tables[0].samples, candidates=0, tested=0, samples_needed=needed)
-    parts = [_Parts.of(planner, seed=seed) for planner in planners]
+    parts = [_Parts.of(planner, seed=seed, one_in=one_in) for planner in planners]
     if any(not np.array_equal(each.certifying.label, parts[0].certifying.label) for each in parts):
         fail("codec", "the codecs' exit tables are of other samples", "certify one codec, or profile the run again")
     candidates = _candidates(parts, requirement, stop)
@@ -125,7 +131,7 @@ def certify(
         tested=min(len(passed) + 1, len(candidates)),
     )
     if not passed:
-        return replace(certificate, samples_needed=_samples_needed(tables, candidates, requirement))
+        return replace(certificate, samples_needed=_samples_needed(tables, candidates, requirement, one_in))
     best = min(passed, key=lambda each: requirement.rank(each.seen, met=True))
     shown = best.shown(requirement.latency, 1 - (1 - confidence) / len(candidates))
     return replace(
@@ -170,8 +176,8 @@ class _Parts:
     order: IntArray
 
     @classmethod
-    def of(cls, planner: Planner, *, seed: int) -> "_Parts":
-        choosing, certifying = split(_table(planner), seed=seed)
+    def of(cls, planner: Planner, *, seed: int, one_in: int) -> "_Parts":
+        choosing, certifying = split(_table(planner), seed=seed, one_in=one_in)
         chooser = _knowing(planner, choosing)
         order = np.random.default_rng(seed).permutation(certifying.samples)
         return cls(planner, chooser, choosing, certifying, order)
@@ -274,14 +280,14 @@ def _errors(distance: float, error: float) -> float:
 
 
 def _samples_needed(
-    tables: Sequence[ExitTable], candidates: Sequence[_Candidate], requirement: Requirement
+    tables: Sequence[ExitTable], candidates: Sequence[_Candidate], requirement: Requirement, one_in: int
 ) -> int | None:
     """How many samples a table would need for the most accurate plan known to be certified, if it is that accurate."""
     if requirement.min_accuracy is None:
         return None
     known = [*(each.seen.accuracy for each in candidates), *(float(table.accuracy.max()) for table in tables)]
     needed = samples_needed(max(known), requirement.min_accuracy, confidence=requirement.sureness)
-    return None if needed is None else math.ceil(needed * CHOOSING_ONE_IN / (CHOOSING_ONE_IN - 1))
+    return None if needed is None else math.ceil(needed * one_in / (one_in - 1))
 
 
 def _table(planner: Planner) -> ExitTable:

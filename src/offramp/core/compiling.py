@@ -6,6 +6,7 @@ wants. Compiled, it is hundreds of times faster, which is what everything else w
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from types import FunctionType, MappingProxyType
 from typing import Any
 
@@ -22,13 +23,25 @@ def compile_kernels(
     """
     import numba
 
+    sources = [stand_ins.get(kernel.__name__, kernel) for kernel in kernels]
+    version = _version(sources)
     scope: dict[str, Any] = {}
     for kernel in kernels:
         scope |= kernel.__globals__
-    for kernel in kernels:
-        name = kernel.__name__
-        source = stand_ins.get(name, kernel)
+    for name, source in zip((kernel.__name__ for kernel in kernels), sources, strict=True):
         copy = FunctionType(source.__code__, scope, source.__name__)
         copy.__module__ = source.__module__
+        # What is cached of a function goes by its name and file, and would outlive a change in what it calls.
+        copy.__qualname__ = f"{name}_{version}"
         scope[name] = numba.njit(cache=True, nogil=True)(copy)
     return scope[kernels[-1].__name__]
+
+
+def _version(kernels: Sequence[Callable[..., Any]]) -> str:
+    """The same for the same code of all kernels together, and the same numbers that it names."""
+    parts = []
+    for kernel in kernels:
+        code, known = kernel.__code__, kernel.__globals__
+        numbers = [known[name] for name in code.co_names if isinstance(known.get(name), int | float)]
+        parts.append((code.co_code, code.co_consts, code.co_names, numbers))
+    return sha256(repr(parts).encode()).hexdigest()[:12]

@@ -8,6 +8,7 @@ import numpy as np
 
 from offramp.core.checks import FloatArray, IntArray
 from offramp.core.codec import InputCodec
+from offramp.core.energy import Energy
 from offramp.core.exits import ExitModel, PlanRates
 from offramp.core.latency import Costs
 from offramp.core.plan import Plan
@@ -25,6 +26,7 @@ class Estimate:
     exit_rates, stay_rates: [L] shares of all samples that exit at partition k, and that continue past it.
     compute_s, propagation_s, transmission_s, serialization_s: the terms of the mean.
     exit_latency_s: [L] latency of a sample that exits at partition k.
+    energy: what an answer takes, by tier; None where the topology doesn't say what that depends on.
     """
 
     accuracy: float
@@ -36,6 +38,7 @@ class Estimate:
     transmission_s: float
     serialization_s: float
     exit_latency_s: tuple[float, ...]
+    energy: Energy | None = None
 
     def percentile_s(self, percent: float) -> float:
         """The least latency that `percent` of a hundred samples don't exceed, in seconds.
@@ -121,6 +124,9 @@ def terms(ends: tuple[int, ...], tiers: list[int], rates: PlanRates, costs: Cost
         propagation += share * costs.propagation_s.item(a, b)
         transmission += share * costs.transmission_s.item(a, b, item)
         serialization += share * costs.serialization_s.item(a, b, item)
+    energy = None
+    if costs.energy is not None:
+        energy = costs.energy.of_plan(ends, tiers, costs.destination, rates.exit_rates)
     return Estimate(
         accuracy=rates.accuracy,
         latency_s=compute + propagation + transmission + serialization,
@@ -131,6 +137,7 @@ def terms(ends: tuple[int, ...], tiers: list[int], rates: PlanRates, costs: Cost
         transmission_s=transmission,
         serialization_s=serialization,
         exit_latency_s=_exit_latency_s(ends, tiers, computes, costs),
+        energy=energy,
     )
 
 

@@ -133,6 +133,21 @@ class Replay:
     def __post_init__(self) -> None:
         object.__setattr__(self, "bit_sets", cache(partial(_bit_sets, self.table, self.thresholds)))
 
+    def check_memory(self, most: float) -> None:
+        """Raise `InputError` where the table takes more bytes as bit sets than a search may keep."""
+        if self.bit_set_bytes > most:
+            problem = (
+                f"is {most / 1e6:.4g} MB, and the exit table takes {self.bit_set_bytes / 1e6:.1f} MB at every threshold"
+            )
+            remedy = f"give at least {math.ceil(self.bit_set_bytes / 1e5) / 10:.1f} MB, or fewer thresholds"
+            fail("memory_limit", problem, remedy)
+
+    @property
+    def bit_set_bytes(self) -> int:
+        """What `bit_sets` take in memory."""
+        rows = (len(self.thresholds) + 2) * (self.table.blocks + 1) + 1
+        return 8 * rows * words_for(self.table.samples)
+
     @property
     def name(self) -> ExitModelName:
         """Always `REPLAY`."""
@@ -250,24 +265,30 @@ def _additive(name: ExitModelName, thresholds: FloatArray, exited: FloatArray, a
 
 
 def _bit_sets(table: ExitTable, thresholds: FloatArray) -> BitSets:
-    """The first arguments of `search_replay`: sets of samples as bits, with a row for the input in front."""
-    exits_there = np.stack([at_or_below(table.scores, threshold) for threshold in thresholds])
-    right = np.concatenate([np.zeros((1, table.samples), np.bool_), table.correct])
-    after = np.logical_or.accumulate(right[::-1], axis=0)[::-1]
-    later = np.concatenate([after[1:], np.zeros((1, table.samples), np.bool_)])
-    return (
-        words(np.pad(exits_there, ((0, 0), (1, 0), (0, 0)))),
-        words(right),
-        words(later),
-        words(np.ones(table.samples, np.bool_)),
-        table.samples,
-    )
+    """The first arguments of `search_replay`: sets of samples as bits, with a row for the input in front.
+
+    Packed row by row: a byte for every sample, branch and threshold would be eight times as much at its peak.
+    """
+    blocks, samples = table.blocks, table.samples
+    exits_there = np.zeros((len(thresholds), blocks + 1, words_for(samples)), np.uint64)
+    for q in range(blocks):
+        for k, threshold in enumerate(thresholds.tolist()):
+            exits_there[k, q + 1] = words(at_or_below(table.scores[q], threshold))
+    right, later = np.zeros((2, blocks + 1, words_for(samples)), np.uint64)
+    for q in range(blocks, 0, -1):
+        right[q] = words(table.correct[q - 1])
+        later[q - 1] = later[q] | right[q]
+    return exits_there, right, later, words(np.ones(samples, np.bool_)), samples
+
+
+def words_for(samples: int) -> int:
+    """W, how many words of 64 bits a set of so many samples takes."""
+    return -(-samples // 64)
 
 
 def words(members: BoolArray) -> WordArray:
     """[..., S] to [..., W]: sets of samples as words of 64 bits."""
-    width = -(-members.shape[-1] // 64) * 64
-    padded = np.zeros((*members.shape[:-1], width), np.bool_)
+    padded = np.zeros((*members.shape[:-1], 64 * words_for(members.shape[-1])), np.bool_)
     padded[..., : members.shape[-1]] = members
     return np.packbits(padded, axis=-1, bitorder="little").view(np.uint64)
 

@@ -22,19 +22,19 @@ def is_feasible(planner: Planner, estimated: EstimatedPlan, constraints: Constra
         return False
     if len(set(plan.thresholds)) > 1 and not constraints.threshold_per_exit:
         return False
-    for tier, run in itertools.groupby(range(len(tiers)), key=lambda k: tiers[k]):
+    route = space.places.route(tiers)
+    for place, run in itertools.groupby(range(len(tiers)), key=lambda k: route[k]):
         partitions = list(run)
         # What a tier holds counts together: its memory is for all of its partitions.
-        whole_fits = space.fits[tier, firsts[partitions[0]], plan.ends[partitions[-1]]]
+        whole_fits = space.fits[place, firsts[partitions[0]], plan.ends[partitions[-1]]]
         if len(partitions) > constraints.exits_per_tier or not whole_fits:
             return False
     if space.required & ~sum(1 << tier for tier in set(tiers)):
         return False
-    source, destination = planner.costs.source, planner.costs.destination
-    used = space.send[:, source, tiers[0], 0].copy()
-    for k, (tier, first, last) in enumerate(zip(tiers, firsts, plan.ends, strict=True)):
+    used = space.start[:, route[0]].copy()
+    for k, (place, first, last) in enumerate(zip(route, firsts, plan.ends, strict=True)):
         arriving = stay_rates[k - 1] if k else 1.0
-        used += arriving * space.compute[:, tier, first, last] + exit_rates[k] * space.send[:, tier, destination, -1]
+        used += arriving * space.compute[:, place, first, last] + exit_rates[k] * space.result[:, place]
         if k + 1 < len(tiers):
-            used += stay_rates[k] * space.send[:, tier, tiers[k + 1], last]
+            used += stay_rates[k] * space.send[:, place, route[k + 1], last]
     return bool((used <= space.limits).all())

@@ -1,6 +1,6 @@
 """Which lossless codec the input travels in: the one that takes least, which depends on where it travels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +32,18 @@ def together(codecs: Sequence[InputCodec], *, bits_matter: bool) -> tuple[InputC
     return (*alone, *((codec,) for codec in codecs if not codec.lossless))
 
 
+def measured_only(
+    profile: Profile, asked: Iterable[tuple[Codec, InputCodecs]]
+) -> tuple[tuple[Codec, InputCodecs], ...]:
+    """Codecs of activations with those of inputs that were measured with them; without those that have none left."""
+    left = (
+        (codec, group, tuple(each for each in group if profile.measured(codec, each)))
+        for codec, group in asked
+        if profile.measured(codec)
+    )
+    return tuple(dict.fromkeys((codec, known) for codec, group, known in left if known or not group))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class InputChoice:
     """How an input may travel, and what that takes.
@@ -58,6 +70,10 @@ class InputChoice:
     def is_lossy(self) -> bool:
         """Whether the exit table is of what was lost on the way, so that a plan without that way is none of these."""
         return any(not codec.lossless for codec in self.codecs)
+
+    def counted(self, plans: int, *, tiers: int) -> int:
+        """How many there are of so many plans, each in every codec: as many begin on one tier as on any other."""
+        return plans // tiers * (len(self.codecs) * (tiers - 1) + (not self.is_lossy))
 
     def barred(self, topology: Topology) -> BoolArray:
         """[M] whether no plan may begin on that tier: the source where what is sent is lossy, others where none is."""

@@ -1,12 +1,13 @@
 """What a plan's pieces cost in time: computation on a tier, transfers between tiers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
 
 from offramp.core.checks import FloatArray
+from offramp.core.energy import EnergyCosts
 from offramp.core.profile import Profile
 from offramp.core.timing import Timing
 from offramp.core.topology import Tier, Topology
@@ -34,6 +35,7 @@ class Costs:
     propagation_s: [M, M] from tier to tier.
     transmission_s, serialization_s: [M, M, N+2] of an object from tier to tier; zero from a tier to itself.
     send_s: [M, M, N+2] the three together: send(a, b, bits) of the performance model.
+    energy: what all that takes; None where the topology doesn't say.
     """
 
     source: int
@@ -42,6 +44,7 @@ class Costs:
     propagation_s: FloatArray
     transmission_s: FloatArray
     serialization_s: FloatArray
+    energy: EnergyCosts | None = None
     send_s: FloatArray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,7 +105,7 @@ class Work:
         serialization = tiers.serialize_s[:, None] + tiers.deserialize_s[None]
         # Nothing is serialized that stays on its tier.
         serialization[np.diag_indices(len(topology.tiers))] = 0.0
-        return Costs(
+        costs = Costs(
             source=topology.index(topology.source),
             destination=topology.index(topology.destination),
             compute_s=tiers.compute_s,
@@ -110,6 +113,15 @@ class Work:
             transmission_s=transmission_s(topology, self.bits),
             serialization_s=serialization,
         )
+        energy = EnergyCosts.of(
+            topology,
+            compute_s=tiers.compute_s,
+            send_s=costs.send_s,
+            serialize_s=tiers.serialize_s,
+            deserialize_s=tiers.deserialize_s,
+            bits=self.bits,
+        )
+        return replace(costs, energy=energy)
 
     def tier_times(self, topology: Topology) -> TierTimes:
         """What the tiers spend themselves, slowdowns counted. Raises `InputError` as `on` does."""
@@ -152,20 +164,57 @@ def propagation_s(topology: Topology) -> FloatArray:
 def transmission_s(topology: Topology, bits: FloatArray) -> FloatArray:
     """[M, M, O] time to push `bits` [O] from tier to tier, in seconds, without propagation.
 
-    Store-and-forward (EdgeSys'22): the sum of bits / BW_j.
-    Pipelined (PORTEND): (F-1) * MTU / min BW + sum of MTU / BW_j with F = ceil(bits / MTU) fragments.
+    Store-and-forward (EdgeSys'22): the sum of bits / BW_j. Pipelined: `_pipelined_s`.
     """
     rates = np.array([link.bandwidth_bits_per_s for link in topology.links])
+    whole = _between_tiers(bits / rates[:, None])
     if topology.mtu_bits is None:
-        return _between_tiers(bits / rates[:, None])
-    waiting = (np.ceil(bits / topology.mtu_bits) - 1) * topology.mtu_bits
-    slowest = _between_tiers(rates, np.minimum)
-    np.fill_diagonal(slowest, np.inf)  # from a tier to itself there is nothing to wait for
-    return waiting / slowest[:, :, None] + _between_tiers(topology.mtu_bits / rates)[:, :, None]
+        return whole
+    table = whole.copy()
+    for a in range(len(topology.tiers) - 2):
+        table[a, a + 2 :] = _pipelined_s(rates[a:], bits, topology.mtu_bits)[1:]
+        table[-1 - a, : -2 - a] = _pipelined_s(rates[::-1][a:], bits, topology.mtu_bits)[:0:-1]
+    # One fragment is the whole object, and several are never slower: not by rounding either.
+    return np.where(bits > topology.mtu_bits, np.minimum(table, whole), whole)
 
 
-def _between_tiers(by_link: FloatArray, fold: np.ufunc = np.add) -> FloatArray:
-    """[M-1, ...] by link to [M, M, ...] from tier to tier: folded over the links between; zero from a tier to itself.
+def _pipelined_s(rates: FloatArray, bits: FloatArray, mtu_bits: float) -> FloatArray:
+    """[L, O] when the last bit of each object has crossed the first 1 .. L links, in seconds, without propagation.
+
+    rates: [L] BW_j of the links in the order in which they are crossed.
+    bits: [O] more than a MTU each; others are not fragmented, and what is here of them has no meaning.
+
+    An object is cut into F = ceil(bits / MTU) fragments: F-1 of MTU bits, and one of the r bits that are left.
+    Each is stored and forwarded by itself, so fragment f has crossed link j at
+
+        C(f, j) = max(C(f, j-1), C(f-1, j)) + s_f / BW_j,
+
+    when it has arrived whole, the link is free, and its s_f bits have been sent. Unrolled, C(F, L) is the longest of
+    all paths from (1, 1) to (F, L) that go on by a fragment or by a link at each step, every pair (f, j) on the way
+    counting s_f / BW_j. Let k be the link where a path goes over to the last fragment. It counts MTU / BW_j once for
+    each j <= k, MTU again for each of the F-2 other steps by a fragment, which are best made all on the slowest link
+    up to k, and r / BW_j for each j >= k:
+
+        C(F, L) = max over k of  MTU * (sum_{j<=k} 1/BW_j + (F-2) / min_{j<=k} BW_j) + r * sum_{j>=k} 1/BW_j.
+
+    It never exceeds store-and-forward of the whole object, sum_j bits / BW_j: on each link a path counts some of the
+    fragments, and all of them together are the object. It equals that for one link, where a path counts them all, and
+    for one fragment.
+
+    PORTEND (ICPADS 2023, section III) has (F-1) * MTU / min BW + sum_j MTU / BW_j, which is this for r = MTU: it
+    charges a whole MTU for the last fragment, however short, and so can exceed store-and-forward.
+    """
+    fragments = np.ceil(bits / mtu_bits)
+    rest = bits - (fragments - 1) * mtu_bits
+    crossed = np.cumsum(1 / rates)[:, None]
+    before = crossed - 1 / rates[:, None]
+    slowest = np.maximum.accumulate(1 / rates)[:, None]
+    by_link = mtu_bits * (crossed + (fragments - 2) * slowest) - rest * before
+    return np.asarray(np.maximum.accumulate(by_link, axis=0) + rest * crossed)
+
+
+def _between_tiers(by_link: FloatArray) -> FloatArray:
+    """[M-1, ...] by link to [M, M, ...] from tier to tier: the sum over the links between.
 
     The links crossed from tier a to b are min(a,b) .. max(a,b)-1. EdgeSys'22 prints its sums up to the tier itself
     (j = A_k .. A_{k+1}); a line of M tiers has M-1 links, and this is what the sum means.
@@ -173,7 +222,7 @@ def _between_tiers(by_link: FloatArray, fold: np.ufunc = np.add) -> FloatArray:
     m = len(by_link) + 1
     table = np.zeros((m, m, *by_link.shape[1:]))
     for a in range(m - 1):
-        table[a, a + 1 :] = table[a + 1 :, a] = fold.accumulate(by_link[a:], axis=0)
+        table[a, a + 1 :] = table[a + 1 :, a] = np.add.accumulate(by_link[a:], axis=0)
     return table
 
 

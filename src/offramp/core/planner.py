@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,13 @@ from offramp.core.constraints import UNCONSTRAINED, Constraints, Space, space
 from offramp.core.counting import space_size
 from offramp.core.estimate import EstimatedPlan, Latency, check_plan, estimate
 from offramp.core.exits import Additive, ExitModel, ExitModelName, Replay, exit_model
-from offramp.core.input_choice import RAW_INPUT, InputChoice, InputCodecs
+from offramp.core.input_choice import RAW_INPUT, InputChoice, InputCodecs, measured_only
 from offramp.core.latency import ComputeSource, Costs, Work
 from offramp.core.pareto import FRONTIER, LEAST_LATENCY, MOST_ACCURACY
+from offramp.core.places import Places
 from offramp.core.plan import Plan
 from offramp.core.profile import Profile
-from offramp.core.requirement import NO_REQUIREMENT, Requirement
+from offramp.core.requirement import NO_REQUIREMENT, Objective, Requirement
 from offramp.core.search_result import Gap, SearchResult, unbeaten
 from offramp.core.topology import Topology
 from offramp.errors import fail
@@ -99,27 +100,11 @@ class Planner:
         inputs: groups of codecs of inputs, as `together` makes them; a planner for each.
         """
         asked = [(codec, group) for codec in codecs for group in inputs]
-        measured = dict.fromkeys(
-            (codec, known)
-            for codec, group in asked
-            if profile.measured(codec)
-            and ((known := tuple(each for each in group if profile.measured(codec, each))) or not group)
-        )
+        measured = measured_only(profile, asked)
         if not measured and len(asked) > 1:
             fail("codec", "none of those that are allowed was measured", "allow fp32, or profile the run again")
-        return tuple(
-            cls.of(
-                profile,
-                topology,
-                exits=exits,
-                compute=compute,
-                thresholds=thresholds,
-                compiled=compiled,
-                codec=codec,
-                inputs=group,
-            )
-            for codec, group in measured or asked
-        )
+        of = partial(cls.of, profile, topology, exits=exits, compute=compute, thresholds=thresholds, compiled=compiled)
+        return tuple(of(codec=codec, inputs=group) for codec, group in measured or asked)
 
     @property
     def work(self) -> Work:
@@ -138,17 +123,25 @@ class Planner:
         costs, sent_as = self.inputs.costs(topology)
         return replace(self, topology=topology, costs=costs, sent_as=sent_as)
 
-    def allowed(self, constraints: Constraints) -> Space:
-        """What the constraints leave of all plans. Raises `InputError` where they don't go with the problem."""
+    def allowed(self, constraints: Constraints, *, least_energy: bool = False) -> Space:
+        """What the constraints leave of all plans. Raises `InputError` where they don't go with the problem.
+
+        least_energy: whether energy, and not latency, is to be least.
+        """
         if constraints.threshold_per_exit and not isinstance(self.exits, Replay):
             fail("threshold_per_exit", f"the {self.exits.name.value} model has one threshold", "use the replay model")
         if constraints.floor_by_class and not isinstance(self.exits, Replay):
             problem = f"the {self.exits.name.value} model knows nothing of classes"
             fail(constraints.floor_by_class, problem, "use the replay model, which needs an exit table")
-        bits = self.work.bits
-        allowed = space(constraints, backbone=self.backbone, topology=self.topology, costs=self.costs, bits=bits)
-        allowed.fits[self.inputs.barred(self.topology), 0] = False
+        allowed = space(
+            constraints, self.backbone, self.topology, self.costs, bits=self.work.bits, least_energy=least_energy
+        )
+        allowed.fits[self.inputs.barred(self.topology)[list(allowed.places.tiers)], 0] = False
         return allowed
+
+    def _allowed(self, requirement: Requirement) -> Space:
+        least_energy = requirement.minimize is Objective.ENERGY
+        return self.allowed(requirement.constraints, least_energy=least_energy)
 
     def plan_count(self, constraints: Constraints = UNCONSTRAINED) -> int:
         """How many plans an answer is optimal among, those that break a limit counted."""
@@ -159,9 +152,7 @@ class Planner:
             exits_per_tier=constraints.exits_per_tier,
             per_exit=constraints.threshold_per_exit,
         )
-        # Of all plans, as many begin on one tier as on any other.
-        tiers = len(self.topology.tiers)
-        return count // tiers * (len(self.inputs.codecs) * (tiers - 1) + (not self.inputs.is_lossy))
+        return self.inputs.counted(count, tiers=len(self.topology.tiers))
 
     def serves(self, plan: Plan) -> bool:
         """Whether the plan's activations and its input travel as this planner's do."""
@@ -177,14 +168,16 @@ class Planner:
         if not self.serves(plan):
             fail("plan", f"sends inputs as {plan.input_codec.value}", "ask a planner of that codec of inputs")
         costs, sends = self.costs, plan.placement[0] != self.topology.source
-        if sends and plan.input_codec is not self.sent_as[self.topology.index(plan.placement[0])]:
+        # What energy depends on is that of one codec.
+        if sends and (costs.energy or plan.input_codec is not self.sent_as[self.topology.index(plan.placement[0])]):
             costs = self.inputs.works[plan.input_codec].on(self.topology)
         return EstimatedPlan(plan, estimate(plan, topology=self.topology, costs=costs, exits=self.exits))
 
     def frontier(self, requirement: Requirement = NO_REQUIREMENT) -> tuple[EstimatedPlan, ...]:
         """Every allowed plan that no other beats in both accuracy and latency, fastest first; empty if none is allowed.
 
-        requirement: its floor and its limit are not looked at.
+        requirement: its floor and its limit are not looked at; where energy is to be least, that stands for latency,
+            and the limit on latency is kept.
         """
         return self.frontier_within(requirement)[0]
 
@@ -195,10 +188,12 @@ class Planner:
 
         stop: [1] whoever sets it to true, from another thread, ends the search.
         """
-        return self._search(FRONTIER, requirement, -math.inf, math.inf, self.allowed(requirement.constraints), stop)
+        # A limit on latency says where to stop on the frontier of latency; on that of energy it says what to leave out.
+        limit = math.inf if requirement.minimize is Objective.LATENCY else requirement.limit
+        return self._search(FRONTIER, requirement, -math.inf, limit, self._allowed(requirement), stop)
 
     def best(self, requirement: Requirement, stop: BoolArray | None = None) -> SearchResult:
-        """The fastest plan that is accurate enough, or the most accurate that is fast enough; else the nearest.
+        """The plan that is wanted: the fastest, that of least energy, or the most accurate; else the nearest.
 
         stop: as for `frontier_within`.
         Raises `InputError` where the requirement has neither a floor nor a limit, or doesn't go with the problem.
@@ -206,7 +201,7 @@ class Planner:
         found = self.meeting(requirement, stop)
         if found.best is not None or found.gap is not None:
             return found
-        allowed = self.allowed(requirement.constraints)
+        allowed = self._allowed(requirement)
         nearest, gap = self._search(LEAST_LATENCY, requirement, requirement.floor, math.inf, allowed, stop)
         if not nearest and not gap:
             nearest, gap = self._search(MOST_ACCURACY, requirement, -math.inf, math.inf, allowed, stop)
@@ -219,8 +214,8 @@ class Planner:
         Raises `InputError` as `best` does.
         """
         requirement.check_goal()
-        allowed, floor, limit = self.allowed(requirement.constraints), requirement.floor, requirement.limit
-        goal = LEAST_LATENCY if requirement.wants_fastest else MOST_ACCURACY
+        allowed, floor, limit = self._allowed(requirement), requirement.floor, requirement.limit
+        goal = LEAST_LATENCY if requirement.wants_least else MOST_ACCURACY
         plans, gap = self._search(goal, requirement, floor, limit, allowed, stop)
         return SearchResult(best=plans[0] if plans else None, gap=gap)
 
@@ -233,11 +228,14 @@ class Planner:
         allowed: Space,
         stop: BoolArray | None,
     ) -> tuple[tuple[EstimatedPlan, ...], Gap | None]:
-        rows, fastest_s, surest = self._rows(goal, requirement, floor, limit, allowed, stop)
-        gap = None if fastest_s == math.inf else Gap(float(fastest_s), float(surest))
-        plans = [self.estimate(self._plan(row)) for row in rows.tolist()]
+        rows, least, surest = self._rows(goal, requirement, floor, limit, allowed, stop)
+        gap = None
+        if least < math.inf:
+            least_s, least_j = (float(least), None) if allowed.latency == 0 else (0.0, float(least))
+            gap = Gap(least_s, float(surest), least_j)
+        plans = [self.estimate(self._plan(row, allowed.places)) for row in rows.tolist()]
         # The search adds up in another order than the estimate: what ties here may not have tied there.
-        return unbeaten(plans, requirement.latency), gap
+        return unbeaten(plans, requirement), gap
 
     def _rows(
         self,
@@ -249,19 +247,10 @@ class Planner:
         stop: BoolArray | None,
     ) -> tuple[IntArray, float, float]:
         constraints, latency = requirement.constraints, requirement.latency
-        source, destination = self.costs.source, self.costs.destination
         stop = np.zeros(1, np.bool_) if stop is None else stop
         limits = allowed.limits.copy()
-        limits[0] = limit
-        arrays = (
-            allowed.compute,
-            allowed.send,
-            np.ascontiguousarray(allowed.send[:, :, destination, -1]),
-            np.ascontiguousarray(allowed.send[:, source, :, 0]),
-            allowed.fits,
-            allowed.required,
-            constraints.exits_per_tier,
-        )
+        limits[allowed.latency] = limit
+        arrays = allowed.arrays(constraints.exits_per_tier)
         compiled = self._worth_compiling(constraints) if self.compiled is None else self.compiled
         if isinstance(self.exits, Additive):
             if latency is not Latency.MEAN:
@@ -274,26 +263,28 @@ class Planner:
             found = search(*rates, *arrays, allowed.fits_more_than_first, floor, limits, goal, stop, most_labels)
         else:
             assert isinstance(self.exits, Replay)
+            self.exits.check_memory(requirement.limits.memory_bytes)
             search = _replay(compiled=compiled)
             samples = (*self.exits.bit_sets(), not constraints.threshold_per_exit)
             by_class = class_floors(self.exits.table.label, constraints)
             found = search(*samples, *arrays, float(latency.value), floor, limits, goal, stop, *by_class)
-        _, rows, fastest_s, surest = found
-        return rows, fastest_s, surest
+        _, rows, least, surest = found
+        return rows, least, surest
 
     def _worth_compiling(self, constraints: Constraints) -> bool:
         steps = len(self.exits.thresholds) * len(self.backbone.blocks) ** 2 * len(self.topology.tiers) ** 2
         return constraints.wide or steps > _INTERPRETED_WORK
 
-    def _plan(self, row: list[int]) -> Plan:
+    def _plan(self, row: list[int], places: Places) -> Plan:
         most_parts = (len(row) - 1) // 3
-        parts, ends, places, levels = row[0], row[1:], row[1 + most_parts :], row[1 + 2 * most_parts :]
+        parts, ends, route, levels = row[0], row[1:], row[1 + most_parts :], row[1 + 2 * most_parts :]
+        first = places.tiers[route[0]]
         return Plan(
             ends=tuple(ends[:parts]),
-            placement=tuple(self.topology.tiers[j].name for j in places[:parts]),
+            placement=tuple(self.topology.tiers[places.tiers[place]].name for place in route[:parts]),
             thresholds=tuple(float(self.exits.thresholds[level]) for level in levels[: parts - 1]),
             codec=self.codec,
-            input_codec=InputCodec.RAW if places[0] == self.costs.source else self.sent_as[places[0]],
+            input_codec=InputCodec.RAW if first == self.costs.source else self.sent_as[first],
         )
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, field, fields
+from enum import Enum
 
 from offramp.core import checks
 from offramp.core.codec import Codec, InputCodec
@@ -25,7 +26,7 @@ class SearchLimits:
     """When to end a search that takes too long, with the best plans so far and a bound on all the others.
 
     time_s: seconds to search for; None without a limit. `offramp.solve` keeps to it: the planner reads no clock.
-    memory_bytes: most that a search may keep; one over exit tables needs next to none.
+    memory_bytes: most that a search may keep; one over exit tables keeps them as bits, and next to nothing beside.
     """
 
     time_s: float | None = None
@@ -41,13 +42,24 @@ class SearchLimits:
         refuse(faults)
 
 
+class Objective(Enum):
+    """What is to be least."""
+
+    LATENCY = "latency"
+    ENERGY = "energy"
+    """Of all tiers together, on average."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Requirement:
     """All that is asked of a plan. With a floor the fastest plan is wanted, else the most accurate.
 
+    Where energy is to be least, the plan of least energy is wanted, with a floor and without one.
+
     min_accuracy: share of samples to be answered right, at least (problem P_lat of EdgeSys'22).
     max_latency_s: latency, at most (problem P_acc). Without floor and limit there is no one best plan, only a frontier.
     latency: which latency is meant.
+    minimize: what is to be least; with energy, latency is the mean.
     constraints: which plans are allowed; among them floors that count class by class.
     codecs: what activations may travel as; of several, those that were measured are tried.
     input_codecs: what inputs may travel as from the source, likewise.
@@ -61,6 +73,7 @@ class Requirement:
     max_latency_s: float | None = None
     latency: Latency = Latency.MEAN
     _: KW_ONLY
+    minimize: Objective = Objective.LATENCY
     constraints: Constraints = field(default_factory=Constraints)
     codecs: tuple[Codec, ...] = (Codec.FP32,)
     input_codecs: tuple[InputCodec, ...] = (InputCodec.RAW,)
@@ -76,6 +89,9 @@ class Requirement:
             yield from checks.share("min_accuracy", self.min_accuracy, "give a share of samples, e.g. 0.92")
         if self.max_latency_s is not None:
             yield from checks.positive("max_latency", self.max_latency_s, "give a time, e.g. 300 ms")
+        if self.minimize is Objective.ENERGY and self.latency is not Latency.MEAN:
+            problem = f"is {self.latency.name.lower()}, and the plan of least energy is known for the mean alone"
+            yield Fault("latency", problem, "ask for the mean, or limit the energy and let latency be least")
         if not self.codecs:
             yield Fault("codec", "is none", "give one at least, e.g. fp32")
         if not self.input_codecs:
@@ -117,16 +133,23 @@ class Requirement:
     @property
     def counts_bits(self) -> bool:
         """Whether a plan that sends fewer bits may be preferred to a faster one."""
-        return self.constraints.max_upload_bits is not None or self.constraints.prices is not None
+        rules = self.constraints
+        counted = rules.max_upload_bits is not None or rules.prices is not None or rules.limits_energy
+        return counted or self.minimize is Objective.ENERGY
 
     @property
     def has_goal(self) -> bool:
         """Whether there is a floor or a limit, so that one plan is the best."""
-        return self.wants_fastest or self.max_latency_s is not None
+        return self.has_floor or self.max_latency_s is not None
 
     @property
-    def wants_fastest(self) -> bool:
-        """Whether there is a floor, on accuracy or by class, so that the fastest plan above it is wanted."""
+    def wants_least(self) -> bool:
+        """Whether the plan of least latency or energy is wanted, and not the most accurate: above a floor it is."""
+        return self.has_floor or self.minimize is Objective.ENERGY
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether there is a floor, on accuracy or by class."""
         return self.min_accuracy is not None or bool(self.constraints.floor_by_class)
 
     @property
@@ -139,6 +162,13 @@ class Requirement:
         """The greatest latency that meets the requirement, in seconds; infinity where there is no limit."""
         return math.inf if self.max_latency_s is None else self.max_latency_s * (1 + TOLERANCE)
 
+    def cost(self, predicted: Estimate) -> float:
+        """What is to be least, of a plan with that estimate: the latency that is meant in seconds, or joules."""
+        if self.minimize is Objective.LATENCY:
+            return self.latency.of(predicted)
+        assert predicted.energy is not None, "a search for the least energy starts with what it depends on"
+        return predicted.energy.total_j
+
     def met_by(self, predicted: Estimate) -> bool:
         """Whether a plan with that estimate has the accuracy and the latency that are asked for.
 
@@ -147,12 +177,13 @@ class Requirement:
         return predicted.accuracy >= self.floor and self.latency.of(predicted) <= self.limit
 
     def rank(self, predicted: Estimate, *, met: bool) -> tuple[bool, float, float]:
-        """What to sort plans by, the best first: those that meet the requirement, then the fastest or most accurate.
+        """What to sort plans by, the best first: those that meet the requirement, then the least or most accurate.
 
         met: whether the plan counts as one that does.
+        Both to eleven digits: what differs by less does so by rounding, and is a tie.
         """
-        latency_s, error = self.latency.of(predicted), -predicted.accuracy
-        return (not met, latency_s, error) if self.wants_fastest else (not met, error, latency_s)
+        cost, error = (float(f"{value:.11g}") for value in (self.cost(predicted), -predicted.accuracy))
+        return (not met, cost, error) if self.wants_least else (not met, error, cost)
 
     def check_goal(self) -> None:
         """Raise `InputError` where there is neither a floor nor a limit."""

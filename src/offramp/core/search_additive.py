@@ -11,13 +11,15 @@ number of partitions. A label goes when
 Neither loses a member of the frontier. Bounds cost O(R N^2 M + R N M^2) per threshold.
 
 The functions are search kernels: plain Python on arrays that `offramp.core.compiling` can compile. Axes: K thresholds,
-N blocks, M tiers, R resources, of which the first is latency; p and q are blocks, 0 is the input; a and b are tiers.
+N blocks, M tiers, R resources, of which the first is to be least, latency or energy; p and q are blocks, 0 is the
+input; a and b are tiers.
 """
 
 import numpy as np
 
 from offramp.core.checks import BoolArray, FloatArray, IntArray
-from offramp.core.pareto import covered, insert, row_before
+from offramp.core.pareto import covered, insert, less, row_before
+from offramp.core.placement import missing
 
 # Columns of a label: the tiers it has used as bits, the label it came from, its last block and tier, how many
 # partitions that tier holds and the block before the first of them, the next label at the same state, whether it is
@@ -33,7 +35,7 @@ def bounds(
     send: FloatArray,
     result: FloatArray,
     fits: BoolArray,
-    exits_per_tier: int,
+    joins: BoolArray,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """What is still to come, at best, with tiers used freely; for one threshold.
 
@@ -66,7 +68,7 @@ def bounds(
                         arrived[r, p, b] = min(arrived[r, p, b], stay * compute[r, b, p, q] + onward)
             for a in range(m):
                 for b in range(m):
-                    if a != b or exits_per_tier > 1:
+                    if joins[a, b]:
                         departing[r, p, a] = min(departing[r, p, a], stay * send[r, a, b, p] + arrived[r, p, b])
     return arrived, departing, gain
 
@@ -83,13 +85,13 @@ def dominates(costs: FloatArray, links: IntArray, i: int, j: int, required: int,
     if same_runs and links[i, _FIRST] < links[j, _FIRST]:
         return False
     last = costs.shape[1] - 1
-    better = costs[i, last] > costs[j, last]
-    if costs[i, last] < costs[j, last]:
+    better = less(costs[j, last], costs[i, last])
+    if less(costs[i, last], costs[j, last]):
         return False
     for r in range(last):
-        if costs[i, r] > costs[j, r]:
+        if less(costs[j, r], costs[i, r]):
             return False
-        better = better or costs[i, r] < costs[j, r]
+        better = better or less(costs[i, r], costs[j, r])
     return better or came_first(links, i, j)
 
 
@@ -134,6 +136,8 @@ def search_additive(
     result: FloatArray,
     start: FloatArray,
     fits: BoolArray,
+    joins: BoolArray,
+    tier_bit: IntArray,
     required: int,
     exits_per_tier: int,
     same_runs: bool,
@@ -152,6 +156,9 @@ def search_additive(
     result: [R, M] what the result takes from a tier to the destination.
     start: [R, M] what the input takes from the source to a tier.
     fits: [M, N+1, N+1] whether tier j may hold blocks p+1..q; if so, then any of them, too.
+    joins: [M, M] whether a partition on tier b may follow one on tier a.
+    tier_bit: [M] the bit of each in `required`. Where a tier comes several times, as the places that what a step takes
+        tells apart, they have the same, and a plan uses one of them.
     required: tiers that a plan must use, as bits.
     exits_per_tier: most partitions on a tier, one after the other.
     same_runs: whether `fits` depends on more than the tier and block p+1.
@@ -162,7 +169,8 @@ def search_additive(
     latency and the most accuracy that a plan not looked at could have (else infinity and minus infinity).
     """
     resources, m, n = compute.shape[0], compute.shape[1], compute.shape[2] - 1
-    levels, most_parts = exited.shape[0], min(n, m * exits_per_tier)
+    everywhere = 2 * np.max(tier_bit) - 1
+    levels, most_parts = exited.shape[0], min(n, len(np.unique(tier_bit)) * exits_per_tier)
     points, rows, count = np.empty((64, 2)), np.zeros((64, 3 * most_parts + 1), np.int64), 0
     row = np.zeros(3 * most_parts + 1, np.int64)
     costs, links = np.zeros((1024, resources + 1)), np.zeros((1024, _COLUMNS), np.int64)
@@ -171,7 +179,7 @@ def search_additive(
     overflow = False
     for level in range(levels):
         exited_by = exited[level]
-        arrived, departing, gain = bounds(exited_by, accuracy, compute, send, result, fits, exits_per_tier)
+        arrived, departing, gain = bounds(exited_by, accuracy, compute, send, result, fits, joins)
         newest = np.full((n + 1, m), -1, np.int64)  # the first label of each state's list
         begin, labels = 0, 1
         while begin < labels:
@@ -189,7 +197,7 @@ def search_additive(
                         if links[i, _HELD] == exits_per_tier:
                             continue
                         held, first = links[i, _HELD] + 1, links[i, _FIRST]
-                    elif (used >> b) & 1:
+                    elif used & tier_bit[b] or (i > 0 and not joins[a, b]):
                         continue
                     else:
                         held, first = 1, p
@@ -199,8 +207,8 @@ def search_additive(
                         affordable = affordable and reach[r] + arrived[r, p, b] <= limits[r]
                     if not affordable or covered(points, count, reach[0] + arrived[0, p, b], most, goal):
                         continue
-                    now_used = used | (1 << b)
-                    full = held == exits_per_tier and now_used == (1 << m) - 1
+                    now_used = used | tier_bit[b]
+                    full = held == exits_per_tier and now_used == everywhere
                     for q in range(p + 1, n + 1):
                         if not fits[b, first, q]:
                             continue
@@ -215,7 +223,7 @@ def search_additive(
                                 points, rows = np.concatenate((points, points)), np.concatenate((rows, rows))
                             write_row(row, links, i, q, b, level)
                             count = insert(points, rows, count, total[0], right, row, goal)
-                        if q == n or full:
+                        if q == n or full or missing(required, now_used) > n - q:
                             continue
                         exit_rate = exited_by[q] - exited_by[p]
                         right = costs[i, resources] + exit_rate * accuracy[q]
@@ -241,7 +249,7 @@ def search_additive(
                             newest[q, b] = labels
                             labels += 1
                 if overflow or stop[0]:
-                    travel = (compute, send, result, start, fits, exits_per_tier)
+                    travel = (compute, send, result, start, fits, joins)
                     fastest, surest = unexplored(costs, links, i, labels, level, exited, accuracy, travel)
                     return points[:count], rows[:count], fastest, surest
             begin = layer_end
@@ -269,13 +277,13 @@ def unexplored(
     level: int,
     exited: FloatArray,
     accuracy: FloatArray,
-    travel: tuple[FloatArray, FloatArray, FloatArray, FloatArray, BoolArray, int],
+    travel: tuple[FloatArray, FloatArray, FloatArray, FloatArray, BoolArray, BoolArray],
 ) -> tuple[float, float]:
     """The least latency and the most accuracy of plans through labels from `begin` on, or at later thresholds."""
-    compute, send, result, start, fits, exits_per_tier = travel
+    compute, send, result, start, fits, joins = travel
     fastest, surest = np.inf, -np.inf
     for later in range(level, len(exited)):
-        arrived, departing, gain = bounds(exited[later], accuracy, compute, send, result, fits, exits_per_tier)
+        arrived, departing, gain = bounds(exited[later], accuracy, compute, send, result, fits, joins)
         if later > level or begin == 0:
             fastest = min(fastest, np.min(start[0] + arrived[0, 0]))
             surest = max(surest, gain[0])
@@ -288,5 +296,6 @@ def unexplored(
 
 
 KERNELS = (
-    covered, row_before, insert, bounds, came_first, dominates, write_row, settle, unexplored, search_additive,
+    less, covered, row_before, insert, missing, bounds, came_first, dominates, write_row, settle, unexplored,
+    search_additive,
 )  # fmt: skip

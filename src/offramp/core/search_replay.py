@@ -10,6 +10,9 @@ with tiers used freely; only where that bound would make the frontier is the bes
 
 to be past the plans already found; or where all those would be too few of some class, or of all classes weighted.
 
+First exits are walked through in the order of their bounds, so that the bound on all that is left gets better with
+time; a walk that is stopped returns the best that any exit not yet tried could lead to.
+
 The functions are search kernels: plain Python on arrays that `offramp.core.compiling` can compile. Axes: K thresholds,
 N blocks, M tiers, W words of 64 samples; p and q are blocks, 0 is the input; a and b are tiers.
 """
@@ -20,122 +23,10 @@ from typing import Any
 import numpy as np
 
 from offramp.core.checks import BoolArray, FloatArray, IntArray, WordArray
-from offramp.core.pareto import covered, insert, latency_to_beat, row_before
+from offramp.core.pareto import MOST_ACCURACY, covered, insert, latency_to_beat, less, row_before
+from offramp.core.placement import missing, place, quantile
+from offramp.core.replay_bounds import finish, from_end, go_on, run_there
 from offramp.core.sample_sets import overlap, overlap_compiled, population, tally, tally_compiled, too_few
-
-
-def quantile(shares: FloatArray, latencies: FloatArray, count: int, percent: float) -> float:
-    """The least latency that `percent` of a hundred samples don't exceed, of the first `count` groups of samples.
-
-    shares, latencies: [>= count] share of all samples in each group, and their latency.
-    """
-    order = np.argsort(latencies[:count])
-    reached = 0.0
-    for k in order:
-        reached += shares[k]
-        # A share is a count over a count: a sum that should be exactly 0.95 may be short by rounding.
-        if reached >= percent / 100 - 1e-12:
-            return latencies[k]  # type: ignore[no-any-return]
-    return latencies[order[count - 1]]  # type: ignore[no-any-return]
-
-
-def place(
-    row: IntArray,
-    arrive_share: FloatArray,
-    exit_share: FloatArray,
-    compute: FloatArray,
-    send: FloatArray,
-    result: FloatArray,
-    start: FloatArray,
-    fits: BoolArray,
-    required: int,
-    exits_per_tier: int,
-    percent: float,
-    limits: FloatArray,
-    ceiling: float,
-) -> float:
-    """Find the fastest placement for the ends in `row`, write it there, and return its latency.
-
-    arrive_share, exit_share: [>= L] share of samples that reach, and that exit at, each partition.
-    percent: as in `search_replay`.
-    ceiling: slower placements are of no use; infinity is returned where there are only those.
-    Of equally fast placements the one nearest the device. Depth first over the orders of tiers.
-    """
-    resources, m = start.shape
-    parts, most_parts = row[0], (len(row) - 1) // 3
-    spent = np.zeros((parts + 1, resources))
-    trial = np.full(parts + 1, -1, np.int64)
-    used = np.zeros(parts + 1, np.int64)  # tiers used before partition k, as bits
-    held, first = np.zeros(parts + 1, np.int64), np.zeros(parts + 1, np.int64)  # by the tier before, as in a label
-    # Of the samples that exit at partition k, and last of the rest.
-    shares, latencies = np.zeros(parts + 1), np.zeros(parts + 1)
-    best, k = np.inf, 0
-    while k >= 0:
-        trial[k] += 1
-        b = trial[k]
-        if b == m:
-            trial[k] = -1
-            k -= 1
-            continue
-        p, q = (0 if k == 0 else row[k]), row[1 + k]
-        if k > 0 and b == trial[k - 1]:
-            if held[k] == exits_per_tier:
-                continue
-            held[k + 1], first[k + 1] = held[k] + 1, first[k]
-        elif (used[k] >> b) & 1:
-            continue
-        else:
-            held[k + 1], first[k + 1] = 1, p
-        if not fits[b, first[k + 1], q]:
-            continue
-        used[k + 1] = used[k] | (1 << b)
-        affordable = True
-        for r in range(resources):
-            each_sample = r == 0 and percent > 0
-            weight = 1.0 if each_sample else arrive_share[k]
-            sent = start[r, b] if k == 0 else weight * send[r, trial[k - 1], b, p]
-            spent[k + 1, r] = spent[k, r] + sent + weight * compute[r, b, p, q]
-            if each_sample:
-                shares[k], latencies[k] = exit_share[k], spent[k + 1, 0] + result[0, b]
-                shares[k + 1], latencies[k + 1] = arrive_share[k] - exit_share[k], spent[k + 1, 0]
-                total = quantile(shares, latencies, k + 2, percent)
-            else:
-                spent[k + 1, r] += exit_share[k] * result[r, b]
-                affordable = affordable and spent[k + 1, r] <= limits[r]
-        if percent == 0:
-            total = spent[k + 1, 0]
-        if not affordable or total > limits[0] or total > ceiling or total >= best:
-            continue
-        if k + 1 < parts:
-            k += 1
-        elif used[parts] & required == required:
-            best = total
-            row[1 + most_parts : 1 + most_parts + parts] = trial[:parts]
-    return float(best)
-
-
-def finish(
-    compute: FloatArray, send: FloatArray, result: FloatArray, fits: BoolArray, exits_per_tier: int
-) -> FloatArray:
-    """[N+1, M] least latency of one sample that has block p's output on tier b, about to run block p+1 there.
-
-    It may exit there or continue on other tiers, used freely: where results are large and activations small, the way
-    to the destination by another tier can be the cheaper one.
-    """
-    m, n = compute.shape[1], compute.shape[2] - 1
-    least = np.full((n + 1, m), np.inf)
-    after = np.full((n + 1, m), np.inf)  # from having run block q on tier b
-    for p in range(n - 1, -1, -1):
-        for b in range(m):
-            after[p + 1, b] = result[0, b]
-            for c in range(m):
-                if c != b or exits_per_tier > 1:
-                    after[p + 1, b] = min(after[p + 1, b], send[0, b, c, p + 1] + least[p + 1, c])
-        for b in range(m):
-            for q in range(p + 1, n + 1):
-                if fits[b, p, q]:
-                    least[p, b] = min(least[p, b], compute[0, b, p, q] + after[q, b])
-    return least
 
 
 def search_replay(
@@ -150,6 +41,8 @@ def search_replay(
     result: FloatArray,
     start: FloatArray,
     fits: BoolArray,
+    joins: BoolArray,
+    tier_bit: IntArray,
     required: int,
     exits_per_tier: int,
     percent: float,
@@ -174,11 +67,11 @@ def search_replay(
     The other arguments and what is returned are those of `search_additive`.
     """
     m, n = compute.shape[1], compute.shape[2] - 1
-    levels, most_parts = len(may_exit), min(n, m * exits_per_tier)
+    levels, most_parts = len(may_exit), min(n, len(np.unique(tier_bit)) * exits_per_tier)
     # Members differ in accuracy, and accuracy is a count of samples.
     points, rows, count = np.empty((samples + 2, 2)), np.zeros((samples + 2, 3 * most_parts + 1), np.int64), 0
     row = np.zeros(3 * most_parts + 1, np.int64)
-    least = finish(compute, send, result, fits, exits_per_tier)
+    least, after = finish(compute, send, result, fits, joins)
 
     # One entry per depth of the walk, that is, per exit chosen so far.
     remaining = np.zeros((most_parts + 1, len(everyone)), np.uint64)  # the samples that got past those exits,
@@ -196,40 +89,92 @@ def search_replay(
 
     remaining[0], survivors[0], reach[0] = everyone, samples, start[0]
     most[0] = overlap(everyone, later[0]) / samples
+    # First exits, the most promising first: end, threshold, and whether a lower one does the same; the least latency
+    # and the most accuracy of plans that begin so; how many there are, and how many of them were walked through.
+    firsts, first_bounds = np.zeros((n * levels, 3), np.int64), np.zeros((n * levels, 2))
+    born, walked = 0, 0
+    lookahead = (run, reach, exit_share, exit_latency, least, send, result)
+    opening = True  # until all plans of one partition were tried: some plan to hand back, whenever this is stopped
+    interrupted = False
     # With a threshold per exit, first try one for all: a quick walk whose finds cut the long one short.
-    for walk in range(1 if one_threshold else 2):
-        shared = walk == 0
-        depth = 0
-        end[1], level[0], last[0] = 0, 0, 0
+    walks = 1 if one_threshold else 2
+    for walk in range(walks):
+        shared, depth, walked = walk == 0, 0, 0
         while depth >= 0:
-            # Without a floor the very first end gives a plan to hand back.
-            if stop[0] and (count > 0 or floor > -np.inf or end[1] > 1):
-                return points[:count], rows[:count], np.min(start[0] + least[0]), most[0]
-            if level[depth] == last[depth]:  # the next end; first let all survivors exit there
+            if stop[0] and not opening:
+                fastest, surest = np.inf, -np.inf
+                for i in range(0 if walk + 1 < walks else walked, born):
+                    if not covered(points, count, first_bounds[i, 0], first_bounds[i, 1], goal):
+                        fastest, surest = min(fastest, first_bounds[i, 0]), max(surest, first_bounds[i, 1])
+                for d in range(depth, 0, -1):
+                    here = level[d] < last[d] or (interrupted and d == depth)
+                    p, q = end[d], end[d + 1] + (0 if here else 1)
+                    if q > n:
+                        continue
+                    hopeful = (correct[d] + overlap(remaining[d], later[q - 1])) / samples
+                    costs = (compute, fits, after)
+                    quickest = from_end(
+                        d, q, survivors[d] / samples, percent, p, reach, exit_share, exit_latency, *costs
+                    )
+                    if hopeful < floor or quickest > limits[0] or quickest == np.inf:
+                        continue
+                    if not covered(points, count, quickest, hopeful, goal):
+                        fastest, surest = min(fastest, quickest), max(surest, hopeful)
+                return points[:count], rows[:count], fastest, surest
+            if level[depth] == last[depth] and depth == 0 and not opening:
+                if walked == born:
+                    break
+                walked += 1
+                if not shared and firsts[walked - 1, 2]:
+                    continue
+                end[1], level[0], last[0] = firsts[walked - 1, 0], firsts[walked - 1, 1], firsts[walked - 1, 1] + 1
+                exits_before[0] = -1
+                exit_latency[0] = run_there(run[0], reach[0], 1.0, compute, result, fits, 0, end[1])
+            elif level[depth] == last[depth]:  # the next end; first let all survivors exit there
                 end[depth + 1] += 1
                 p, q = end[depth], end[depth + 1]
-                if q > n:
+                if q > n and depth > 0:
                     depth -= 1
                     continue
+                if q > n:
+                    opening = False
+                    order = np.argsort(first_bounds[:born, 0], kind="mergesort")
+                    if goal == MOST_ACCURACY:
+                        order = np.argsort(-first_bounds[:born, 1], kind="mergesort")
+                    firsts, first_bounds = firsts[order], first_bounds[order]
+                    continue
                 exits_before[depth] = -1
-                if q == n or depth + 1 == most_parts:
+                if opening or q == n or depth + 1 == most_parts:
                     level[depth], last[depth] = 0, 0
-                elif shared and depth > 0:
+                elif shared:
                     level[depth], last[depth] = level[0] - 1, level[0]
                 else:
                     level[depth], last[depth] = 0, levels
                 arrive_share[depth] = exit_share[depth] = survivors[depth] / samples
                 weight = 1.0 if percent > 0 else arrive_share[depth]
-                total = np.inf
-                for b in range(m):
-                    run[depth, b] = np.inf
-                    if fits[b, p, q]:
-                        run[depth, b] = reach[depth, b] + weight * compute[0, b, p, q]
-                        total = min(total, run[depth, b] + weight * result[0, b])
+                total = run_there(run[depth], reach[depth], weight, compute, result, fits, p, q)
                 exit_latency[depth] = total
+                if opening and q < n and most_parts > 1:  # look ahead at the plans that begin with an exit there
+                    for k in range(levels):
+                        exits = overlap(everyone, may_exit[k, q])
+                        repeats = exits == exits_before[0]
+                        exits_before[0] = exits
+                        stay = (samples - exits) / samples
+                        quickest = go_on(0, q, exits / samples, stay, percent, joins, *lookahead)
+                        right_now, hopeful = tally(everyone, may_exit[k, q], right[q], later[q])
+                        if quickest == np.inf or quickest > limits[0] or (right_now + hopeful) / samples < floor:
+                            continue
+                        if exits < samples or required != 0:
+                            firsts[born, 0], firsts[born, 1], firsts[born, 2] = q, k, repeats
+                            first_bounds[born, 0] = quickest
+                            first_bounds[born, 1] = (right_now + hopeful) / samples
+                            born += 1
+                    exit_share[0] = 1.0
                 if percent > 0:
                     total = quantile(exit_share, exit_latency, depth + 1, percent)
                 if total > limits[0] or covered(points, count, total, most[depth], goal):
+                    continue
+                if missing(required, 0) > depth + 1:
                     continue
                 accuracy = (correct[depth] + overlap(remaining[depth], right[q])) / samples
                 if accuracy >= floor and not covered(points, count, total, accuracy, goal):
@@ -242,10 +187,11 @@ def search_replay(
                     row[1 : depth + 2] = end[1 : depth + 2]
                     row[1 + 2 * most_parts : 1 + 2 * most_parts + depth] = level[:depth] - 1
                     ceiling = latency_to_beat(points, count, accuracy, goal)
-                    space = (compute, send, result, start, fits, required, exits_per_tier)
-                    total = place(row, arrive_share, exit_share, *space, percent, limits, ceiling)
+                    space = (compute, send, result, start, fits, joins, tier_bit, required, exits_per_tier)
+                    total = place(row, arrive_share, exit_share, *space, percent, limits, ceiling, stop)
                     if total < np.inf and not covered(points, count, total, accuracy, goal):
                         count = insert(points, rows, count, total, accuracy, row, goal)
+                    interrupted = depth > 0 and stop[0]
                 continue
 
             q = end[depth + 1]
@@ -258,21 +204,8 @@ def search_replay(
                 continue  # no more samples exit than at the threshold below: the same plans, at a higher threshold
             exits_before[depth] = exits
             child = depth + 1
-            exit_share[depth] = exits / samples
             stay = (survivors[depth] - exits) / samples
-            exited, onward = (0.0, 1.0) if percent > 0 else (exit_share[depth], stay)
-            quickest = np.inf
-            for b in range(m):
-                reach[child, b] = np.inf
-                for a in range(m):
-                    if a != b or exits_per_tier > 1:
-                        total = run[depth, a] + exited * result[0, a] + onward * send[0, a, b, q]
-                        reach[child, b] = min(reach[child, b], total)
-                if least[q, b] < np.inf:
-                    quickest = min(quickest, reach[child, b] + onward * least[q, b])
-            if percent > 0 and quickest < np.inf:
-                exit_share[child], exit_latency[child] = stay, quickest
-                quickest = quantile(exit_share, exit_latency, child + 1, percent)
+            quickest = go_on(depth, q, exits / samples, stay, percent, joins, *lookahead)
             if quickest == np.inf or quickest > limits[0] or covered(points, count, quickest, most[depth], goal):
                 continue
             right_now, hopeful = tally(remaining[depth], exiting, right[q], later[q])
@@ -293,8 +226,8 @@ def search_replay(
 
 
 KERNELS = (
-    covered, latency_to_beat, row_before, insert, population, overlap, tally, too_few, quantile, place, finish,
-    search_replay,
+    less, covered, latency_to_beat, row_before, insert, population, overlap, tally, too_few, quantile, missing, place,
+    finish, run_there, go_on, from_end, search_replay,
 )  # fmt: skip
 # What stands in for a kernel where numba compiles them.
 COMPILED_AS: dict[str, Callable[..., Any]] = {"overlap": overlap_compiled, "tally": tally_compiled}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offramp.core.estimate import EstimatedPlan, Latency
+from offramp.core.estimate import EstimatedPlan
 from offramp.core.pareto import nondominated
 from offramp.core.requirement import Requirement
 
@@ -14,12 +14,14 @@ from offramp.core.requirement import Requirement
 class Gap:
     """What a search that was ended early has not looked at.
 
-    latency_s: no such plan is faster.
+    latency_s: no such plan is faster; 0 where energy was to be least, and nothing is known of latency.
     accuracy: no such plan is more accurate.
+    energy_j: no such plan takes less; None where latency was to be least.
     """
 
     latency_s: float
     accuracy: float
+    energy_j: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +39,20 @@ class SearchResult:
     gap: Gap | None = None
 
 
-def unbeaten(plans: Sequence[EstimatedPlan], latency: Latency) -> tuple[EstimatedPlan, ...]:
-    """Those of the plans that no other beats in both accuracy and that latency, in order; of equal ones the first."""
+def unbeaten(plans: Sequence[EstimatedPlan], requirement: Requirement) -> tuple[EstimatedPlan, ...]:
+    """Those that no other beats in both accuracy and what is to be least, in order; of equal ones the first."""
     if len(plans) < 2:
         return tuple(plans)
-    latencies = np.array([latency.of(plan.estimate) for plan in plans])
-    keep = nondominated(latencies, np.array([plan.estimate.accuracy for plan in plans]))
+    costs = np.array([requirement.cost(plan.estimate) for plan in plans])
+    keep = nondominated(costs, np.array([plan.estimate.accuracy for plan in plans]))
     return tuple(plan for plan, kept in zip(plans, keep, strict=True) if kept)
 
 
 def choose(frontier: Sequence[EstimatedPlan], requirement: Requirement) -> SearchResult:
-    """What `Planner.best` answers, read off the whole frontier of the requirement's latency (fastest first)."""
+    """What `Planner.best` answers, read off the whole frontier of what the requirement wants least, that first."""
     requirement.check_goal()
     meeting = [plan for plan in frontier if requirement.met_by(plan.estimate)]
     if meeting:
-        return SearchResult(best=meeting[0] if requirement.wants_fastest else meeting[-1])
+        return SearchResult(best=meeting[0] if requirement.wants_least else meeting[-1])
     accurate = [plan for plan in frontier if plan.estimate.accuracy >= requirement.floor]
     return SearchResult(best=None, nearest=next(iter([*accurate, *reversed(frontier)]), None))

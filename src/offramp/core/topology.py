@@ -1,5 +1,6 @@
 """The line of machines to deploy on, and what a transfer between two of them costs."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ class Tier:
 
     slowdown: R_j, time on this tier / time on the profile's reference device; None where `device` is given.
     device: the measured device of the profile this tier is; None where `slowdown` is given.
+    power_w: what it takes while it computes. idle_w: what it takes while it waits for an answer, as the source.
     """
 
     name: str
     slowdown: float | None = None
     device: str | None = None
+    power_w: float = 0.0
+    idle_w: float = 0.0
 
     def __post_init__(self) -> None:
         refuse(self._faults())
@@ -36,6 +40,8 @@ class Tier:
             yield from checks.positive(
                 "slowdown", self.slowdown, "give time on this tier / time on the reference device"
             )
+        yield from checks.not_negative("power", self.power_w, "give the power while it computes, e.g. 2.1 W")
+        yield from checks.not_negative("idle", self.idle_w, "give the power while it waits, e.g. 0.3 W")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +50,17 @@ class Link:
 
     bandwidth_bits_per_s: BW_j.
     latency_s: PL_j, one way.
+    send_j_per_bit, receive_j_per_bit: what a bit takes of the tier that sends it, and of the one that receives it.
+    radio_w, tail_s: what the radio of a source takes whose first bit leaves over this link, from that bit to the
+        answer, and for how long it does so after the answer.
     """
 
     bandwidth_bits_per_s: float
     latency_s: float
+    send_j_per_bit: float = 0.0
+    receive_j_per_bit: float = 0.0
+    radio_w: float = 0.0
+    tail_s: float = 0.0
 
     def __post_init__(self) -> None:
         refuse(self._faults())
@@ -55,6 +68,12 @@ class Link:
     def _faults(self) -> Iterator[Fault]:
         yield from checks.positive("bandwidth", self.bandwidth_bits_per_s, "give a rate, e.g. 10 Mb/s")
         yield from checks.not_negative("latency", self.latency_s, "give a time, e.g. 40 ms")
+        yield from checks.not_negative("send", self.send_j_per_bit, "give the energy of a bit, e.g. 438 nJ/b")
+        yield from checks.not_negative("receive", self.receive_j_per_bit, "give the energy of a bit, e.g. 52 nJ/b")
+        yield from checks.not_negative("radio", self.radio_w, "give a power, e.g. 0.8 W")
+        yield from checks.not_negative("tail", self.tail_s, "give a time, e.g. 1.5 s")
+        if self.tail_s > 0 and self.radio_w == 0:
+            yield Fault("tail", "is that of a radio without power", "give the radio's power, e.g. radio: 0.8 W")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +102,12 @@ class Topology:
         )
         if self.mtu_bits is not None:
             refuse(checks.positive("mtu", self.mtu_bits, "give a fragment size, e.g. 9000 B"))
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether any power, or energy of a bit, is given."""
+        by_link = ((link.send_j_per_bit, link.receive_j_per_bit, link.radio_w) for link in self.links)
+        return any(map(any, itertools.chain(((tier.power_w, tier.idle_w) for tier in self.tiers), by_link)))
 
     def index(self, tier_name: str) -> int:
         """Position of the tier on the line, device = 0."""

@@ -18,7 +18,7 @@ from offramp.core.topology import Topology
 from offramp.explore.state import State
 from offramp.explore.view import Explorer
 from offramp.files import plan_document
-from offramp.files.quantities import TIME, write_size
+from offramp.files.quantities import ENERGY, TIME, write_size
 from offramp.files.results import estimate_document
 from offramp.files.topology import topology_text
 from offramp.view.drawing import save_figure
@@ -70,6 +70,10 @@ def _requirement_words(asked: Requirement) -> Iterator[str]:
         yield from ("--min-class-recall", repr(constraints.min_class_recall))
     if constraints.max_upload_bits is not None:
         yield from ("--max-upload", write_size(constraints.max_upload_bits))
+    for tier, energy in constraints.max_energy_j.items():
+        yield from ("--max-energy", f"{tier}={ENERGY.write(energy)}")
+    if constraints.max_total_energy_j is not None:
+        yield from ("--max-energy", ENERGY.write(constraints.max_total_energy_j))
     if constraints.prices is not None:
         for tier, price in constraints.prices.tier_s.items():
             yield from ("--price", f"{tier}={price!r}")

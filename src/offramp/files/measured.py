@@ -192,11 +192,12 @@ class EncodedDocument(Document):
 
     def core(self, exit_table: ExitTable, bits: IntArray | None) -> Encoded:
         """The core's value, with the table that `exit_table` names, and its sizes; raises `InputError`."""
+        n = exit_table.blocks
         return Encoded(
             exit_table,
             bits=bits,
-            serialize_s={device: np.array(times_s) for device, times_s in self.serialize_s.items()},
-            deserialize_s={device: np.array(times_s) for device, times_s in self.deserialize_s.items()},
+            serialize_s={device: np.array(_padded(times_s, n)) for device, times_s in self.serialize_s.items()},
+            deserialize_s={device: np.array(_padded(times_s, n)) for device, times_s in self.deserialize_s.items()},
         )
 
 
@@ -280,8 +281,7 @@ def blocks_timed(block_s: list[float] | None, rows: list[list[float]] | None) ->
 
 def _padded(values: list[float], n: int) -> list[float]:
     """Times of all N+2 objects: what is missing at the end was not measured and counts as zero."""
-    right = not values or n <= len(values) <= n + 2
-    return values + [0.0] * (n + 2 - len(values)) if right else values
+    return values + [0.0] * (n + 2 - len(values))
 
 
 def _matrix(rows: list[list[float]], n: int, faults: list[Fault]) -> FloatArray:

@@ -20,7 +20,7 @@ from offramp.files.measured import BLANK_BLOCK, MOST_BLOCKS, ProfileDocument, bl
 from offramp.files.parsing import parse_json
 from offramp.files.sizes import read_sizes, sizes_bytes
 from offramp.files.sources import locate, naming, read_text
-from offramp.files.tables import read_table, table_bytes
+from offramp.files.tables import is_table, read_table, table_bytes
 from offramp.files.writing import json_text, replace_files, target
 
 FORMAT = "profile/1"
@@ -168,6 +168,7 @@ def write_profile(profile: Profile, path: str | Path) -> None:
     table = path.with_suffix(".npz")
     if table == path:
         fail("path", f"{str(path)!r} is the name of an exit table", "end it with .json")
+    check_tables(path)
     # What compression adds loses nothing, and has the same table.
     encoded = {codec: path.with_suffix(f".{codec.plain.value}.npz") for codec in profile.codecs}
     lossy = {codec: sent.exit_table for codec, sent in profile.inputs.items() if sent.exit_table is not None}
@@ -187,6 +188,15 @@ def write_profile(profile: Profile, path: str | Path) -> None:
     if held:
         contents[sizes] = sizes_bytes(held)
     replace_files({**contents, path: text.encode()})
+
+
+def check_tables(path: Path) -> None:
+    """Raise `InputError` where exit tables beside a profile of that path would take the place of other archives."""
+    for suffix in (".npz", *(f".{codec.value}.npz" for codec in (*Codec, *InputCodec))):
+        beside = path.with_suffix(suffix)
+        if beside.exists() and not is_table(beside):
+            problem = f"its exit table would take the place of {beside.name}, which is another archive"
+            fail("path", problem, f"give another name than {path.name}, or move {beside.name}")
 
 
 def _document(profile: Profile, table_name: str, names: dict[str, str], sizes_name: str | None) -> dict[str, Any]:

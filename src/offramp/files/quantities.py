@@ -1,4 +1,4 @@
-"""Numbers with units, as they stand in a topology: rates, times and sizes, to and from SI."""
+"""Numbers with units, as they stand in a topology: rates, times, sizes, powers and energies, to and from SI."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from offramp.errors import fail
 class Dimension:
     """A kind of quantity.
 
-    kind: what it is called.
+    kind: what it is called, after "not a".
     example: one as it may be written.
     factors: unit -> what it is in the first unit.
     scales: prefixes and their factors for writing in the first unit, largest first.
@@ -44,8 +44,8 @@ class Dimension:
         unit = next(iter(self.factors))
         for prefix, scale in self.scales:
             text = f"{value / scale:.12g} {prefix}{unit}"
-            # A prefix and an exponent don't go together.
-            if value >= scale and "e" not in text and self.parse(text) == value:
+            # A prefix and an exponent don't go together, nor do they with infinity.
+            if value >= scale and text[0].isdigit() and "e" not in text and self.parse(text) == value:
                 return text
         return f"{float(value)!r} {unit}"
 
@@ -53,6 +53,9 @@ class Dimension:
 RATE = Dimension("rate", "10 Mb/s", {"b/s": 1, "B/s": 8}, (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1)))
 TIME = Dimension("time", "40 ms", {"s": 1}, (("", 1), ("m", 1e-3), ("u", 1e-6)))
 SIZE = Dimension("size", "9000 B", {"b": 1, "B": 8}, (("", 1),))
+POWER = Dimension("power", "2.1 W", {"W": 1}, (("", 1), ("m", 1e-3), ("u", 1e-6)))
+ENERGY = Dimension("quantity of energy", "5 mJ", {"J": 1}, (("", 1), ("m", 1e-3), ("u", 1e-6), ("n", 1e-9)))
+ENERGY_PER_BIT = Dimension("cost of a bit in energy", "438 nJ/b", {"J/b": 1}, (("u", 1e-6), ("n", 1e-9), ("p", 1e-12)))
 
 
 def write_size(bits: float) -> str:

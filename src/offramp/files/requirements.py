@@ -9,17 +9,18 @@ from pydantic import Field
 from offramp.core.codec import Codec, InputCodec
 from offramp.core.constraints import Constraints, Prices
 from offramp.core.estimate import Latency
-from offramp.core.requirement import MEMORY_BYTES, Requirement, SearchLimits
+from offramp.core.requirement import MEMORY_BYTES, Objective, Requirement, SearchLimits
 from offramp.errors import Fault, InputError
 from offramp.files.checking import Document, attempt, check, merged
 from offramp.files.parsing import parse_yaml
 from offramp.files.quantities import SIZE, TIME
 from offramp.files.sources import locate, naming, read_text
-from offramp.files.topology import MOST_BYTES, Size, Time
+from offramp.files.topology import MOST_BYTES, Joules, Size, Time
 
 LatencyWord = Literal["mean", "p50", "p95", "p99"]
 CodecWord = Literal["fp32", "fp16", "int8", "int8+zstd", "any"]
 InputCodecWord = Literal["raw", "png", "webp", "jpeg90", "jpeg75", "zstd", "any"]
+ObjectiveWord = Literal["latency", "energy"]
 
 
 class PriceWords(TypedDict, total=False):
@@ -50,6 +51,9 @@ class RequirementWords(TypedDict, total=False):
     max_upload: str | None
     prices: PriceWords | None
     budget: float | None
+    max_energy: dict[str, str]
+    max_total_energy: str | None
+    minimize: ObjectiveWord
     time_limit: str | None
     memory_limit: str | None
 
@@ -98,6 +102,16 @@ class RequirementsDocument(Document):
     max_upload: Size | None = Field(None, description="a size per sample", examples=[SIZE.example])
     prices: PricesDocument | None = Field(None, description="what computing and sending cost")
     budget: float | None = Field(None, description="the most that a sample may cost", examples=[0.01])
+    max_energy: dict[str, Joules] = Field(
+        {}, description="by tier, the most that it may spend on an answer, on average", examples=[{"watch": "5 mJ"}]
+    )
+    max_total_energy: Joules | None = Field(
+        None, description="the most that all tiers together may spend on an answer, on average", examples=["20 mJ"]
+    )
+    minimize: ObjectiveWord = Field(
+        "latency",
+        description="what is to be least, above min_accuracy and below max_latency; energy is that of all tiers",
+    )
     time_limit: Time | None = Field(None, description="when to end the search, with the best so far", examples=["10 s"])
     memory_limit: Size | None = Field(None, description="the most that the search may keep", examples=["500 MB"])
 
@@ -123,6 +137,8 @@ class RequirementsDocument(Document):
             max_upload_bits=self.max_upload,
             prices=prices,
             budget=self.budget,
+            max_energy_j=self.max_energy,
+            max_total_energy_j=self.max_total_energy,
             min_balanced_accuracy=self.min_balanced_accuracy,
             min_class_recall=self.min_class_recall,
         )
@@ -135,6 +151,7 @@ class RequirementsDocument(Document):
             self.min_accuracy,
             self.max_latency,
             Latency[self.latency.upper()],
+            minimize=Objective(self.minimize),
             constraints=constraints or Constraints(),
             codecs=tuple(Codec) if self.codec == "any" else (Codec(self.codec),),
             input_codecs=tuple(InputCodec) if self.input_codec == "any" else (InputCodec(self.input_codec),),
@@ -151,8 +168,8 @@ def read_requirements(source: str | Path | None = None, **words: Unpack[Requirem
     """The requirement that a YAML file states, with `words` in place of the file's own.
 
     source: None for words alone.
-    words: by key of the file, as it would stand there: `max_latency="300 ms"`. Of mappings, memory and prices, those
-        entries take precedence that they have. None is as if it was not said.
+    words: by key of the file, as it would stand there: `max_latency="300 ms"`. Of mappings, memory, prices and
+        max_energy, those entries take precedence that they have. None is as if it was not said.
     Raises `InputError` with every fault.
     """
     with naming("the requirements" if source is None else source):

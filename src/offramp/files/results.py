@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from offramp.core.energy import Energy, TierEnergy
 from offramp.core.estimate import Estimate
 from offramp.core.result import RunResult, ServedRequest
 from offramp.core.validation import Achieved, ValidatedPlan, Validation
@@ -33,6 +34,32 @@ Shares = list[Annotated[float, Field(description="a share of samples", examples=
 Times = list[Annotated[float, Field(description=_SECONDS, examples=[0.1])]]
 
 
+class TierEnergyEntry(Document):
+    """What a tier spends on an answer."""
+
+    compute: float = Field(description="joules while it computes, packs and unpacks", examples=[0.002])
+    waiting: float = Field(description="joules while it waits, as the source", examples=[0.001])
+    sending: float = Field(description="joules for the bits that it sends and receives", examples=[0.01])
+    radio: float = Field(description="joules of its radio until the answer, as the source", examples=[0.2])
+    tail: float = Field(description="joules of its radio after the answer, as the source", examples=[1.2])
+    total: float | None = Field(None, description="joules, all of it; not read back")
+
+    def core(self) -> TierEnergy:
+        """The core's value."""
+        return TierEnergy(self.compute, self.waiting, self.sending, self.radio, self.tail)
+
+
+class EnergyEntry(Document):
+    """What an answer takes, on average."""
+
+    tiers: dict[str, TierEnergyEntry] = Field(description="by tier")
+    total: float | None = Field(None, description="joules of all tiers; not read back")
+
+    def core(self) -> Energy:
+        """The core's value."""
+        return Energy({name: tier.core() for name, tier in self.tiers.items()})
+
+
 class EstimateEntry(Document):
     """An estimate as `offramp plan --json` prints it."""
 
@@ -45,6 +72,9 @@ class EstimateEntry(Document):
     transmission_s: float = Field(description=_SECONDS, examples=[0.1])
     serialization_s: float = Field(description=_SECONDS, examples=[0.01])
     exit_latency_s: Times = Field(description=_TIMES)
+    energy_j: EnergyEntry | None = Field(
+        None, description="what an answer takes, in joules; null where it is not known"
+    )
     percentiles_s: dict[str, Any] | None = Field(None, description="percentiles of latency; not read back")
     spread_s: float | None = Field(None, description="how far the mean strays between runs; not read back")
 
@@ -60,6 +90,7 @@ class EstimateEntry(Document):
             transmission_s=self.transmission_s,
             serialization_s=self.serialization_s,
             exit_latency_s=tuple(self.exit_latency_s),
+            energy=None if self.energy_j is None else self.energy_j.core(),
         )
 
 
@@ -212,9 +243,23 @@ def read_result(source: str | Path) -> RunResult | Validation:
 def estimate_document(predicted: Estimate) -> dict[str, Any]:
     """An estimate as every command prints it under "estimate"."""
     document = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(predicted).items()}
+    del document["energy"]
+    if predicted.energy is not None:
+        document["energy_j"] = energy_document(predicted.energy)
     if min(predicted.exit_rates) >= 0:
         document["percentiles_s"] = {f"p{percent}": predicted.percentile_s(percent) for percent in (50, 95, 99)}
     return document
+
+
+def energy_document(energy: Energy) -> dict[str, Any]:
+    """What an answer takes, in joules, by tier and term and in all."""
+    return {
+        "total": energy.total_j,
+        "tiers": {
+            name: {"total": tier.total_j, **{term.removesuffix("_j"): value for term, value in asdict(tier).items()}}
+            for name, tier in energy.tiers.items()
+        },
+    }
 
 
 def run_document(result: RunResult) -> dict[str, Any]:

@@ -71,6 +71,16 @@ def read_table(path: Path, *, blocks: int | None) -> ExitTable:
         fail("", f"is not an npz archive, or is damaged: {error}", "write it with numpy.savez_compressed")
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file holds what an exit table does, and nothing else."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.removesuffix(".npy") for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile):
+        return False
+    return names <= {*_AXES} and {*_REQUIRED} <= names
+
+
 def table_bytes(table: ExitTable) -> bytes:
     """The table as an npz archive."""
     buffer = io.BytesIO()

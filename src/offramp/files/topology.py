@@ -12,7 +12,7 @@ from offramp.core.topology import Link, Tier, Topology, relation_faults
 from offramp.errors import Fault, InputError, refuse
 from offramp.files.checking import Document, ValueDocument, check, merged, refusing
 from offramp.files.parsing import parse_yaml
-from offramp.files.quantities import RATE, SIZE, TIME, write_size
+from offramp.files.quantities import ENERGY, ENERGY_PER_BIT, POWER, RATE, SIZE, TIME, Dimension, write_size
 from offramp.files.sources import locate, naming, read_text
 from offramp.files.writing import replace_files, target
 
@@ -34,6 +34,17 @@ Time = Annotated[
 Size = Annotated[
     float, BeforeValidator(SIZE.parse), WithJsonSchema({"type": "string", "pattern": _PATTERN.format("kKMG", "[bB]")})
 ]
+Power = Annotated[
+    float, BeforeValidator(POWER.parse), WithJsonSchema({"type": "string", "pattern": _PATTERN.format("kmunµ", "W")})
+]
+Joules = Annotated[
+    float, BeforeValidator(ENERGY.parse), WithJsonSchema({"type": "string", "pattern": _PATTERN.format("kmunµp", "J")})
+]
+BitEnergy = Annotated[
+    float,
+    BeforeValidator(ENERGY_PER_BIT.parse),
+    WithJsonSchema({"type": "string", "pattern": _PATTERN.format("munµp", "J/b")}),
+]
 
 
 def _refuse_no_size(bits: float) -> None:
@@ -45,10 +56,31 @@ class LinkDocument(ValueDocument):
 
     bandwidth: Rate = Field(description="the rate in b/s or B/s", examples=[RATE.example])
     latency: Time = Field(description="the one-way propagation time", examples=[TIME.example])
+    send: BitEnergy | None = Field(
+        None, description="what a bit takes of the tier that sends it", examples=[ENERGY_PER_BIT.example]
+    )
+    receive: BitEnergy | None = Field(
+        None, description="what a bit takes of the tier that receives it", examples=["52 nJ/b"]
+    )
+    radio: Power | None = Field(
+        None,
+        description="what the source's radio takes from its first bit, where that leaves over this link, to the answer",
+        examples=["0.8 W"],
+    )
+    tail: Time | None = Field(
+        None, description="for how long after the answer the radio still takes that", examples=["1.5 s"]
+    )
 
     def core(self) -> Link:
         """The core's link; raises `InputError`."""
-        return Link(self.bandwidth, self.latency)
+        return Link(
+            self.bandwidth,
+            self.latency,
+            send_j_per_bit=self.send or 0.0,
+            receive_j_per_bit=self.receive or 0.0,
+            radio_w=self.radio or 0.0,
+            tail_s=self.tail or 0.0,
+        )
 
 
 class TierDocument(ValueDocument):
@@ -62,10 +94,14 @@ class TierDocument(ValueDocument):
         json_schema_extra={"exclusiveMinimum": 0},
     )
     device: str | None = Field(None, description="the measured device of the profile that this is", examples=["pi4"])
+    power: Power | None = Field(None, description="what it takes while it computes", examples=[POWER.example])
+    idle: Power | None = Field(
+        None, description="what it takes while it waits for the answer, as the source", examples=["0.3 W"]
+    )
 
     def core(self) -> Tier:
         """The core's tier; raises `InputError`."""
-        return Tier(self.name, self.slowdown, self.device)
+        return Tier(self.name, self.slowdown, self.device, power_w=self.power or 0.0, idle_w=self.idle or 0.0)
 
 
 class TopologyDocument(Document):
@@ -80,7 +116,8 @@ class TopologyDocument(Document):
     )
     transfer: Literal["store-and-forward", "pipelined"] = Field(
         "store-and-forward",
-        description="how an object crosses several links: whole at each tier, or in fragments of size mtu",
+        description="how an object crosses several links: whole at each tier, as offramp's own tiers forward it, or in "
+        "fragments of size mtu, each forwarded as soon as it has arrived",
     )
     mtu: Annotated[Size, refusing(_refuse_no_size)] | None = Field(
         None, description="the fragment size of pipelined transfers", examples=[SIZE.example]
@@ -151,10 +188,17 @@ def topology_text(topology: Topology) -> str:
     tiers = [
         {"name": tier.name}
         | ({"device": tier.device} if tier.slowdown is None else {"slowdown": _number(tier.slowdown)})
+        | _given(power=(tier.power_w, POWER), idle=(tier.idle_w, POWER))
         for tier in topology.tiers
     ]
     links = [
         {"bandwidth": RATE.write(link.bandwidth_bits_per_s), "latency": TIME.write(link.latency_s)}
+        | _given(
+            send=(link.send_j_per_bit, ENERGY_PER_BIT),
+            receive=(link.receive_j_per_bit, ENERGY_PER_BIT),
+            radio=(link.radio_w, POWER),
+            tail=(link.tail_s, TIME),
+        )
         for link in topology.links
     ]
     head = {"name": topology.name, "source": topology.source, "destination": topology.destination}
@@ -171,6 +215,11 @@ def topology_text(topology: Topology) -> str:
         yaml.safe_dump(part, default_flow_style=style, sort_keys=False, allow_unicode=True, width=1000)
         for part, style in styles
     )
+
+
+def _given(**figures: tuple[float, Dimension]) -> dict[str, str]:
+    """Those that are not zero, as they are written."""
+    return {key: dimension.write(value) for key, (value, dimension) in figures.items() if value}
 
 
 def _number(value: float) -> float:

@@ -16,7 +16,7 @@ from offramp.core.latency import ComputeSource
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
 from offramp.core.profile import Profile
-from offramp.core.requirement import Requirement
+from offramp.core.requirement import Objective, Requirement
 from offramp.core.topology import Topology
 from offramp.errors import MissingExtraError, fail
 from offramp.files import RequirementWords, read_plan, read_profile, read_requirements, read_topology
@@ -119,10 +119,13 @@ def requirement_of(requirement: Requirement | str | Path | None, words: Requirem
 
 
 def check_answerable(requirement: Requirement, verb: str, *, timed: bool = False, certified: bool = False) -> None:
-    """Raise `InputError` where a certificate, or a limit on time, is asked of a verb that has none.
+    """Raise `InputError` where least energy, a certificate, or a limit on time, is asked of a verb that has none.
 
     timed, certified: whether it has.
     """
+    if requirement.minimize is Objective.ENERGY:
+        problem = f"{verb} looks for the least latency"
+        fail("minimize", problem, "limit the energy with max_energy, or ask for one plan: solve, or offramp plan")
     if not certified and requirement.certifies(samples=False):
         place = "certify" if requirement.certify else "confidence"
         fail(place, f"{verb} certifies nothing", "leave it out, and have one plan certified: solve, or offramp plan")

@@ -14,6 +14,7 @@ from offramp.core.metrics import quality_of_exit
 from offramp.core.profile import Profile
 from offramp.core.score import ScoreName
 from offramp.errors import fail
+from offramp.files.profile import check_tables
 from offramp.pipeline.arguments import (
     member,
     path_of,
@@ -66,6 +67,8 @@ def profile(
     if named is not None and into is not None:
         fail("score", "is that of the profile that times are added to", "leave it out")
     path = None if out is None else writable("out", path_of("out", out, "a file for the profile"))
+    if path is not None:
+        check_tables(path)  # before there is work to lose
     answers = None if samples is None else writable("samples", path_of("samples", samples, "a file for the samples"))
     require_training()
     from offramp.files import write_profile
@@ -152,9 +155,9 @@ def quality_documents(profile: Profile) -> list[dict[str, Any]]:
     ]
 
 
-def warnings(profile: Profile) -> list[str]:
+def warnings(profile: Profile, *, times_only: bool = False) -> list[str]:
     """What to know before believing the times and accuracies of a profile, in sentences."""
-    of_exits = [] if profile.exit_table is None else table_cautions(profile.exit_table)
+    of_exits = [] if times_only or profile.exit_table is None else table_cautions(profile.exit_table)
     return [*timing_cautions(profile.timings), *of_exits]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from offramp.view.drawing import plotted
 from offramp.view.frontier import FrontierPicture
 from offramp.view.html import page, picture, table
 from offramp.view.placement import Placement
-from offramp.view.text import guarantee_words, headline, percent, price_words, proof_sentences, seconds
+from offramp.view.text import cost_words, guarantee_words, headline, percent, price_words, proof_sentences, seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,7 +140,7 @@ class Solution:
         return tuple(
             f"Give up {' and '.join(name.replace('_', ' ') for name in relaxation.given_up)}: "
             f"{percent(relaxation.plan.estimate.accuracy)}, "
-            f"{seconds(self.requirement.latency.of(relaxation.plan.estimate))}  {relaxation.plan.plan}"
+            f"{cost_words(self.requirement, relaxation.plan.estimate)}  {relaxation.plan.plan}"
             for relaxation in self.relaxations
         )
 
@@ -161,6 +161,9 @@ class Solution:
             "plan": np.array([str(plan.plan) for plan in self.frontier], np.str_)
         }
         columns |= {term: np.array([getattr(estimate, term) for estimate in estimates]) for term in terms}
+        energies = [estimate.energy.total_j for estimate in estimates if estimate.energy is not None]
+        if len(energies) == len(estimates):
+            columns["energy_j"] = np.array(energies)
         if all(min(estimate.exit_rates) >= 0 for estimate in estimates):
             columns |= {f"p{q}_s": np.array([estimate.percentile_s(q) for estimate in estimates]) for q in (50, 95, 99)}
         return columns
@@ -178,6 +181,7 @@ class Solution:
                     "text": str(member.plan),
                     "accuracy": member.estimate.accuracy,
                     "latency_s": latency.of(member.estimate),
+                    **({} if member.estimate.energy is None else {"energy_j": member.estimate.energy.total_j}),
                 }
                 for member in self.frontier
             ],
@@ -186,11 +190,16 @@ class Solution:
                 "seconds": self.search_s,
                 "score": self.profile.score.name.value,
                 "optimal": self.estimated == self.best_seen and gap is None,
-                "gap": None if gap is None else {"latency_s": gap.latency_s, "accuracy": gap.accuracy},
+                "gap": None
+                if gap is None
+                else {name: bound for name, bound in asdict(gap).items() if bound is not None},
+                "minimize": self.requirement.minimize.value,
                 "min_accuracy": self.requirement.min_accuracy,
                 "min_balanced_accuracy": self.requirement.constraints.min_balanced_accuracy,
                 "min_class_recall": self.requirement.constraints.min_class_recall,
                 "max_latency_s": self.requirement.max_latency_s,
+                "max_energy_j": dict(self.requirement.constraints.max_energy_j),
+                "max_total_energy_j": self.requirement.constraints.max_total_energy_j,
                 "latency": latency.name.lower(),
                 "meets": self.met,
                 "relaxations": [

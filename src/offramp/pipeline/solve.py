@@ -19,7 +19,7 @@ from offramp.core.latency import ComputeSource
 from offramp.core.planner import Planner, serving
 from offramp.core.profile import Profile
 from offramp.core.relaxation import minimal_relaxations
-from offramp.core.requirement import NO_REQUIREMENT, Requirement
+from offramp.core.requirement import NO_REQUIREMENT, Objective, Requirement, SearchLimits
 from offramp.core.search_result import Gap, SearchResult, choose, unbeaten
 from offramp.core.topology import Topology
 from offramp.errors import fail
@@ -75,7 +75,7 @@ def solve(
         thresholds=thresholds,
         inputs=together(asked.input_codecs, bits_matter=asked.counts_bits),
     )
-    with reporting(progress) as tell, stop_after(asked.limits.time_s, planners[0]) as stop:
+    with reporting(progress) as tell, stop_after(asked.limits, planners[0]) as stop:
         tell(Progress("searching", None, "" if asked.limits.time_s is None else f"of {seconds(asked.limits.time_s)}"))
         wanted = not asked.constraints.wide if frontier is None else frontier
         return solve_among(profile, planners, asked, stop=stop, frontier=wanted, seed=seed)
@@ -108,7 +108,7 @@ def solve_among(
     if gap is not None and not found:
         limit = "memory_limit" if asked.limits.time_s is None else "time_limit"
         fail(limit, "the search ended before it found a plan", "give it more")
-    relaxations = () if gap or any(one.met for one in found) else minimal_relaxations(planners, asked)
+    relaxations = () if gap or any(one.met for one in found) else minimal_relaxations(planners, asked, stop)
     if not found:
         found = [
             _Found(planner=serving(planners, each.plan.plan), estimated=each.plan, met=False)
@@ -150,18 +150,18 @@ def default_requirement(frontier: Sequence[EstimatedPlan], requirement: Requirem
 
 
 @contextmanager
-def stop_after(time_s: float | None, planner: Planner) -> Iterator[BoolArray]:
-    """[1] what becomes true after so many seconds, and ends a search that is given it; None for never.
+def stop_after(limits: SearchLimits, planner: Planner) -> Iterator[BoolArray]:
+    """[1] what becomes true after as many seconds as the limits say, and ends a search that is given it.
 
     planner: one of those that will search.
     """
     stop = np.zeros(1, np.bool_)
-    if time_s is None:
+    if limits.time_s is None:
         yield stop
         return
     # Compiling, at first use on a machine, is not searching: have it done by a search that ends at once.
-    planner.frontier_within(NO_REQUIREMENT, np.ones(1, np.bool_))
-    timer = Timer(time_s, stop.fill, [True])
+    planner.frontier_within(replace(NO_REQUIREMENT, limits=limits), np.ones(1, np.bool_))
+    timer = Timer(limits.time_s, stop.fill, [True])
     timer.daemon = True
     timer.start()
     try:
@@ -192,7 +192,14 @@ def _searched(
         asked = default_requirement(merged, requirement)
     if not asked.has_goal:
         return asked, [SearchResult(best=None, gap=gap) for _, gap in searched], merged
-    return asked, [replace(choose(members, asked), gap=gap) for members, gap in searched], merged
+    answers = [replace(choose(members, asked), gap=gap) for members, gap in searched]
+    if asked.minimize is Objective.ENERGY:
+        # Plans that break the limit on latency aren't on that frontier, and one of them may be the nearest.
+        answers = [
+            planner.best(asked, stop) if answer.best is None and answer.gap is None else answer
+            for planner, answer in zip(planners, answers, strict=True)
+        ]
+    return asked, answers, merged
 
 
 def frontier_among(
@@ -210,13 +217,16 @@ def frontier_among(
 def _gap_of_all(gaps: Sequence[Gap | None]) -> Gap | None:
     """What is proven of the plans that none of several searches has looked at; None where all came to their end."""
     open_ = [gap for gap in gaps if gap is not None]
-    return Gap(min(gap.latency_s for gap in open_), max(gap.accuracy for gap in open_)) if open_ else None
+    if not open_:
+        return None
+    energies_j = [gap.energy_j for gap in open_ if gap.energy_j is not None]
+    least_s, surest = min(gap.latency_s for gap in open_), max(gap.accuracy for gap in open_)
+    return Gap(least_s, surest, min(energies_j, default=None))
 
 
 def merged_frontier(plans: Sequence[EstimatedPlan], requirement: Requirement) -> tuple[EstimatedPlan, ...]:
-    """Those of several frontiers' plans that no other beats, fastest first."""
-    latency = requirement.latency
-    return unbeaten(sorted(plans, key=lambda plan: latency.of(plan.estimate)), latency)
+    """Those of several frontiers' plans that no other beats, fastest first, or what takes least energy."""
+    return unbeaten(sorted(plans, key=lambda plan: requirement.cost(plan.estimate)), requirement)
 
 
 def _no_plan() -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -187,6 +188,8 @@ def train(
         normalize=normalized or (None if from_weights else usually_normalized(dataset)),
     )
     training = begin_run(out, setup, dataset, spec, given=given)
+    if progress is False and training.needed:
+        warnings.warn(training.needed, stacklevel=2)  # who wants no progress has to know that all the same
     with reporting(progress) as tell:
         if training.note:
             tell(Progress("normalization", 1.0, training.note))

@@ -8,12 +8,23 @@ from offramp.core.constraints import Constraints
 from offramp.core.exits import Replay
 from offramp.reports.blocks import Block, Code, Content, Facts, Figure, Section, Table, Text
 from offramp.reports.measurements import measurement_sections
+from offramp.reports.quality import quality_blocks
 from offramp.reports.study import Candidate, Study
 from offramp.reports.tables import partition_table, spread_out, terms_table, tier_table
 from offramp.view.frontier import FrontierPicture
 from offramp.view.latency import SystemsPicture, TermsPicture
 from offramp.view.placement import Placement
-from offramp.view.text import bits, latency_name, percent, requirement_words, seconds
+from offramp.view.text import (
+    bits,
+    cost_name,
+    cost_words,
+    goal_words,
+    joules,
+    latency_name,
+    percent,
+    requirement_words,
+    seconds,
+)
 
 # A reader sees so many of a frontier's plans at first.
 _MEMBERS_SHOWN = 16
@@ -33,6 +44,7 @@ def content(study: Study, *, command: str, made: str) -> Content:
         Section("What was asked", tuple(_asked(study))),
         *(_plan_section(study, at) for at in range(len(study.candidates))),
         *([_beside(study)] if len(study.candidates) > 1 else []),
+        *([Section("What is right, class by class", quality)] if (quality := tuple(quality_blocks(study))) else []),
         *([Section("The frontier", tuple(_frontier(study)))] if study.solution.frontier else []),
         Section("Beside published systems", tuple(_systems(study))),
         *measurement_sections(study.runs, study.validations),
@@ -52,6 +64,13 @@ def _summary(study: Study) -> Iterator[Block]:
         ("accuracy", percent(predicted.accuracy), "predicted"),
         (latency_name(requirement), seconds(requirement.latency.of(predicted)), "predicted"),
     ]
+    guaranteed = study.solution.guaranteed
+    if guaranteed is not None and first.estimated == study.solution.estimated:
+        least, most = percent(guaranteed.accuracy), seconds(guaranteed.latency_s)
+        facts.append(("accuracy", f"≥ {least}".replace(" ", "\N{NO-BREAK SPACE}"), "guaranteed"))
+        facts.append((latency_name(requirement), f"≤ {most}".replace(" ", "\N{NO-BREAK SPACE}"), "guaranteed"))
+    if predicted.energy is not None:
+        facts.append(("energy", joules(predicted.energy.total_j), "predicted, per answer"))
     if len(predicted.exit_rates) > 1 and min(predicted.exit_rates) >= 0:
         early = 1 - predicted.exit_rates[-1]
         facts.append(("exit early", percent(early), f"before partition {len(predicted.exit_rates)}"))
@@ -69,7 +88,9 @@ def _verdict(study: Study, candidate: Candidate) -> str:
     solution, requirement = study.solution, study.solution.requirement
     proof = " ".join(solution.proof)
     if candidate.estimated == solution.estimated:
-        return f"{solution.headline}{'' if solution.met else '; this one comes nearest'}. {proof}"
+        return (
+            f"{solution.headline}{'' if solution.met or solution.certificate else '; this one comes nearest'}. {proof}"
+        )
     has = f"It {'has' if candidate.meets else 'does not have'} {requirement_words(requirement)}"
     under = " under the constraints" if requirement.constraints.stated else ""
     accuracy, latency = percent(solution.estimate.accuracy), seconds(solution.latency_s)
@@ -82,8 +103,7 @@ def _verdict(study: Study, candidate: Candidate) -> str:
 def _asked(study: Study) -> Iterator[Block]:
     solution, requirement = study.solution, study.solution.requirement
     constraints = requirement.constraints
-    aim = "The fastest" if requirement.wants_fastest else "The most accurate"
-    yield Text(f"{aim} plan with {requirement_words(requirement)}.")
+    yield Text(f"The {goal_words(requirement)}.")
     exits = "one exit" if constraints.exits_per_tier == 1 else f"at most {constraints.exits_per_tier} exits"
     thresholds = "a threshold for each exit" if constraints.threshold_per_exit else "one threshold for all exits"
     codecs = " or ".join(codec.value for codec in requirement.codecs)
@@ -119,6 +139,10 @@ def _constraints(constraints: Constraints) -> Iterator[tuple[str, str]]:
         yield tier, "runs something"
     if constraints.max_upload_bits is not None:
         yield "most the source tier sends per sample", bits(constraints.max_upload_bits)
+    for tier, energy in constraints.max_energy_j.items():
+        yield f"most energy of {tier} per answer", joules(energy)
+    if constraints.max_total_energy_j is not None:
+        yield "most energy per answer", joules(constraints.max_total_energy_j)
     if constraints.prices is not None:
         for tier, price in constraints.prices.tier_s.items():
             yield f"price of a second on {tier}", f"{price:g}"
@@ -211,15 +235,15 @@ def _frontier(study: Study) -> Iterator[Block]:
     )
     yield Figure(
         "frontier",
-        "The frontier: every plan on it, by its latency and its accuracy, and what was asked.",
+        f"The frontier: every plan on it, by its {cost_name(requirement)} and its accuracy, and what was asked.",
         FrontierPicture.of(members, shown, requirement, topology=solution.topology, plan_count=solution.plan_count),
     )
     strong = next((i for i, member in enumerate(members) if member == shown), None)
     yield Table(
         "frontier",
-        (latency_name(requirement), "accuracy", "plan"),
+        (cost_name(requirement), "accuracy", "plan"),
         tuple(
-            (seconds(requirement.latency.of(member.estimate)), percent(member.estimate.accuracy), str(member.plan))
+            (cost_words(requirement, member.estimate), percent(member.estimate.accuracy), str(member.plan))
             for member in members
         ),
         numeric=frozenset({0, 1}),

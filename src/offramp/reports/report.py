@@ -102,7 +102,6 @@ def report(
                 exit_model=exit_model,
                 compute=compute,
                 thresholds=thresholds,
-                frontier=True,
                 seed=seed,
                 progress=tell,
                 **words,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from offramp.core.requirement import Objective
 from offramp.view.points import PlanPoint, SystemPoint
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FrontierPicture:
-    """What a picture of a frontier shows: latency in ms along, accuracy in percent up.
+    """What a picture of a frontier shows: latency in ms along, or energy in mJ, accuracy in percent up.
 
-    latency: which latency is meant, in words.
+    latency: which latency is meant, in words; or energy. unit: of it.
     frontier: the members, fastest first.
     chosen: the plan in question.
     floor, limit: the requirement, in percent and ms, where there is one.
@@ -38,6 +39,7 @@ class FrontierPicture:
     limit: float | None
     pinned: tuple[PlanPoint, ...] = ()
     systems: tuple[SystemPoint, ...] = ()
+    unit: str = "ms"
 
     @classmethod
     def of(
@@ -55,15 +57,17 @@ class FrontierPicture:
 
         plan_count: how many plans it is the frontier of.
         """
+        is_energy = requirement.minimize is Objective.ENERGY
         return cls(
             title=f"{topology.name}: best of {plan_count:,} plans, answers for the {topology.destination}",
-            latency=f"{requirement.latency.name.lower()} latency",
-            frontier=tuple(PlanPoint.of(plan, requirement.latency) for plan in members),
-            chosen=PlanPoint.of(chosen, requirement.latency),
+            latency="energy" if is_energy else f"{requirement.latency.name.lower()} latency",
+            frontier=tuple(PlanPoint.of(plan, requirement) for plan in members),
+            chosen=PlanPoint.of(chosen, requirement),
             floor=None if requirement.min_accuracy is None else 100 * requirement.min_accuracy,
-            limit=None if requirement.max_latency_s is None else 1000 * requirement.max_latency_s,
-            pinned=tuple(PlanPoint.of(plan, requirement.latency) for plan in pinned),
+            limit=None if requirement.max_latency_s is None or is_energy else 1000 * requirement.max_latency_s,
+            pinned=tuple(PlanPoint.of(plan, requirement) for plan in pinned),
             systems=tuple(map(SystemPoint.of, systems)),
+            unit="mJ" if is_energy else "ms",
         )
 
     @property
@@ -114,7 +118,7 @@ def draw_frontier(picture: FrontierPicture, ax: Axes) -> None:
         ax.axhline(picture.floor, color=ink, linestyle="--", linewidth=1, label="required accuracy")
     if picture.limit is not None:
         ax.axvline(picture.limit, color=ink, linestyle="--", linewidth=1, label="latency limit")
-    ax.set(xlabel=f"{picture.latency} (ms)", ylabel="accuracy (%)", title=picture.title)
+    ax.set(xlabel=f"{picture.latency} ({picture.unit})", ylabel="accuracy (%)", title=picture.title)
     if _wants_log(latencies):
         ax.set_xscale("log")
     ax.grid(alpha=0.25)

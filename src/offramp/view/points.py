@@ -1,4 +1,7 @@
-"""Plans, and what published systems choose, as points of a picture: latency in ms along, accuracy in percent up."""
+"""Plans, and what published systems choose, as points of a picture: latency in ms along, accuracy in percent up.
+
+Where energy is to be least, it takes the place of latency, in mJ.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from offramp.core.baselines import ComparedSystem
-    from offramp.core.estimate import EstimatedPlan, Latency
+    from offramp.core.estimate import EstimatedPlan
+    from offramp.core.requirement import Requirement
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +24,10 @@ class PlanPoint:
     plan: str
 
     @classmethod
-    def of(cls, estimated: EstimatedPlan, latency: Latency) -> PlanPoint:
-        """The point of a plan, by the latency that is meant."""
+    def of(cls, estimated: EstimatedPlan, requirement: Requirement) -> PlanPoint:
+        """The point of a plan, by what is to be least."""
         predicted, plan = estimated.estimate, estimated.plan
-        return cls(1000 * latency.of(predicted), 100 * predicted.accuracy, len(plan.ends), str(plan))
+        return cls(1000 * requirement.cost(predicted), 100 * predicted.accuracy, len(plan.ends), str(plan))
 
 
 @dataclass(frozen=True, slots=True)

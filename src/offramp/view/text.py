@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from offramp.core.certify import Certificate
+    from offramp.core.energy import Energy
     from offramp.core.estimate import Estimate
     from offramp.core.metrics import Quality
     from offramp.core.requirement import Requirement
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
 def seconds(value: float) -> str:
     """A time as people read it: `299.9 ms`."""
     return _si(value, "s")
+
+
+def joules(value: float) -> str:
+    """An energy as people read it: `6.381 mJ`."""
+    return _si(value, "J")
 
 
 def bits(value: float) -> str:
@@ -52,6 +59,28 @@ def latency_name(requirement: Requirement) -> str:
     return "latency" if requirement.latency.value == 0 else f"{requirement.latency.name.lower()} latency"
 
 
+def cost_name(requirement: Requirement) -> str:
+    """What to call what is to be least: `latency`, `p95 latency`, `energy`."""
+    return "energy" if requirement.minimize.value == "energy" else latency_name(requirement)
+
+
+def cost_words(requirement: Requirement, predicted: Estimate) -> str:
+    """What is to be least, of a plan with that estimate: `299.9 ms`, `6.381 mJ`."""
+    write = joules if requirement.minimize.value == "energy" else seconds
+    return write(requirement.cost(predicted))
+
+
+def energy_words(energy: Energy) -> str:
+    """What an answer takes, by tier and term: `energy 8 mJ = watch 6 mJ (compute 5 mJ + radio 1 mJ) + phone ...`."""
+    parts = []
+    for name, tier in energy.tiers.items():
+        terms = {term.name.removesuffix("_j"): getattr(tier, term.name) for term in fields(tier)}
+        listed = " + ".join(f"{term} {joules(value)}" for term, value in terms.items() if value)
+        if listed:
+            parts.append(f"{name} {joules(tier.total_j)} ({listed})")
+    return f"energy {joules(energy.total_j)}{' = ' if parts else ''}{' + '.join(parts)}"
+
+
 def requirement_words(requirement: Requirement) -> str:
     """What is asked, in words: `accuracy of at least 92.00 % and latency of at most 300 ms`."""
     asked = []
@@ -69,7 +98,9 @@ def requirement_words(requirement: Requirement) -> str:
 
 def goal_words(requirement: Requirement) -> str:
     """The plan that is wanted, in words: `fastest plan with accuracy of at least 92.00 %`."""
-    aim = "fastest" if requirement.wants_fastest else "most accurate"
+    if requirement.minimize.value == "energy":
+        return f"plan of least energy with {requirement_words(requirement)}"
+    aim = "fastest" if requirement.wants_least else "most accurate"
     return f"{aim} plan with {requirement_words(requirement)}"
 
 
@@ -87,7 +118,10 @@ def headline(requirement: Requirement, *, met: bool, certificate: Certificate | 
 
 def price_words(requirement: Requirement, certified: Estimate, best_seen: Estimate) -> str:
     """What a certified plan costs: `0.80 % slower than the best seen`, or so many points less accurate."""
-    if requirement.wants_fastest:
+    if requirement.minimize.value == "energy":
+        share = requirement.cost(certified) / requirement.cost(best_seen) - 1 if requirement.cost(best_seen) else 0.0
+        return f"{100 * abs(share):.2f} % {'costlier' if share >= 0 else 'thriftier'} in energy than the best seen"
+    if requirement.wants_least:
         taken_s, least_s = requirement.latency.of(certified), requirement.latency.of(best_seen)
         if taken_s == least_s:
             return "as fast as the best seen"
@@ -125,10 +159,13 @@ def proof_sentences(
     took = seconds(search_s)
     sentences = [] if certificate is None else list(_certificate_sentences(requirement, certificate, price))
     if gap is not None:
+        least = f"is faster than {seconds(gap.latency_s)}"
+        if gap.energy_j is not None:
+            least = f"is thriftier than {joules(gap.energy_j)}"
         return [
             *sentences,
-            f"The search ended early, after {took}: the best so far. Of the plans not looked at none is "
-            f"faster than {seconds(gap.latency_s)} or more accurate than {percent(gap.accuracy)}.",
+            f"The search ended early, after {took}: the best so far. Of the plans not looked at none "
+            f"{least} or more accurate than {percent(gap.accuracy)}.",
         ]
     if certificate is not None and certificate.plan is not None:
         return [*sentences, f"The best seen is optimal among {plans:,} plans, in {took}."]

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from offramp.errors import InputError
 from offramp.nn.backbones.custom import custom
 from offramp.nn.catalog import backbone_spec
 from offramp.nn.datasets import read_data
@@ -70,6 +71,36 @@ def test_a_mask_is_carried_from_cut_to_cut(texts):
         assert torch.equal(network(samples)[-1], module(ids.int(), mask.int()))
     whole = export(network, texts.image_shape, samples.dtype)
     assert parity(network, {end: partition(whole, end, end) for end in (1, 2, 3)}, texts.train.images[:8]) < 1e-5
+
+
+def test_a_program_of_several_inputs_is_that_module(texts, tmp_path):
+    torch.manual_seed(0)
+    module = Masked().eval()
+    samples = torch.tensor(texts.train.images)
+    ids, mask = (each.int() for each in samples.split(TOKENS, dim=1))
+    batch = torch.export.Dim("batch", min=1, max=512)
+    shapes = {"ids": {0: batch}, "mask": {0: batch}}
+    torch.export.save(torch.export.export(module, (ids[:4], mask[:4]), dynamic_shapes=shapes), tmp_path / "texts.pt2")
+    network = build(backbone_spec(str(tmp_path / "texts.pt2")), texts, seed=0).eval()
+    assert len(network.names) == 3
+    with torch.inference_mode():
+        assert torch.equal(network(samples)[-1], module(ids, mask))
+    whole = export(network, texts.image_shape, samples.dtype)
+    assert parity(network, {end: partition(whole, end, end) for end in (1, 2, 3)}, texts.train.images[:8]) < 1e-5
+
+
+def test_a_program_that_takes_other_inputs_says_which(texts, tmp_path):
+    batch = torch.export.Dim("batch", min=1, max=512)
+    given = (torch.zeros(4, TOKENS, dtype=torch.int32), torch.ones(4, TOKENS, dtype=torch.int32))
+
+    class Renamed(Masked):
+        def forward(self, tokens: Tensor, shown: Tensor) -> Tensor:
+            return super().forward(tokens, shown)
+
+    shapes = {"tokens": {0: batch}, "shown": {0: batch}}
+    torch.export.save(torch.export.export(Renamed().eval(), given, dynamic_shapes=shapes), tmp_path / "texts.pt2")
+    with pytest.raises(InputError, match="takes tokens, shown, and samples have ids, mask"):
+        build(backbone_spec(str(tmp_path / "texts.pt2")), texts, seed=0)
 
 
 def test_a_classifier_of_texts_in_a_folder(texts, tmp_path, monkeypatch):

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 
-from offramp.core.topology import Link
+from offramp.core.latency import transfer_s
+from offramp.core.topology import Link, Tier, Topology
 from offramp.runtime.emulation.channel import Channel, Direction, LinkState, MonotonicClock
 
 KBIT_500 = Link(bandwidth_bits_per_s=500e3, latency_s=0.006)
@@ -142,6 +144,26 @@ def test_a_link_that_was_idle_takes_a_message_when_it_comes() -> None:
     assert direction.serialize(1250, came_s=5.0, bandwidth_bits_per_s=rate) == pytest.approx(5.001)
     assert direction.serialize(0, came_s=9.0, bandwidth_bits_per_s=rate) == 9.0
     assert direction.bursts == 2
+
+
+@pytest.mark.parametrize("links", [(KBIT_500, MBIT_10), (MBIT_10, KBIT_500), (MBIT_500, MBIT_10, KBIT_500)])
+@pytest.mark.parametrize("size_bytes", [40, 9000, 25_000, 200_000])
+def test_fragments_take_what_the_performance_model_says_of_pipelined_transfer(
+    links: tuple[Link, ...], size_bytes: int
+) -> None:
+    """Each goes on when it has arrived whole, and waits where the link ahead still sends the one before."""
+    directions = [Direction() for _ in links]
+    arrived_s = 0.0
+    for begin in range(0, size_bytes, 9000):
+        arrived_s = 0.0
+        fragment_bytes = min(9000, size_bytes - begin)
+        for link, direction in zip(links, directions, strict=True):
+            rate = link.bandwidth_bits_per_s
+            sent_s = direction.serialize(fragment_bytes, came_s=arrived_s, bandwidth_bits_per_s=rate)
+            arrived_s = sent_s + link.latency_s
+    tiers = tuple(Tier(f"t{j}", slowdown=1) for j in range(len(links) + 1))
+    topology = Topology("line", "t0", "t0", tiers, links, mtu_bits=8 * 9000)
+    assert arrived_s == pytest.approx(transfer_s(topology, np.array([8.0 * size_bytes]))[0, -1, 0], rel=1e-12)
 
 
 def test_the_machine_s_clock_is_never_early() -> None:

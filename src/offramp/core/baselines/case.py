@@ -164,7 +164,7 @@ class Case:
         latency, right = latency_s.ravel(), accuracy.ravel()
         accurate = right >= self.requirement.floor
         among = accurate & (latency <= self.requirement.limit)
-        by_accuracy = not self.requirement.wants_fastest
+        by_accuracy = not self.requirement.wants_least
         if not among.any():
             among, by_accuracy = (accurate, False) if accurate.any() else (~accurate, True)
         keys = (latency, -right) if by_accuracy else (-right, latency)

@@ -128,8 +128,15 @@ def _line(
 
 
 def _taking(module: nn.Module, parts: Parts) -> nn.Module:
-    """The module as one that takes several inputs packed. A program has one input: of several, they are packed."""
-    return Unpacked(module, parts) if parts and not isinstance(module, Program) else module
+    """The module as one that takes several inputs packed; a program with one input takes them packed already."""
+    if isinstance(module, Program):
+        if parts and len(module.inputs) > 1:
+            if {*module.inputs} != {part.name for part in parts}:
+                taken, had = ", ".join(module.inputs), ", ".join(part.name for part in parts)
+                fail("backbone", f"the program takes {taken}, and samples have {had}", "name the samples' inputs so")
+            return Unpacked(module.as_module(), parts)
+        return module
+    return Unpacked(module, parts) if parts else module
 
 
 def _keep(

@@ -43,6 +43,8 @@ _PYTHON = re.compile(
     r"_operator\.(getitem|add|sub|mul|floordiv|truediv|mod|neg|pow|eq|ne|ge|gt|le|lt|and_|or_|not_)"
     r"|math\.(ceil|floor|trunc|sqrt)|torch\.sym_\w+|torch\._check\w*"
 )
+# Guards on sizes: "L['ids'].size()[0] == L['mask'].size()[0]".
+_GUARD = re.compile(r"(L\['\w+'\](\.(size|stride)\(\)\[\d+\])?|\d+|[\s+*<>=!-])*")
 # Text that is only shown, or handed to an operation.
 _FREE = ("metadata", "as_string", "as_strings")
 
@@ -53,6 +55,16 @@ class Program(nn.Module):
     def __init__(self, program: ExportedProgram) -> None:
         super().__init__()
         self.program = program
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of what it takes."""
+        return tuple(map(str, self.program.graph_signature.user_inputs))
+
+    def as_module(self) -> nn.Module:
+        """As a module with weights of its own, which takes the inputs by name."""
+        made = self.program.module(check_guards=False)
+        return fx.GraphModule(made, made.graph)  # the one that was made refuses eval()
 
     def check(self, shape: tuple[int, ...], kind: torch.dtype) -> None:
         """Refuse samples of another shape or type than the program was traced for."""
@@ -121,20 +133,23 @@ def read_program(path: Path) -> Program:
 
 
 def _misfit(program: ExportedProgram) -> Iterator[Fault]:
-    """What keeps a program from being cut as a classifier of images."""
+    """What keeps a program from being cut as a classifier of samples."""
     signature = program.graph_signature
-    images = [node for node in program.graph.nodes if node.name in signature.user_inputs]
-    shapes = [getattr(node.meta.get("val"), "shape", None) for node in images]
-    if len(images) != 1 or shapes[0] is None or len(shapes[0]) < 2:
-        yield Fault("backbone", f"takes {len(images)} inputs", "export a module that takes images alone")
+    inputs = [node for node in program.graph.nodes if node.name in signature.user_inputs]
+    shapes: list[tuple[Any, ...]] = [tuple(getattr(node.meta.get("val"), "shape", ())) for node in inputs]
+    if not inputs or any(len(shape) < 2 for shape in shapes):
+        problem = f"takes {len(inputs)} inputs, of {', '.join(f'{len(shape)} axes' for shape in shapes) or 'nothing'}"
+        yield Fault("backbone", problem, "export a module that takes batches of samples alone")
         return
     if signature.buffers_to_mutate:
         yield Fault("backbone", "was exported in training mode", f"write it by {EXPORT}")
     elif len(signature.user_outputs) != 1:
         problem = f"returns {len(signature.user_outputs)} tensors"
         yield Fault("backbone", problem, "export a module that returns logits [B, classes] alone")
-    if not isinstance(shapes[0][0], torch.SymInt):
-        yield Fault("backbone", f"takes {shapes[0][0]} images at a time, no others", f"write it by {EXPORT}")
+    for name, shape in zip(signature.user_inputs, shapes, strict=True):
+        if not isinstance(shape[0], torch.SymInt):
+            problem = f"takes {shape[0]} samples at a time, no others, by its input {name}"
+            yield Fault("backbone", problem, f"write it by {EXPORT}, every input with a batch of any size")
 
 
 def _unsafe(content: io.BytesIO) -> Iterator[Fault]:
@@ -188,6 +203,8 @@ def _harmless(text: str, key: str) -> bool:
         case "expr_str":
             rest = _SYMBOL.sub("", text)
             return bool(_SIZE.fullmatch(rest)) and all(map(_SIZE_NAME.fullmatch, _WORD.findall(rest)))
+        case "guards_code":
+            return bool(_GUARD.fullmatch(text))
         case "in_spec" | "out_spec":
             return "enum" not in text and "\\u" not in text
         case _:
