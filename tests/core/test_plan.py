@@ -68,7 +68,7 @@ def test_faults_name_the_place_and_the_remedy(text: str, problem: str) -> None:
         ("1@a 2@b T=0.4 codec=fp16", (1,), False),  # the one activation between its blocks is encoded
         ("1@a 2@b 3@c T=0.4 codec=int8", (1, 2), False),
         ("1@a 2@a 3@b T=0.4 codec=int8", (2,), True),
-        ("1-5@a codec=int8", (), False),
+        ("1-5@a codec=int8", (), True),
     ],
 )
 def test_accuracy_is_approximate_where_other_activations_were_encoded(

