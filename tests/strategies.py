@@ -4,6 +4,7 @@
 """
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -11,10 +12,11 @@ from hypothesis.extra import numpy as npst
 
 from offramp.core.backbone import Backbone, Block
 from offramp.core.checks import FloatArray
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
+from offramp.core.encoded import Encoded, EncodedInput
 from offramp.core.exit_table import ExitTable
 from offramp.core.plan import Plan
-from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.score import Score, ScoreName
 from offramp.core.timing import Timing
 from offramp.core.topology import MOST_TIERS, Link, Tier, Topology
@@ -121,6 +123,35 @@ def encoded(draw: st.DrawFn, *, blocks: int, devices: list[str], score: ScoreNam
 
 
 @st.composite
+def encoded_by_codec(draw: st.DrawFn, *, blocks: int, devices: list[str], score: ScoreName) -> dict[Codec, Encoded]:
+    plain = st.sampled_from([Codec.FP16, Codec.INT8])
+    codecs = draw(st.dictionaries(plain, encoded(blocks=blocks, devices=devices, score=score), max_size=2))
+    if Codec.INT8 in codecs and draw(st.booleans()):
+        shape = codecs[Codec.INT8].exit_table.scores.shape
+        sizes = draw(npst.arrays(np.int64, shape, elements=st.integers(1, 2**40)))
+        codecs[Codec.INT8_ZSTD] = replace(codecs[Codec.INT8], bits=sizes)
+    return codecs
+
+
+@st.composite
+def sent_inputs(
+    draw: st.DrawFn, *, blocks: int, devices: list[str], score: ScoreName
+) -> dict[InputCodec, EncodedInput]:
+    codecs = draw(
+        st.lists(st.sampled_from([codec for codec in InputCodec if codec is not InputCodec.RAW]), unique=True)
+    )
+    inputs = {}
+    for codec in codecs:
+        table = None if codec.lossless else draw(exit_tables(blocks=blocks, score=score))
+        samples = draw(st.integers(1, 9)) if table is None else table.samples
+        timed = draw(st.lists(st.sampled_from(devices), unique=True))
+        there, back = ({device: draw(seconds) for device in timed} for _ in range(2))
+        sizes = draw(npst.arrays(np.int64, samples, elements=st.integers(1, 2**40)))
+        inputs[codec] = EncodedInput(sizes, there, back, table)
+    return inputs
+
+
+@st.composite
 def known_scores(draw: st.DrawFn, *, blocks: int) -> Score:
     name = draw(st.sampled_from(ScoreName))
     width = {ScoreName.TEMPERATURE: 1, ScoreName.GATE: 4}.get(name)
@@ -151,13 +182,8 @@ def profiles(draw: st.DrawFn) -> Profile:
         reference_device=draw(st.none() | st.sampled_from(sorted(measured))),
         exits=exits,
         exit_table=table,
-        codecs=draw(
-            st.dictionaries(
-                st.sampled_from([Codec.FP16, Codec.INT8]),
-                encoded(blocks=n, devices=sorted(measured), score=score.name),
-                max_size=2,
-            )
-        ),
+        codecs=draw(encoded_by_codec(blocks=n, devices=sorted(measured), score=score.name)),
+        inputs=draw(st.just({}) | sent_inputs(blocks=n, devices=sorted(measured), score=score.name)),
         overhead_bits=draw(st.integers(0, 2**20)),
         provenance=draw(st.dictionaries(names, json_values, max_size=4)),
         score=score,
@@ -179,4 +205,5 @@ def plans(draw: st.DrawFn, *, blocks: int = 55, tiers: tuple[str, ...] | None = 
         if alike and thresholds
         else tuple(thresholds),
         codec=draw(st.sampled_from(Codec)),
+        input_codec=draw(st.sampled_from(InputCodec)),
     )

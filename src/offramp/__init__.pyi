@@ -1,6 +1,6 @@
 from .core.backbone import Backbone, Block
 from .core.certify import Certificate, Guarantee, certify
-from .core.codec import Codec
+from .core.codec import Codec, InputCodec
 from .core.constraints import Constraints, Prices
 from .core.energy import Energy, TierEnergy
 from .core.estimate import Estimate, EstimatedPlan, Latency
@@ -9,11 +9,12 @@ from .core.exits import ExitModelName
 from .core.feasible import is_feasible
 from .core.latency import ComputeSource
 from .core.plan import Plan
-from .core.planner import Gap, Planner, SearchResult, choose
+from .core.planner import Planner
 from .core.profile import ExitRates, Meaning, Profile
 from .core.relaxation import Relaxation, minimal_relaxations
 from .core.requirement import Objective, Requirement, SearchLimits
 from .core.result import RunResult
+from .core.search_result import Gap, SearchResult, choose
 from .core.spread import spread_s
 from .core.timing import Timing
 from .core.topology import Link, Tier, Topology
@@ -64,6 +65,7 @@ __all__ = [
     "Fault",
     "Gap",
     "Guarantee",
+    "InputCodec",
     "InputError",
     "Latency",
     "Link",

@@ -18,7 +18,7 @@ from offramp.core.topology import Link
 from offramp.errors import InputError
 from offramp.files import read_profile
 from tests.runtime.conftest import PLANS
-from tests.runtime.tiny import Case, case, line
+from tests.runtime.tiny import Case, case, line, received
 from tests.strategies import json_values
 
 TIERS = ("watch", "phone", "cloud")
@@ -225,7 +225,7 @@ def test_partitions_in_a_row_are_the_whole_network(tiny: Case) -> None:
     """The models by hand and numpy agree, so that one can be the other's judge."""
     for plan in tiny.manifest.plans:
         for sample in tiny.samples[:5]:
-            expected, x = tiny.network.expected(plan, sample)[0], sample[None]
+            expected, x = tiny.network.expected(plan, sample)[0], received(sample, plan.input_codec)[None]
             for k, blocks in enumerate(plan.blocks):
                 x, probabilities, entropy = PartitionSession(tiny.network.model(*blocks)).run(x)
                 np.testing.assert_allclose(probabilities[0], expected.probabilities[k], atol=0.02)

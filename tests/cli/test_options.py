@@ -44,8 +44,9 @@ def test_files_python_and_the_command_line_know_the_same_words() -> None:
 
 def test_what_is_said_is_what_is_asked(tmp_path: Path) -> None:
     said = RequirementOptions(
-        min_accuracy=0.9, max_latency="300 ms", latency="p95", codec="any", confidence=0.9, certify=True,
-        exits_per_tier=2, threshold_per_exit=True, keep=1, memory=["phone=2 MB"], forbid=["cloud"], require=["phone"],
+        min_accuracy=0.9, max_latency="300 ms", latency="p95", codec="any", input_codec="webp", confidence=0.9,
+        certify=True, exits_per_tier=2, threshold_per_exit=True, keep=1, memory=["phone=2 MB"], forbid=["cloud"],
+        require=["phone"],
         max_upload="20 kB", price=["phone=0.5"], price_bit=1e-6, budget=0.25, time_limit="10 s", memory_limit="500 MB",
         max_energy=["phone=5mJ", "20 mJ"], minimize="latency",
     )  # fmt: skip
@@ -53,16 +54,16 @@ def test_what_is_said_is_what_is_asked(tmp_path: Path) -> None:
     assert unsaid == {"requirements", "min_balanced_accuracy", "min_class_recall"}  # the last two have a test below
     written = tmp_path / "requirements.yaml"
     written.write_text(
-        "min_accuracy: 0.9\nmax_latency: 300 ms\nlatency: p95\ncodec: any\nconfidence: 0.9\ncertify: true\n"
-        "exits_per_tier: 2\nthreshold_per_exit: true\nkeep: 1\nmemory: {phone: 2 MB}\nforbid: [cloud]\n"
+        "min_accuracy: 0.9\nmax_latency: 300 ms\nlatency: p95\ncodec: any\ninput_codec: webp\nconfidence: 0.9\n"
+        "certify: true\nexits_per_tier: 2\nthreshold_per_exit: true\nkeep: 1\nmemory: {phone: 2 MB}\nforbid: [cloud]\n"
         "require: [phone]\nmax_upload: 20 kB\nprices: {tiers: {phone: 0.5}, bit: 1e-6}\nbudget: 0.25\n"
         "time_limit: 10 s\nmemory_limit: 500 MB\nmax_energy: {phone: 5 mJ}\nmax_total_energy: 20 mJ\n"
         "minimize: latency\n"
     )
     from_file = RequirementOptions(requirements=str(written)).requirement()
     from_python = read_requirements(
-        min_accuracy=0.9, max_latency="300 ms", latency="p95", codec="any", confidence=0.9, certify=True,
-        exits_per_tier=2, threshold_per_exit=True, keep=1, memory={"phone": "2 MB"}, forbid=["cloud"],
+        min_accuracy=0.9, max_latency="300 ms", latency="p95", codec="any", input_codec="webp", confidence=0.9,
+        certify=True, exits_per_tier=2, threshold_per_exit=True, keep=1, memory={"phone": "2 MB"}, forbid=["cloud"],
         require=["phone"], max_upload="20 kB", prices={"tiers": {"phone": 0.5}, "bit": 1e-6}, budget=0.25,
         time_limit="10 s", memory_limit="500 MB", max_energy={"phone": "5 mJ"}, max_total_energy="20 mJ",
         minimize="latency",

@@ -12,9 +12,10 @@ import offramp
 from offramp.core.backbone import Block
 from offramp.core.bounds import lower_bound
 from offramp.core.codec import Codec
+from offramp.core.encoded import Encoded
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
-from offramp.core.profile import Encoded, Profile
+from offramp.core.profile import Profile
 from offramp.core.relaxation import minimal_relaxations
 from offramp.core.requirement import Requirement
 from offramp.errors import InputError

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offramp.core.cautions import codec_cautions
 from offramp.core.plan import Plan
 from offramp.errors import InputError
 
@@ -56,3 +57,23 @@ def test_text_is_stable(text: str) -> None:
 def test_faults_name_the_place_and_the_remedy(text: str, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         Plan.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "sent", "approximate"),
+    [
+        ("1-3@a 4-5@b T=0.4", (3,), False),
+        ("1-3@a 4-5@b T=0.4 codec=int8", (3,), True),
+        ("1-3@a 4-5@b T=0.4 codec=int8+zstd", (3,), True),
+        ("1@a 2@b T=0.4 codec=fp16", (1,), False),  # the one activation between its blocks is encoded
+        ("1@a 2@b 3@c T=0.4 codec=int8", (1, 2), False),
+        ("1@a 2@a 3@b T=0.4 codec=int8", (2,), True),
+        ("1-5@a codec=int8", (), True),
+    ],
+)
+def test_accuracy_is_approximate_where_other_activations_were_encoded(
+    text: str, sent: tuple[int, ...], approximate: bool
+) -> None:
+    plan = Plan.parse(text)
+    assert (plan.sent_outputs, plan.accuracy_is_approximate) == (sent, approximate)
+    assert bool(codec_cautions(plan)) == approximate

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from offramp.core.counting import space_size
 from offramp.core.exits import ExitModelName
 from offramp.core.plan import Plan
-from offramp.core.planner import Planner, choose
+from offramp.core.planner import Planner
 from offramp.core.requirement import Requirement
+from offramp.core.search_result import choose
 from offramp.core.topology import Topology
 from offramp.errors import InputError
 from offramp.files import read_profile, read_topology

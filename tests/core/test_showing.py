@@ -8,10 +8,11 @@ import pytest
 
 from offramp.core.backbone import Backbone, Block
 from offramp.core.codec import Codec
+from offramp.core.encoded import Encoded
 from offramp.core.estimate import Estimate
 from offramp.core.exit_table import ExitTable
 from offramp.core.plan import Plan
-from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.result import RunResult, ServedRequest
 from offramp.core.tables import MOST_ROWS, html_table
 from offramp.core.timing import Timing

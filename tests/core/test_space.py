@@ -19,9 +19,10 @@ from offramp.core.exit_table import ExitTable
 from offramp.core.exits import Additive, exit_model
 from offramp.core.feasible import is_feasible
 from offramp.core.plan import Plan
-from offramp.core.planner import Planner, choose
+from offramp.core.planner import Planner
 from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.requirement import NO_REQUIREMENT, Requirement, SearchLimits
+from offramp.core.search_result import choose
 from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology
 from offramp.errors import InputError

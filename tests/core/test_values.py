@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from offramp.core.codec import Codec
+from offramp.core.encoded import Encoded
 from offramp.core.exit_table import ExitTable
 from offramp.core.latency import ComputeSource, Work
 from offramp.core.plan import Plan
-from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.result import ServedRequest
 from offramp.core.timing import Timing
 from offramp.core.topology import Link, Tier, Topology

@@ -28,7 +28,7 @@ def test_a_document_holds_documents_until_it_is_asked_for_values() -> None:
     profile = checked(ProfileDocument, json.loads(SMALL_PROFILE), [], strict=True)
     assert type(profile.backbone) is BackboneDocument
     assert type(profile.backbone.core()) is Backbone
-    assert profile.core(None, {}).timings["pi4"].blocks == 2
+    assert profile.core(None, {}, {}).timings["pi4"].blocks == 2
 
     plan = checked(PlanDocument, PLAN, [], strict=True).plan
     assert type(plan) is PlanEntry

@@ -62,7 +62,9 @@ def test_profiles(profile: Profile) -> None:
         assert {file.name for file in Path(folder).iterdir()} == {
             "p.json",
             *({"p.npz"} if profile.exit_table is not None else ()),
-            *(f"p.{codec.value}.npz" for codec in profile.codecs),
+            *(f"p.{codec.plain.value}.npz" for codec in profile.codecs),
+            *(f"p.{codec.value}.npz" for codec, sent in profile.inputs.items() if sent.exit_table is not None),
+            *({"p.sizes.npz"} if profile.inputs or Codec.INT8_ZSTD in profile.codecs else ()),
         }
 
 

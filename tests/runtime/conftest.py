@@ -15,8 +15,11 @@ PLANS = (
     "1-2@watch 3@watch 4@cloud T=0.50,0.30 codec=fp16",
     "1-4@cloud",
     "1-2@watch 3@phone T=0.50",
+    "1-4@cloud input=png",
+    "1@phone 2-3@cloud T=0.50 codec=int8+zstd input=webp",
+    "1-2@phone 3@cloud T=0.40 input=jpeg75",
 )
-"""Consecutive and not, back toward the device, two exits on a tier, trimmed, every codec."""
+"""Consecutive and not, back toward the device, two exits on a tier, trimmed, every codec of activations and inputs."""
 
 FAST = Link(1e9, 0.0002)
 

@@ -4,6 +4,7 @@ Block i is tanh(w_i x + b_i), entry by entry; its branch is softmax(flattened x 
 so that nothing of Offramp's own export is between the two.
 """
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,9 +14,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from offramp.bundle import Manifest, PartitionFile, checksum, write_bundle
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.core.estimate import Estimate
 from offramp.core.plan import Plan
 from offramp.core.topology import Link, Tier, Topology
@@ -117,7 +119,7 @@ class Network:
 
     def expected(self, plan: Plan, sample: NDArray[np.uint8]) -> tuple[Expected, float]:
         """What should happen to a sample, and how near an entropy comes to a threshold of the plan."""
-        x = sample.astype(float) * 4 / 255 - 2
+        x = received(sample, plan.input_codec).astype(float) * 4 / 255 - 2
         said, left, nearest = [], len(plan.ends) - 1, 1.0
         for k, (first, last) in enumerate(plan.blocks):
             for i in range(first, last + 1):
@@ -135,11 +137,20 @@ class Network:
         return Expected(left, np.array(said)), nearest
 
 
+def received(sample: NDArray[np.uint8], codec: InputCodec) -> NDArray[np.uint8]:
+    """What a sample [1, H, W] is after it was sent from the source."""
+    if codec.lossless:
+        return sample
+    data = io.BytesIO()
+    Image.fromarray(sample[0]).save(data, "JPEG", quality={InputCodec.JPEG90: 90, InputCodec.JPEG75: 75}[codec])
+    return np.asarray(Image.open(data))[None]
+
+
 def traveled(x: Floats, codec: Codec) -> Floats:
     """What an activation is after it was encoded and decoded."""
     if codec is Codec.FP16:
         return x.astype(np.float16).astype(float)
-    if codec is Codec.INT8:
+    if codec.plain is Codec.INT8:
         step = np.abs(x).max() / 127
         return np.rint(x / step) * step
     return x

@@ -17,9 +17,10 @@ from offramp.core.backbone import Backbone, Block
 from offramp.core.constraints import UNCONSTRAINED, Constraints
 from offramp.core.exit_table import ExitTable
 from offramp.core.exits import ExitModelName
-from offramp.core.planner import Gap, Planner, SearchResult
+from offramp.core.planner import Planner
 from offramp.core.profile import Profile
 from offramp.core.requirement import Requirement
+from offramp.core.search_result import Gap, SearchResult
 from offramp.core.timing import Timing
 from offramp.core.topology import Tier, Topology
 from offramp.errors import InputError, MissingExtraError

@@ -6,8 +6,8 @@ import pytest
 
 from offramp.core.energy import Energy, TierEnergy
 from offramp.core.estimate import Estimate
-from offramp.core.planner import Gap
 from offramp.core.requirement import Objective, Requirement
+from offramp.core.search_result import Gap
 from offramp.view.text import cost_words, energy_words, goal_words, price_words, proof_sentences
 
 ASKED = Requirement(0.9, 0.2, minimize=Objective.ENERGY)

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.bundle.compression import compressed, decompressed
 from offramp.core.checks import Float32Array
 from offramp.core.codec import SCALE_BYTES, Codec, encoded_bits
 
 _STEPS = 127
+# Tiers wait while it works, and activations change little by a higher one.
+_ZSTD_LEVEL = 3
 
 
 def encode(tensor: Float32Array, codec: Codec) -> bytes:
@@ -19,6 +22,8 @@ def encode(tensor: Float32Array, codec: Codec) -> bytes:
     Raises `ValueError` for entries that the codec can't hold: none that are not finite, and in half precision
     none beyond 65504.
     """
+    if codec is not codec.plain:
+        return compressed(encode(tensor, codec.plain), level=_ZSTD_LEVEL)
     if codec is Codec.FP32:
         return tensor.astype("<f4", copy=False).tobytes()
     largest = max(float(tensor.max(initial=0.0)), -float(tensor.min(initial=0.0)))
@@ -37,6 +42,8 @@ def decode(data: bytes | memoryview, shape: Sequence[int], codec: Codec) -> Floa
     Raises `ValueError` for data of another length, or with a step that is not a finite number above zero.
     """
     entries = math.prod(shape)
+    if codec is not codec.plain:
+        data, codec = decompressed(bytes(data), encoded_bits(entries, codec.plain) // 8), codec.plain
     if 8 * len(data) != encoded_bits(entries, codec):
         expected = encoded_bits(entries, codec) // 8
         raise ValueError(f"{len(data)} bytes are not {entries} entries as {codec.value}, which are {expected}")

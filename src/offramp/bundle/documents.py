@@ -60,6 +60,8 @@ class TierManifestDocument(Document):
     offramp: Literal["tier/1"] = Field(description="the format", examples=["tier/1"])
     deployment: str = Field(max_length=64, description="the bundle's id", examples=["5f2a90c1d3e4"])
     tier: str = Field(max_length=200, description="the name of this tier", examples=["smartphone"])
+    input_shape: Axes = Field(description="of a sample, images as channels, height and width", examples=[[3, 32, 32]])
+    input_type: Annotated[str, Field(max_length=16)] = Field("uint8", description="of its numbers", examples=["uint8"])
     plans: Plans = Field(description="those the bundle was built for, the active one first")
     object_bits: Bits = Field(description="sizes of the input, the blocks' outputs, the result")
     partitions: Partitions = Field(description="those that this tier runs")
@@ -69,6 +71,8 @@ class TierManifestDocument(Document):
         return TierManifest(
             deployment=self.deployment,
             tier=self.tier,
+            input_shape=tuple(self.input_shape),
+            input_type=self.input_type,
             topology=topology,
             plans=tuple(plan_from(text) for text in self.plans),
             object_bits=tuple(self.object_bits),
@@ -122,6 +126,8 @@ def tier_document(tier: TierManifest) -> dict[str, Any]:
         "offramp": TIER_FORMAT,
         "deployment": tier.deployment,
         "tier": tier.tier,
+        "input_shape": list(tier.input_shape),
+        "input_type": tier.input_type,
         "plans": [str(plan) for plan in tier.plans],
         "object_bits": list(tier.object_bits),
         "partitions": [_partition(partition) for partition in tier.partitions],

@@ -4,11 +4,14 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from offramp.bundle.input_codecs import input_codecs
 from offramp.core import checks
 from offramp.core.estimate import Estimate, check_plan
 from offramp.core.plan import Plan
 from offramp.core.topology import Topology
-from offramp.errors import Fault, InputError, fail, refuse
+from offramp.errors import Fault, InputError, refuse
 
 LONGEST_PLAN = 2048
 """Characters of a plan in one line: it travels with every sample."""
@@ -73,6 +76,7 @@ class TierManifest:
 
     deployment: id of the bundle; messages of another are refused.
     tier: the name of this one.
+    input_shape, input_type: of a sample, as in `Manifest`.
     plans: those the bundle was built for; the first is active from the start, the others can be switched in.
     object_bits: [N+2] sizes of the input, the blocks' outputs in fp32, and the result.
     partitions: those that this tier runs under any of the plans.
@@ -80,6 +84,8 @@ class TierManifest:
 
     deployment: str
     tier: str
+    input_shape: tuple[int, ...]
+    input_type: str
     topology: Topology
     plans: tuple[Plan, ...]
     object_bits: tuple[int, ...]
@@ -87,6 +93,7 @@ class TierManifest:
 
     def __post_init__(self) -> None:
         faults = [*_common_faults(self.topology, self.plans, self.object_bits)]
+        faults += _input_faults(self.input_shape, self.input_type, self.plans, self.object_bits)
         if not faults:
             placed = [
                 blocks
@@ -131,25 +138,15 @@ class Manifest:
     input_type: str = "uint8"
 
     def __post_init__(self) -> None:
-        if self.input_type not in INPUT_TYPES:
-            fail("input_type", f"{self.input_type!r} is unknown", f"use {', '.join(INPUT_TYPES)}")
         faults = [*_common_faults(self.topology, self.plans, self.object_bits)]
+        faults += _input_faults(self.input_shape, self.input_type, self.plans, self.object_bits)
         if not faults:
             faults += _partition_faults(self.partitions, [blocks for plan in self.plans for blocks in plan.blocks])
-            faults += self._size_faults()
+            faults += _stated("class_names", 32 * len(self.class_names), self.object_bits[-1])
             for name in ("estimate", "estimate_before"):
                 rates = len(getattr(self, name).exit_rates)
                 faults += checks.length(f"{name}.exit_rates", rates, len(self.plans[0].ends), "one per partition")
         refuse(faults)
-
-    def _size_faults(self) -> Iterator[Fault]:
-        """Clients take these sizes from the manifest, before anything has been sent."""
-        for name, bits, stated in (
-            ("input_shape", INPUT_TYPES[self.input_type] * math.prod(self.input_shape), self.object_bits[0]),
-            ("class_names", 32 * len(self.class_names), self.object_bits[-1]),
-        ):
-            if bits != stated:
-                yield Fault(name, f"means {bits} bits, object_bits says {stated}", "build the bundle again")
 
     def __repr__(self) -> str:
         return (
@@ -168,6 +165,8 @@ class Manifest:
         return TierManifest(
             deployment=self.deployment,
             tier=name,
+            input_shape=self.input_shape,
+            input_type=self.input_type,
             topology=self.topology,
             plans=self.plans,
             object_bits=self.object_bits,
@@ -187,6 +186,26 @@ def _common_faults(topology: Topology, plans: tuple[Plan, ...], object_bits: tup
             check_plan(plan, blocks=max(len(object_bits) - 2, 1), topology=topology)
         except InputError as error:
             yield from (fault.under(f"plans[{i}]") for fault in error.faults)
+
+
+def _input_faults(
+    shape: tuple[int, ...], kind: str, plans: tuple[Plan, ...], object_bits: tuple[int, ...]
+) -> Iterator[Fault]:
+    if kind not in INPUT_TYPES:
+        yield Fault("input_type", f"{kind!r} is unknown", f"use {', '.join(INPUT_TYPES)}")
+        return
+    yield from _stated("input_shape", INPUT_TYPES[kind] * math.prod(shape), object_bits[0] if object_bits else 0)
+    known = input_codecs(shape, np.dtype(kind))
+    for i, plan in enumerate(plans):
+        if plan.input_codec not in known:
+            problem = f"sends inputs as {plan.input_codec.value}, which {kind} of shape {shape} can't be"
+            yield Fault(f"plans[{i}]", problem, f"use {', '.join(codec.value for codec in known)}")
+
+
+def _stated(name: str, bits: int, stated: int) -> Iterator[Fault]:
+    """Clients take these sizes from the manifest, before anything has been sent."""
+    if bits != stated:
+        yield Fault(name, f"means {bits} bits, object_bits says {stated}", "build the bundle again")
 
 
 def _partition_faults(partitions: tuple[PartitionFile, ...], needed: list[tuple[int, int]]) -> Iterator[Fault]:

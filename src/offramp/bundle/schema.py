@@ -46,7 +46,14 @@ _BUNDLE = {
     "tolerance": 1e-4,
     "deviation": 1e-6,
 }
-_TIER = {"offramp": "tier/1", **_COMMON, "tier": "smartwatch", "partitions": [_PARTITION]}
+_TIER = {
+    "offramp": "tier/1",
+    **_COMMON,
+    "tier": "smartwatch",
+    "input_shape": [3, 32, 32],
+    "input_type": "uint8",
+    "partitions": [_PARTITION],
+}
 
 
 def schema(kind: Literal["bundle", "tier"]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from offramp.core.requirement import Requirement
-    from offramp.files.requirements import CodecWord
+    from offramp.files.requirements import CodecWord, InputCodecWord
 
 R = TypeVar("R")
 
@@ -46,8 +46,12 @@ class RequirementOptions:
         Literal["mean", "p50", "p95", "p99"] | None, typer.Option(help="Which latency is meant. [default: mean]")
     ] = None
     codec: Annotated[
-        Literal["fp32", "fp16", "int8", "any"] | None,
+        Literal["fp32", "fp16", "int8", "int8+zstd", "any"] | None,
         typer.Option(help="What activations travel as from tier to tier; any: whatever is best. [default: fp32]"),
+    ] = None
+    input_codec: Annotated[
+        Literal["raw", "png", "webp", "jpeg90", "jpeg75", "zstd", "any"] | None,
+        typer.Option(help="What inputs travel as from the source; any: whatever is best. [default: raw]"),
     ] = None
     certify: Annotated[
         bool | None,
@@ -105,10 +109,10 @@ class RequirementOptions:
         None
     )
 
-    def requirement(self, *, codec: CodecWord = "fp32") -> Requirement:
+    def requirement(self, *, codec: CodecWord = "fp32", input_codec: InputCodecWord = "raw") -> Requirement:
         """What the file and the options, which take precedence, ask for.
 
-        codec: what activations travel as where neither says.
+        codec, input_codec: what activations and inputs travel as where neither says.
         """
         from offramp.files import read_requirements
 
@@ -126,6 +130,7 @@ class RequirementOptions:
             stated["prices"] = {"tiers": tiers, "bit": self.price_bit}
         if self.requirements is None:
             stated["codec"] = self.codec or codec
+            stated["input_codec"] = self.input_codec or input_codec
         return read_requirements(self.requirements, **stated)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from offramp.core.cautions import codec_cautions
 from offramp.core.score import ScoreName
 from offramp.view.text import energy_words, percent, quality_words, seconds
 
@@ -59,6 +60,8 @@ def print_prediction(prediction: Prediction) -> None:
     _print_plan(
         console, prediction.topology, prediction.estimated, prediction.spread_s, exit_model=prediction.exit_model
     )
+    for sentence in codec_cautions(prediction.plan):
+        console.print(f"[yellow]Warning:[/] {sentence}.", highlight=False, soft_wrap=True)
     if prediction.quality is not None:
         console.print(quality_words(prediction.quality), highlight=False)
 

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from offramp.core import checks
+from offramp.core.checks import FloatArray
 from offramp.core.codec import Codec, encoded_bits
 from offramp.errors import Fault, refuse
 
@@ -53,9 +56,16 @@ class Backbone:
         if not self.blocks:
             yield Fault("blocks", "is empty", "give at least one block")
 
-    def encoded(self, codec: Codec) -> "Backbone":
-        """The same backbone with its outputs, which are float32, in that codec."""
-        blocks = (replace(block, output_bits=encoded_bits(block.output_bits // 32, codec)) for block in self.blocks)
+    def encoded(self, codec: Codec, mean_bits: FloatArray | None = None) -> "Backbone":
+        """The same backbone with its outputs, which are float32, in that codec.
+
+        mean_bits: [N] what they take where that differs from sample to sample.
+        """
+        if mean_bits is None:
+            sizes = [encoded_bits(block.output_bits // 32, codec) for block in self.blocks]
+        else:
+            sizes = np.maximum(1, mean_bits.round()).astype(int).tolist()
+        blocks = (replace(block, output_bits=bits) for block, bits in zip(self.blocks, sizes, strict=True))
         return replace(self, blocks=tuple(blocks))
 
     @property

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from offramp.core.exit_table import ExitTable
 from offramp.core.metrics import Quality, quality_of_exit
+from offramp.core.plan import Plan
 from offramp.core.timing import Timing
 
 CONFIDENCE = 0.95
@@ -45,6 +46,15 @@ def cautions(quality: Quality, who: str) -> list[str]:
                 f"{100 * bound:.1f} % (confidence {CONFIDENCE:g})"
             )
     return said
+
+
+def codec_cautions(plan: Plan) -> list[str]:
+    """A sentence where the exit table is not of what the plan does to its activations."""
+    if not plan.accuracy_is_approximate:
+        return []
+    sent, between = len(plan.sent_outputs), plan.ends[-1] - 1
+    table = f"the exit table in {plan.codec.value} has {between} activations encoded, the plan {sent} of them"
+    return [f"the accuracy is approximate: {table}; `offramp build` measures the plan's own"]
 
 
 def table_cautions(table: ExitTable) -> list[str]:

@@ -236,8 +236,11 @@ def _candidates(parts: Sequence[_Parts], requirement: Requirement, stop: BoolArr
     for stricter in _stricter(parts, requirement, stop):
         answers = [answer.best for each in parts if (answer := each.chooser.meeting(stricter, stop)).best]
         found.append(min(answers, key=lambda best: requirement.rank(best.estimate, met=True), default=None))
-    by_codec = {each.planner.codec: each for each in parts}
-    plans = {best.plan: _Candidate(best.plan, best.estimate, by_codec[best.plan.codec]) for best in found if best}
+    plans = {
+        best.plan: _Candidate(best.plan, best.estimate, next(each for each in parts if each.planner.serves(best.plan)))
+        for best in found
+        if best
+    }
     return sorted(plans.values(), key=lambda each: -each.to_spare(requirement))
 
 

@@ -7,6 +7,7 @@ from enum import Enum
 import numpy as np
 
 from offramp.core.checks import FloatArray, IntArray
+from offramp.core.codec import InputCodec
 from offramp.core.energy import Energy
 from offramp.core.exits import ExitModel, PlanRates
 from offramp.core.latency import Costs
@@ -83,6 +84,8 @@ def check_plan(plan: Plan, *, blocks: int, topology: Topology) -> None:
         topology.index(name)
         if visits.count(name) > 1:
             fail("plan", f"tier {name} is visited twice, another between", "place its partitions one after the other")
+    if plan.input_codec is not InputCodec.RAW and plan.placement[0] == topology.source:
+        fail("plan", f"sends no input as {plan.input_codec.value}: it begins on {topology.source}", "leave input= out")
 
 
 def estimate(plan: Plan, *, topology: Topology, costs: Costs, exits: ExitModel) -> Estimate:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from offramp.core import checks
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.errors import Fault, fail, refuse
 
 _PARTITION = re.compile(r"(?P<first>\d{1,9})(?:-(?P<last>\d{1,9}))?@(?P<tier>[^\s@]+)")
@@ -23,6 +23,8 @@ class Plan:
     thresholds: [L-1] score, e.g. normalized entropy, at or below which a sample exits at that partition's branch; at
         the last partition all remaining samples exit.
     codec: what activations are sent as from tier to tier.
+    input_codec: what the input is sent as from the source to the tier of the first partition; raw where that is the
+        source itself.
 
     `str(plan)` is one line that `Plan.parse` reads back.
     """
@@ -31,6 +33,7 @@ class Plan:
     placement: tuple[str, ...]
     thresholds: tuple[float, ...]
     codec: Codec = Codec.FP32
+    input_codec: InputCodec = InputCodec.RAW
 
     def __post_init__(self) -> None:
         refuse(self._faults())
@@ -54,11 +57,13 @@ class Plan:
         """The plan that `text` describes, e.g. `1-3@smartwatch 4-9@smartphone 10@cloud T=0.40`.
 
         `T=0.40,0.25` gives each exit but the last its own threshold; a plan of one partition needs no `T=`.
-        `codec=int8` at the end: activations are sent in int8.
+        `codec=int8` after it: activations are sent in int8; `input=webp` at the end: inputs are sent as WebP.
         Raises `InputError` for anything else.
         """
         words = text.split()
-        codec = Codec.FP32
+        codec, input_codec = Codec.FP32, InputCodec.RAW
+        if words and words[-1].startswith("input="):
+            input_codec = parse_input_codec("plan", words.pop().removeprefix("input="))
         if words and words[-1].startswith("codec="):
             codec = parse_codec("plan", words.pop().removeprefix("codec="))
         thresholds: list[float] | None = None
@@ -87,7 +92,7 @@ class Plan:
             thresholds = []
         elif len(thresholds) == 1:
             thresholds *= exits
-        return cls(tuple(ends), tuple(placement), tuple(thresholds), codec)
+        return cls(tuple(ends), tuple(placement), tuple(thresholds), codec, input_codec)
 
     def __str__(self) -> str:
         parts = [
@@ -99,12 +104,29 @@ class Plan:
             parts.append("T=" + ",".join(_threshold_text(threshold) for threshold in distinct))
         if self.codec is not Codec.FP32:
             parts.append(f"codec={self.codec.value}")
+        if self.input_codec is not InputCodec.RAW:
+            parts.append(f"input={self.input_codec.value}")
         return " ".join(parts)
 
     @property
     def blocks(self) -> tuple[tuple[int, int], ...]:
         """[L] first and last block of each partition, 1-based."""
         return tuple((before + 1, end) for before, end in itertools.pairwise((0, *self.ends)))
+
+    @property
+    def sent_outputs(self) -> tuple[int, ...]:
+        """The blocks whose output goes to another tier."""
+        hops = zip(self.ends, self.placement, self.placement[1:], strict=False)
+        return tuple(end for end, tier, after in hops if tier != after)
+
+    @property
+    def accuracy_is_approximate(self) -> bool:
+        """Whether an exit table tells its accuracy only nearly.
+
+        The table of a lossy codec has every activation between blocks encoded, and a plan only those that it sends,
+        which may be none.
+        """
+        return self.codec.plain is not Codec.FP32 and len(self.sent_outputs) < self.ends[-1] - 1
 
 
 def parse_codec(place: str, name: str) -> Codec:
@@ -114,6 +136,15 @@ def parse_codec(place: str, name: str) -> Codec:
     except ValueError:
         known = ", ".join(codec.value for codec in Codec)
         fail(place, f"there is no codec {name!r}", f"use one of {known}")
+
+
+def parse_input_codec(place: str, name: str) -> InputCodec:
+    """The codec of inputs of that name. Raises `InputError`, at `place`, for another name."""
+    try:
+        return InputCodec(name)
+    except ValueError:
+        known = ", ".join(codec.value for codec in InputCodec)
+        fail(place, f"there is no codec of inputs {name!r}", f"use one of {known}")
 
 
 def _threshold_text(threshold: float) -> str:

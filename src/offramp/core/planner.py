@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -12,52 +12,25 @@ from offramp.core import search_additive, search_replay
 from offramp.core.backbone import Backbone
 from offramp.core.checks import BoolArray, IntArray
 from offramp.core.class_floors import class_floors
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.core.compiling import compile_kernels
 from offramp.core.constraints import UNCONSTRAINED, Constraints, Space, space
 from offramp.core.counting import space_size
-from offramp.core.estimate import EstimatedPlan, Latency, estimate
+from offramp.core.estimate import EstimatedPlan, Latency, check_plan, estimate
 from offramp.core.exits import Additive, ExitModel, ExitModelName, Replay, exit_model
+from offramp.core.input_choice import RAW_INPUT, InputChoice, InputCodecs, measured_only
 from offramp.core.latency import ComputeSource, Costs, Work
-from offramp.core.pareto import FRONTIER, LEAST_LATENCY, MOST_ACCURACY, nondominated
+from offramp.core.pareto import FRONTIER, LEAST_LATENCY, MOST_ACCURACY
 from offramp.core.places import Places
 from offramp.core.plan import Plan
 from offramp.core.profile import Profile
 from offramp.core.requirement import NO_REQUIREMENT, Objective, Requirement
+from offramp.core.search_result import Gap, SearchResult, unbeaten
 from offramp.core.topology import Topology
 from offramp.errors import fail
 
 # Up to this much work (thresholds x blocks^2 x tiers^2) a search is over before numba is imported.
 _INTERPRETED_WORK = 40_000
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """What a search that was ended early has not looked at.
-
-    latency_s: no such plan is faster; 0 where energy was to be least, and nothing is known of latency.
-    accuracy: no such plan is more accurate.
-    energy_j: no such plan takes less; None where latency was to be least.
-    """
-
-    latency_s: float
-    accuracy: float
-    energy_j: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """What a search found.
-
-    best: the optimal plan; None where no plan meets the requirement.
-    nearest: where none does, the plan that comes nearest: the most accurate one if the floor is out of reach, else
-        the fastest that keeps to the floor. None where not even the constraints can be met.
-    gap: where the search was ended early, what is proven all the same; None where the answer is final.
-    """
-
-    best: EstimatedPlan | None
-    nearest: EstimatedPlan | None = None
-    gap: Gap | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -69,7 +42,8 @@ class Planner:
     decided as `offramp.core.pareto` says.
 
     backbone, topology, exits, costs: the problem.
-    work: what `costs` come from, on any topology.
+    inputs: how inputs may travel, and what `costs` come from, on any topology.
+    sent_as: [M] the codec that is fastest for inputs sent to each tier, which `costs` count.
     codec: what activations travel as in all its plans.
     compiled: whether to compile the search; None for only where that pays for a single answer.
     """
@@ -78,7 +52,8 @@ class Planner:
     topology: Topology
     exits: ExitModel
     costs: Costs
-    work: Work
+    inputs: InputChoice
+    sent_as: InputCodecs
     codec: Codec = Codec.FP32
     compiled: bool | None = None
 
@@ -93,16 +68,19 @@ class Planner:
         thresholds: Sequence[float] | None = None,
         compiled: bool | None = None,
         codec: Codec = Codec.FP32,
+        inputs: InputCodecs = RAW_INPUT,
     ) -> "Planner":
         """A planner for that profile on that topology; the first options are those of `exit_model` and `Work.of`.
 
         codec: what activations travel as; the plans say so.
+        inputs: what inputs may travel as: lossless codecs, of which plans take the fastest, or one lossy one, or none.
+            Plans that begin on the source send no input; they count unless the codec is lossy.
         Raises `InputError` where the profile lacks what the topology or the exit model needs.
         """
-        encoded = profile.encoded(codec)
-        model = exit_model(encoded, exits, thresholds=thresholds)
-        work = Work.of(encoded, compute=compute)
-        return cls(profile.backbone, topology, model, work.on(topology), work, codec, compiled)
+        choice = InputChoice.of(profile, codec, inputs, compute=compute)
+        model = exit_model(profile.encoded(codec, (inputs or RAW_INPUT)[0]), exits, thresholds=thresholds)
+        costs, sent_as = choice.costs(topology)
+        return cls(profile.backbone, topology, model, costs, choice, sent_as, codec, compiled)
 
     @classmethod
     def each(
@@ -115,17 +93,23 @@ class Planner:
         compute: ComputeSource | None = None,
         thresholds: Sequence[float] | None = None,
         compiled: bool | None = None,
+        inputs: Sequence[InputCodecs] = (RAW_INPUT,),
     ) -> tuple["Planner", ...]:
-        """A planner for each of the codecs, or of several for those that were measured; the rest is as in `of`."""
-        measured = [codec for codec in codecs if codec is Codec.FP32 or codec in profile.codecs]
-        if not measured and len(codecs) > 1:
+        """A planner for each of the codecs, or of several for those that were measured; the rest is as in `of`.
+
+        inputs: groups of codecs of inputs, as `together` makes them; a planner for each.
+        """
+        asked = [(codec, group) for codec in codecs for group in inputs]
+        measured = measured_only(profile, asked)
+        if not measured and len(asked) > 1:
             fail("codec", "none of those that are allowed was measured", "allow fp32, or profile the run again")
-        return tuple(
-            cls.of(
-                profile, topology, exits=exits, compute=compute, thresholds=thresholds, compiled=compiled, codec=codec
-            )
-            for codec in measured or codecs
-        )
+        of = partial(cls.of, profile, topology, exits=exits, compute=compute, thresholds=thresholds, compiled=compiled)
+        return tuple(of(codec=codec, inputs=group) for codec, group in measured or asked)
+
+    @property
+    def work(self) -> Work:
+        """What the profile says of time, on any topology."""
+        return self.inputs.work
 
     def __repr__(self) -> str:
         backbone, model = self.backbone, self.exits.name.value
@@ -136,7 +120,8 @@ class Planner:
 
         Raises `InputError` where the profile or the options don't go with the topology.
         """
-        return replace(self, topology=topology, costs=self.work.on(topology))
+        costs, sent_as = self.inputs.costs(topology)
+        return replace(self, topology=topology, costs=costs, sent_as=sent_as)
 
     def allowed(self, constraints: Constraints, *, least_energy: bool = False) -> Space:
         """What the constraints leave of all plans. Raises `InputError` where they don't go with the problem.
@@ -148,9 +133,11 @@ class Planner:
         if constraints.floor_by_class and not isinstance(self.exits, Replay):
             problem = f"the {self.exits.name.value} model knows nothing of classes"
             fail(constraints.floor_by_class, problem, "use the replay model, which needs an exit table")
-        return space(
+        allowed = space(
             constraints, self.backbone, self.topology, self.costs, bits=self.work.bits, least_energy=least_energy
         )
+        allowed.fits[self.inputs.barred(self.topology)[list(allowed.places.tiers)], 0] = False
+        return allowed
 
     def _allowed(self, requirement: Requirement) -> Space:
         least_energy = requirement.minimize is Objective.ENERGY
@@ -158,19 +145,33 @@ class Planner:
 
     def plan_count(self, constraints: Constraints = UNCONSTRAINED) -> int:
         """How many plans an answer is optimal among, those that break a limit counted."""
-        return space_size(
+        count = space_size(
             blocks=len(self.backbone.blocks),
             tiers=len(self.topology.tiers),
             thresholds=len(self.exits.thresholds),
             exits_per_tier=constraints.exits_per_tier,
             per_exit=constraints.threshold_per_exit,
         )
+        return self.inputs.counted(count, tiers=len(self.topology.tiers))
+
+    def serves(self, plan: Plan) -> bool:
+        """Whether the plan's activations and its input travel as this planner's do."""
+        if plan.placement[0] == self.topology.source:
+            return plan.codec is self.codec and not self.inputs.is_lossy
+        return plan.codec is self.codec and plan.input_codec in self.inputs.codecs
 
     def estimate(self, plan: Plan) -> EstimatedPlan:
         """That plan with its estimate. Raises `InputError` where it doesn't fit, or travels in another codec."""
         if plan.codec is not self.codec:
             fail("plan", f"travels as {plan.codec.value}, not as {self.codec.value}", "ask a planner of that codec")
-        return EstimatedPlan(plan, estimate(plan, topology=self.topology, costs=self.costs, exits=self.exits))
+        check_plan(plan, blocks=len(self.backbone.blocks), topology=self.topology)
+        if not self.serves(plan):
+            fail("plan", f"sends inputs as {plan.input_codec.value}", "ask a planner of that codec of inputs")
+        costs, sends = self.costs, plan.placement[0] != self.topology.source
+        # What energy depends on is that of one codec.
+        if sends and (costs.energy or plan.input_codec is not self.sent_as[self.topology.index(plan.placement[0])]):
+            costs = self.inputs.works[plan.input_codec].on(self.topology)
+        return EstimatedPlan(plan, estimate(plan, topology=self.topology, costs=costs, exits=self.exits))
 
     def frontier(self, requirement: Requirement = NO_REQUIREMENT) -> tuple[EstimatedPlan, ...]:
         """Every allowed plan that no other beats in both accuracy and latency, fastest first; empty if none is allowed.
@@ -277,31 +278,22 @@ class Planner:
     def _plan(self, row: list[int], places: Places) -> Plan:
         most_parts = (len(row) - 1) // 3
         parts, ends, route, levels = row[0], row[1:], row[1 + most_parts :], row[1 + 2 * most_parts :]
+        first = places.tiers[route[0]]
         return Plan(
             ends=tuple(ends[:parts]),
             placement=tuple(self.topology.tiers[places.tiers[place]].name for place in route[:parts]),
             thresholds=tuple(float(self.exits.thresholds[level]) for level in levels[: parts - 1]),
             codec=self.codec,
+            input_codec=InputCodec.RAW if first == self.costs.source else self.sent_as[first],
         )
 
 
-def unbeaten(plans: Sequence[EstimatedPlan], requirement: Requirement) -> tuple[EstimatedPlan, ...]:
-    """Those that no other beats in both accuracy and what is to be least, in order; of equal ones the first."""
-    if len(plans) < 2:
-        return tuple(plans)
-    costs = np.array([requirement.cost(plan.estimate) for plan in plans])
-    keep = nondominated(costs, np.array([plan.estimate.accuracy for plan in plans]))
-    return tuple(plan for plan, kept in zip(plans, keep, strict=True) if kept)
-
-
-def choose(frontier: Sequence[EstimatedPlan], requirement: Requirement) -> SearchResult:
-    """What `Planner.best` answers, read off the whole frontier of what the requirement wants least, that first."""
-    requirement.check_goal()
-    meeting = [plan for plan in frontier if requirement.met_by(plan.estimate)]
-    if meeting:
-        return SearchResult(best=meeting[0] if requirement.wants_least else meeting[-1])
-    accurate = [plan for plan in frontier if plan.estimate.accuracy >= requirement.floor]
-    return SearchResult(best=None, nearest=next(iter([*accurate, *reversed(frontier)]), None))
+def serving(planners: Sequence[Planner], plan: Plan) -> Planner:
+    """The first of the planners that the plan is one of. Raises `InputError` where there is none."""
+    for planner in planners:
+        if planner.serves(plan):
+            return planner
+    fail("plan", f"{plan} sends in other codecs than are allowed", "allow them, or leave the plan out")
 
 
 @cache

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from offramp.core import checks
 from offramp.core.backbone import Backbone
 from offramp.core.checks import FloatArray
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
+from offramp.core.encoded import Encoded, EncodedInput
 from offramp.core.exit_table import ExitTable
 from offramp.core.metrics import quality_of_exit
 from offramp.core.score import ENTROPY, Score
@@ -100,51 +101,14 @@ class ExitRates:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Encoded:
-    """What is different when activations travel in another codec than fp32.
-
-    exit_table: of the network with every activation between blocks encoded and decoded: at least as much is lost as
-        in any plan, which cuts at some of them only.
-    serialize_s, deserialize_s: by device, [N+2] as in `Timing`.
-    """
-
-    exit_table: ExitTable
-    serialize_s: Mapping[str, FloatArray]
-    deserialize_s: Mapping[str, FloatArray]
-
-    def __post_init__(self) -> None:
-        for name in ("serialize_s", "deserialize_s"):
-            given: Mapping[str, FloatArray] = getattr(self, name)
-            frozen = {
-                device: checks.frozen_array(times_s, np.float64, 1, f"{name}.{device}")
-                for device, times_s in given.items()
-            }
-            object.__setattr__(self, name, frozen)
-        refuse(self._faults())
-
-    def __repr__(self) -> str:
-        table = self.exit_table
-        return f"Encoded({table.blocks} branches, {table.samples} samples; devices {', '.join(self.serialize_s)})"
-
-    def _faults(self) -> Iterator[Fault]:
-        if self.serialize_s.keys() != self.deserialize_s.keys():
-            yield Fault("serialize_s", "names other devices than deserialize_s", "give both for every device")
-        for name in ("serialize_s", "deserialize_s"):
-            for device, values in getattr(self, name).items():
-                place = f"{name}.{device}"
-                yield from checks.times(place, values)
-                objects = self.exit_table.blocks + 2
-                yield from checks.length(place, len(values), objects, "the input, every block's output, the result")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Profile:
     """Everything measured of one backbone: the planner's only source of numbers beside the topology.
 
     timings: by device.
     reference_device: the device that slowdowns refer to; None where every tier must name its device.
     exits, exit_table: at least one of the two.
-    codecs: what is different in other codecs than fp32.
+    codecs: what is different when activations travel in other codecs than fp32.
+    inputs: what is different when inputs travel in other codecs than raw.
     overhead_bits: what travels with every object beside its own bits: headers of messages and of the transport.
     provenance: how it was measured, as text; for people, never for the model.
     score: what exits compare to their thresholds.
@@ -156,6 +120,7 @@ class Profile:
     exits: ExitRates | None = None
     exit_table: ExitTable | None = None
     codecs: Mapping[Codec, Encoded] = field(default_factory=dict)
+    inputs: Mapping[InputCodec, EncodedInput] = field(default_factory=dict)
     overhead_bits: int = 0
     provenance: Mapping[str, object] = field(default_factory=dict)
     score: Score = ENTROPY
@@ -183,8 +148,20 @@ class Profile:
             place = f"codecs.{codec.value}"
             if codec is Codec.FP32:
                 yield Fault(place, "is what the profile itself is in", "take it out")
+            if (codec is codec.plain) != (encoded.bits is None):
+                yield Fault(place, "has sizes, or has none", "give bits for a codec that compresses, and no other")
             yield from checks.length(place, encoded.exit_table.blocks, n, "one row per block of the backbone")
             yield from self._score_faults(f"{place}.exit_table", encoded.exit_table)
+        for input_codec, sent in self.inputs.items():
+            place = f"inputs.{input_codec.value}"
+            if input_codec is InputCodec.RAW:
+                yield Fault(place, "is what the profile itself is in", "take it out")
+            if input_codec.lossless == (sent.exit_table is not None):
+                known = "needs no exit_table, it changes nothing" if sent.exit_table else "has no exit_table"
+                yield Fault(place, known, "give one for each lossy codec, and for no other")
+            if sent.exit_table is not None:
+                yield from checks.length(place, sent.exit_table.blocks, n, "one row per block of the backbone")
+                yield from self._score_faults(f"{place}.exit_table", sent.exit_table)
         yield from checks.not_negative("overhead_bits", self.overhead_bits, "give what travels with every object")
 
     def _score_faults(self, place: str, table: ExitTable) -> Iterator[Fault]:
@@ -237,12 +214,17 @@ class Profile:
         return {name: np.array([figures[name] for figures in exits]) for name in exits[0] if name != "accuracy"}
 
     def with_timing(
-        self, device: str, timing: Timing, encoded: Mapping[Codec, tuple[FloatArray, FloatArray]] | None = None
+        self,
+        device: str,
+        timing: Timing,
+        encoded: Mapping[Codec, tuple[FloatArray, FloatArray]] | None = None,
+        inputs: Mapping[InputCodec, tuple[float, float]] | None = None,
     ) -> "Profile":
         """The same profile with the times of one more device, or with that device's times replaced.
 
         encoded: serialize_s and deserialize_s, [N+2] each, in the profile's other codecs. In a codec without them
             the device has no times.
+        inputs: the same of one input, in the other codecs of inputs.
         """
         codecs = dict(self.codecs)
         for codec, (serialize_s, deserialize_s) in (encoded or {}).items():
@@ -252,19 +234,42 @@ class Profile:
                 serialize_s={**before.serialize_s, device: serialize_s},
                 deserialize_s={**before.deserialize_s, device: deserialize_s},
             )
-        return replace(self, timings={**self.timings, device: timing}, codecs=codecs)
+        sent = {
+            codec: replace(
+                self.inputs[codec],
+                serialize_s={**self.inputs[codec].serialize_s, device: serialize},
+                deserialize_s={**self.inputs[codec].deserialize_s, device: deserialize},
+            )
+            for codec, (serialize, deserialize) in (inputs or {}).items()
+        }
+        timings = {**self.timings, device: timing}
+        return replace(self, timings=timings, codecs=codecs, inputs={**self.inputs, **sent})
 
-    def encoded(self, codec: Codec) -> "Profile":
-        """The profile as it is when activations travel in that codec; `InputError` where that was not measured."""
-        if codec is Codec.FP32:
-            return self
-        if codec not in self.codecs:
+    def measured(self, codec: Codec, input_codec: InputCodec = InputCodec.RAW) -> bool:
+        """Whether it is known how samples exit, and in what time, when they travel so."""
+        known = codec is Codec.FP32 or codec in self.codecs
+        if input_codec is InputCodec.RAW:
+            return known
+        # Two losses at once were not measured; one of them alone was.
+        return known and input_codec in self.inputs and (input_codec.lossless or codec is Codec.FP32)
+
+    def encoded(self, codec: Codec, input_codec: InputCodec = InputCodec.RAW) -> "Profile":
+        """The profile as it is when activations and inputs travel so; `InputError` where that was not measured."""
+        if not self.measured(codec):
             known = ", ".join(measured.value for measured in (Codec.FP32, *self.codecs))
             fail("codec", f"{codec.value} was not measured", f"use {known}, or profile the run again")
-        encoded = self.codecs[codec]
+        if not self.measured(codec, input_codec):
+            lost = input_codec in self.inputs
+            known = ", ".join(each.value for each in InputCodec if self.measured(codec, each))
+            problem = f"{input_codec.value} was not measured" + (f" together with {codec.value}" if lost else "")
+            fail("input_codec", problem, f"use {known}, or profile the run again")
+        profile = self if codec is Codec.FP32 else self._with_activations(self.codecs[codec], codec)
+        return profile if input_codec is InputCodec.RAW else profile._with_input(self.inputs[input_codec])
+
+    def _with_activations(self, encoded: Encoded, codec: Codec) -> "Profile":
         return replace(
             self,
-            backbone=self.backbone.encoded(codec),
+            backbone=self.backbone.encoded(codec, None if encoded.bits is None else encoded.bits.mean(axis=1)),
             timings={
                 device: replace(
                     timing, serialize_s=encoded.serialize_s[device], deserialize_s=encoded.deserialize_s[device]
@@ -276,4 +281,24 @@ class Profile:
             exits=None,
             exit_table=encoded.exit_table,
             codecs={},
+        )
+
+    def _with_input(self, sent: EncodedInput) -> "Profile":
+        lossy = sent.exit_table is not None
+        return replace(
+            self,
+            backbone=replace(self.backbone, input_bits=max(1, round(sent.mean_bits))),
+            timings={
+                device: replace(
+                    timing,
+                    serialize_s=np.concatenate([[sent.serialize_s[device]], timing.serialize_s[1:]]),
+                    deserialize_s=np.concatenate([[sent.deserialize_s[device]], timing.deserialize_s[1:]]),
+                )
+                for device, timing in self.timings.items()
+                if device in sent.serialize_s
+            },
+            exits=None if lossy else self.exits,
+            exit_table=sent.exit_table if lossy else self.exit_table,
+            codecs={},
+            inputs={},
         )

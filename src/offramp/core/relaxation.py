@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from offramp.core.checks import BoolArray
 from offramp.core.estimate import EstimatedPlan
-from offramp.core.planner import Planner, unbeaten
+from offramp.core.planner import Planner
 from offramp.core.requirement import Requirement
+from offramp.core.search_result import unbeaten
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass, field, fields
 from enum import Enum
 
 from offramp.core import checks
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.core.constraints import Constraints
 from offramp.core.estimate import Estimate, Latency
 from offramp.errors import Fault, fail, refuse
@@ -62,6 +62,7 @@ class Requirement:
     minimize: what is to be least; with energy, latency is the mean.
     constraints: which plans are allowed; among them floors that count class by class.
     codecs: what activations may travel as; of several, those that were measured are tried.
+    input_codecs: what inputs may travel as from the source, likewise.
     certify: whether floor and limit are to hold for new samples; None for where a choice from so many plans flatters
         itself most, in a space that is wider than one threshold and one exit per tier, or a confidence is given.
     confidence: with which they hold; None for `CONFIDENCE`.
@@ -75,6 +76,7 @@ class Requirement:
     minimize: Objective = Objective.LATENCY
     constraints: Constraints = field(default_factory=Constraints)
     codecs: tuple[Codec, ...] = (Codec.FP32,)
+    input_codecs: tuple[InputCodec, ...] = (InputCodec.RAW,)
     certify: bool | None = None
     confidence: float | None = None
     limits: SearchLimits = field(default_factory=SearchLimits)
@@ -92,6 +94,8 @@ class Requirement:
             yield Fault("latency", problem, "ask for the mean, or limit the energy and let latency be least")
         if not self.codecs:
             yield Fault("codec", "is none", "give one at least, e.g. fp32")
+        if not self.input_codecs:
+            yield Fault("input_codec", "is none", "give one at least, e.g. raw")
         if self.confidence is not None and not 0.5 <= self.confidence < 1:
             yield Fault("confidence", f"{self.confidence} is not from 0.5 to below 1", "give e.g. 0.95")
         asked = "certify" if self.certify else "confidence" if self.confidence is not None else ""
@@ -125,6 +129,13 @@ class Requirement:
         if self.certify is not None or self.confidence is not None:
             return self.certify is not False
         return samples and self.constraints.wide and self.has_goal and not self.constraints.floor_by_class
+
+    @property
+    def counts_bits(self) -> bool:
+        """Whether a plan that sends fewer bits may be preferred to a faster one."""
+        rules = self.constraints
+        counted = rules.max_upload_bits is not None or rules.prices is not None or rules.limits_energy
+        return counted or self.minimize is Objective.ENERGY
 
     @property
     def has_goal(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.core.estimate import EstimatedPlan, Latency
 from offramp.core.requirement import Requirement
 from offramp.core.topology import Topology
@@ -46,6 +46,8 @@ def _requirement_words(asked: Requirement) -> Iterator[str]:
         yield from ("--latency", asked.latency.name.lower())
     if asked.codecs != (Codec.FP32,):
         yield from ("--codec", asked.codecs[0].value if len(asked.codecs) == 1 else "any")
+    if asked.input_codecs != (InputCodec.RAW,):
+        yield from ("--input-codec", asked.input_codecs[0].value if len(asked.input_codecs) == 1 else "any")
     if constraints.exits_per_tier > 1:
         yield from ("--exits-per-tier", str(constraints.exits_per_tier))
     if constraints.threshold_per_exit:

@@ -107,6 +107,12 @@ class State:
         check_plan(plan, blocks=blocks, topology=self.topology)
         if plan.codec not in self.requirement.codecs:
             fail("pin", f"travels as {plan.codec.value}", f"give it codec={self.requirement.codecs[0].value}")
+        if plan.input_codec not in self.requirement.input_codecs and plan.placement[0] != self.topology.source:
+            fail(
+                "pin",
+                f"sends inputs as {plan.input_codec.value}",
+                f"give it input={self.requirement.input_codecs[0].value}",
+            )
         if not replays and len(set(plan.thresholds)) > 1:
             fail("pin", "has several thresholds", "give it one for all exits")
         return self if plan in self.pins else self.pinned(plan)

@@ -9,10 +9,12 @@ from offramp.core.baselines import ComparedSystem, compare
 from offramp.core.checks import BoolArray
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName, Replay
+from offramp.core.input_choice import together
 from offramp.core.latency import ComputeSource
-from offramp.core.planner import Gap, Planner
+from offramp.core.planner import Planner, serving
 from offramp.core.profile import Profile
 from offramp.core.requirement import NO_REQUIREMENT, Requirement
+from offramp.core.search_result import Gap
 from offramp.core.topology import Topology
 from offramp.errors import InputError
 from offramp.explore.state import State, default_axes
@@ -125,6 +127,8 @@ class Explorer:
             compute=compute,
             thresholds=thresholds,
             compiled=True,
+            # What counts bits may be set while the page is open.
+            inputs=together(requirement.input_codecs, bits_matter=True),
         )
         planner = planners[0]
         if not requirement.has_goal:
@@ -169,8 +173,7 @@ class Explorer:
         try:
             planners = self.planners_for(state)
             solution = solve_among(self.profile, planners, state.asked, stop=stop, frontier=False)
-            by_codec = {planner.codec: planner for planner in planners}
-            pins = tuple(by_codec[plan.codec].estimate(plan) for plan in state.pins)
+            pins = tuple(serving(planners, plan).estimate(plan) for plan in state.pins)
             return View(state, planners, solution, "", pins)
         except InputError as error:
             return View(state, planners, None, str(error), ())

@@ -10,10 +10,11 @@ from pydantic import Field
 
 from offramp.core import checks
 from offramp.core.backbone import Backbone, Block
-from offramp.core.checks import FloatArray
-from offramp.core.codec import Codec
+from offramp.core.checks import FloatArray, IntArray
+from offramp.core.codec import Codec, InputCodec
+from offramp.core.encoded import Encoded, EncodedInput
 from offramp.core.exit_table import ExitTable
-from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.score import ENTROPY, Score, ScoreName
 from offramp.core.timing import Timing
 from offramp.errors import Fault, InputError, fail
@@ -189,14 +190,29 @@ class EncodedDocument(Document):
         {}, max_length=MOST_DEVICES, description="by device, seconds of the way back"
     )
 
-    def core(self, exit_table: ExitTable) -> Encoded:
-        """The core's value, with the table that `exit_table` names; raises `InputError`."""
+    def core(self, exit_table: ExitTable, bits: IntArray | None) -> Encoded:
+        """The core's value, with the table that `exit_table` names, and its sizes; raises `InputError`."""
         n = exit_table.blocks
         return Encoded(
             exit_table,
+            bits=bits,
             serialize_s={device: np.array(_padded(times_s, n)) for device, times_s in self.serialize_s.items()},
             deserialize_s={device: np.array(_padded(times_s, n)) for device, times_s in self.deserialize_s.items()},
         )
+
+
+class EncodedInputDocument(Document):
+    """What is different when inputs travel in a codec."""
+
+    exit_table: str | None = Field(
+        None, description="an npz file beside this one; absent for a lossless codec", examples=["exits.jpeg90.npz"]
+    )
+    serialize_s: dict[str, Seconds] = Field({}, max_length=MOST_DEVICES, description="by device, to encode an input")
+    deserialize_s: dict[str, Seconds] = Field({}, max_length=MOST_DEVICES, description="by device, the way back")
+
+    def core(self, bits: IntArray, exit_table: ExitTable | None) -> EncodedInput:
+        """The core's value, with its sizes and the table that `exit_table` names; raises `InputError`."""
+        return EncodedInput(bits, self.serialize_s, self.deserialize_s, exit_table)
 
 
 class ProfileDocument(Document):
@@ -218,8 +234,14 @@ class ProfileDocument(Document):
         description="an npz file, its path relative to this one; may be absent where there are exits",
         examples=["exits.npz"],
     )
-    codecs: dict[Literal["fp16", "int8"], EncodedDocument] = Field(
+    codecs: dict[Literal["fp16", "int8", "int8+zstd"], EncodedDocument] = Field(
         {}, description="what is different in other codecs than fp32, which all the rest is in"
+    )
+    inputs: dict[Literal["png", "webp", "jpeg90", "jpeg75", "zstd"], EncodedInputDocument] = Field(
+        {}, description="what is different when inputs travel in other codecs than as they are"
+    )
+    sizes: str | None = Field(
+        None, description="an npz file beside this one: by codec, what every sample takes in bits", examples=["x.npz"]
     )
     overhead_bits: Annotated[int, Field(le=2**53, json_schema_extra={"minimum": 0})] = Field(
         0, description="what travels with every object beside its own bits", examples=[2400]
@@ -229,7 +251,12 @@ class ProfileDocument(Document):
         None, description="what exits compare to their thresholds; may be absent where it is entropy"
     )
 
-    def core(self, exit_table: ExitTable | None, codecs: Mapping[Codec, Encoded]) -> Profile:
+    def core(
+        self,
+        exit_table: ExitTable | None,
+        codecs: Mapping[Codec, Encoded],
+        inputs: Mapping[InputCodec, EncodedInput],
+    ) -> Profile:
         """The core's profile, with the tables that the document names; raises `InputError`."""
         return Profile(
             backbone=self.backbone.core(),
@@ -238,6 +265,7 @@ class ProfileDocument(Document):
             exits=None if self.exits is None else self.exits.core(),
             exit_table=exit_table,
             codecs=codecs,
+            inputs=inputs,
             overhead_bits=self.overhead_bits,
             provenance=self.provenance,
             score=ENTROPY if self.score is None else self.score.core(),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.core.plan import Plan
 from offramp.errors import Fault, InputError, fail
 from offramp.files.checking import Document, ValueDocument, attempt, checked, refusing
@@ -59,8 +59,11 @@ class PlanEntry(ValueDocument):
         ]
         | None
     ) = Field(None, description="at or below it a sample exits, one per partition but the last", examples=[[0.4, 0.4]])
-    codec: Literal["fp32", "fp16", "int8"] | None = Field(
+    codec: Literal["fp32", "fp16", "int8", "int8+zstd"] | None = Field(
         None, description="what activations travel as; absent for fp32", examples=["int8"]
+    )
+    input_codec: Literal["raw", "png", "webp", "jpeg90", "jpeg75", "zstd"] | None = Field(
+        None, description="what inputs travel as from the source; absent for raw", examples=["webp"]
     )
 
     def core(self) -> Plan:
@@ -77,6 +80,7 @@ class PlanEntry(ValueDocument):
                 placement=tuple(self.placement),
                 thresholds=tuple(self.thresholds),
                 codec=Codec(self.codec or "fp32"),
+                input_codec=InputCodec(self.input_codec or "raw"),
             )
         elif missing := self._missing_lists():
             faults += [Fault(key, "is missing", "give ends, placement and thresholds together") for key in missing]
@@ -84,6 +88,9 @@ class PlanEntry(ValueDocument):
             fail("", "says nothing", f"give its text, e.g. {_EXAMPLE}")
         if parsed and self.codec not in (None, parsed.codec.value):
             faults.append(Fault("codec", f"is {self.codec}, the text says {parsed.codec.value}", "correct one of them"))
+        if parsed and self.input_codec not in (None, parsed.input_codec.value):
+            problem = f"is {self.input_codec}, the text says {parsed.input_codec.value}"
+            faults.append(Fault("input_codec", problem, "correct one of them"))
         if parsed and listed and parsed != listed:
             faults.append(Fault("text", f"says {parsed}, the lists say {listed}", "give one of the two, or correct it"))
         plan = listed or parsed
@@ -133,6 +140,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "placement": list(plan.placement),
         "thresholds": list(plan.thresholds),
         **({} if plan.codec is Codec.FP32 else {"codec": plan.codec.value}),
+        **({} if plan.input_codec is InputCodec.RAW else {"input_codec": plan.input_codec.value}),
     }
 
 

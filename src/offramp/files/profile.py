@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 
 from offramp.core.backbone import Backbone
-from offramp.core.codec import Codec
+from offramp.core.checks import IntArray
+from offramp.core.codec import Codec, InputCodec
+from offramp.core.encoded import Encoded, EncodedInput
 from offramp.core.exit_table import ExitTable
-from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.score import Score, ScoreName
 from offramp.core.timing import Timing
 from offramp.errors import Fault, InputError, fail, refuse
 from offramp.files.checking import attempt, check, merged
 from offramp.files.measured import BLANK_BLOCK, MOST_BLOCKS, ProfileDocument, blocks_timed
 from offramp.files.parsing import parse_json
+from offramp.files.sizes import read_sizes, sizes_bytes
 from offramp.files.sources import locate, naming, read_text
 from offramp.files.tables import is_table, read_table, table_bytes
 from offramp.files.writing import json_text, replace_files, target
@@ -37,23 +40,51 @@ def read_profile(source: str | Path) -> Profile:
         table = attempt(faults, "exit_table", _table, raw, raw, path.parent)
         tables = {
             name: attempt(faults, f"codecs.{name}.exit_table", _table, entry, raw, path.parent)
-            for name, entry in _codecs(raw).items()
+            for name, entry in _mapping(raw, "codecs").items()
         }
+        of_inputs = {
+            name: attempt(faults, f"inputs.{name}.exit_table", _table, entry, raw, path.parent)
+            for name, entry in _mapping(raw, "inputs").items()
+        }
+        sizes = attempt(faults, "sizes", _sizes, raw, path.parent) or {}
         if document is None or faults:
             faults = merged(faults, _relation_faults(raw))
             raise InputError(faults)
         codecs: dict[Codec, Encoded] = {}
         for name, entry in document.codecs.items():
-            encoded = attempt(faults, f"codecs.{name}", entry.core, tables[name])
+            encoded = attempt(faults, f"codecs.{name}", entry.core, tables[name], sizes.get(name))
             if encoded is not None:
                 codecs[Codec(name)] = encoded
+        inputs: dict[InputCodec, EncodedInput] = {}
+        for input_name, sent in document.inputs.items():
+            if input_name not in sizes:
+                faults.append(
+                    Fault(f"inputs.{input_name}", "has no sizes", f"name a file under sizes that holds {input_name}")
+                )
+                continue
+            encoded_input = attempt(faults, f"inputs.{input_name}", sent.core, sizes[input_name], of_inputs[input_name])
+            if encoded_input is not None:
+                inputs[InputCodec(input_name)] = encoded_input
         refuse(faults)
-        return document.core(table, codecs)
+        return document.core(table, codecs, inputs)
 
 
-def _codecs(raw: Any) -> dict[str, Any]:
-    codecs = raw.get("codecs") if isinstance(raw, dict) else None
-    return codecs if isinstance(codecs, dict) else {}
+def _mapping(raw: Any, key: str) -> dict[str, Any]:
+    entries = raw.get(key) if isinstance(raw, dict) else None
+    return entries if isinstance(entries, dict) else {}
+
+
+def _sizes(raw: Any, folder: Path) -> dict[str, IntArray]:
+    """The sizes that the document names; none where it names no file."""
+    name = raw.get("sizes") if isinstance(raw, dict) else None
+    return read_sizes(_beside(name, folder)) if isinstance(name, str) else {}
+
+
+def _beside(name: str, folder: Path) -> Path:
+    """The file of that name. Raises `InputError` for one that is not in the folder."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        fail("", f"{name!r} leads out of the profile's folder", "give a file beside the profile")
+    return folder / name
 
 
 def _table(entry: Any, raw: Any, folder: Path) -> ExitTable | None:
@@ -61,9 +92,7 @@ def _table(entry: Any, raw: Any, folder: Path) -> ExitTable | None:
     name = entry.get("exit_table") if isinstance(entry, dict) else None
     if not isinstance(name, str):
         return None
-    if Path(name).is_absolute() or ".." in Path(name).parts:
-        fail("", f"{name!r} leads out of the profile's folder", "give a file beside the profile")
-    return read_table(folder / name, blocks=_size(raw, "backbone", "blocks"))
+    return read_table(_beside(name, folder), blocks=_size(raw, "backbone", "blocks"))
 
 
 def _relation_faults(raw: Any) -> list[Fault]:
@@ -131,7 +160,7 @@ def _size_timed(timing: Any) -> int | None:
 
 
 def write_profile(profile: Profile, path: str | Path) -> None:
-    """Write `x.json` and its exit tables, `x.npz` and `x.fp16.npz`, so that `read_profile` reads them back.
+    """Write `x.json` and what goes beside it, as `x.npz` and `x.fp16.npz`, so that `read_profile` reads them back.
 
     Either file is replaced whole or not at all, the table first. Raises `InputError` where that can't be.
     """
@@ -140,27 +169,38 @@ def write_profile(profile: Profile, path: str | Path) -> None:
     if table == path:
         fail("path", f"{str(path)!r} is the name of an exit table", "end it with .json")
     check_tables(path)
-    encoded = {codec: path.with_suffix(f".{codec.value}.npz") for codec in profile.codecs}
-    document = _document(profile, table.name, {codec: file.name for codec, file in encoded.items()})
+    # What compression adds loses nothing, and has the same table.
+    encoded = {codec: path.with_suffix(f".{codec.plain.value}.npz") for codec in profile.codecs}
+    lossy = {codec: sent.exit_table for codec, sent in profile.inputs.items() if sent.exit_table is not None}
+    of_inputs = {codec: path.with_suffix(f".{codec.value}.npz") for codec in lossy}
+    sizes = path.with_suffix(".sizes.npz")
+    names = {codec.value: file.name for codec, file in (*encoded.items(), *of_inputs.items())}
+    held: dict[str, IntArray] = {codec.value: sent.bits for codec, sent in profile.inputs.items()}
+    held |= {codec.value: each.bits for codec, each in profile.codecs.items() if each.bits is not None}
+    document = _document(profile, table.name, names, sizes.name if held else None)
     try:
         text = json_text(document)
     except (TypeError, ValueError) as error:
         fail("provenance", f"can't be written as JSON: {error}", "use text, finite numbers, lists and mappings")
     contents = {} if profile.exit_table is None else {table: table_bytes(profile.exit_table)}
     contents |= {file: table_bytes(profile.codecs[codec].exit_table) for codec, file in encoded.items()}
+    contents |= {file: table_bytes(lossy[codec]) for codec, file in of_inputs.items()}
+    if held:
+        contents[sizes] = sizes_bytes(held)
     replace_files({**contents, path: text.encode()})
 
 
 def check_tables(path: Path) -> None:
     """Raise `InputError` where exit tables beside a profile of that path would take the place of other archives."""
-    for suffix in (".npz", *(f".{codec.value}.npz" for codec in Codec)):
+    for suffix in (".npz", *(f".{codec.value}.npz" for codec in (*Codec, *InputCodec))):
         beside = path.with_suffix(suffix)
         if beside.exists() and not is_table(beside):
             problem = f"its exit table would take the place of {beside.name}, which is another archive"
             fail("path", problem, f"give another name than {path.name}, or move {beside.name}")
 
 
-def _document(profile: Profile, table_name: str, encoded_names: dict[Codec, str]) -> dict[str, Any]:
+def _document(profile: Profile, table_name: str, names: dict[str, str], sizes_name: str | None) -> dict[str, Any]:
+    """The profile as JSON; `names` are of the exit tables by codec."""
     exits = profile.exits
     document = {
         "offramp": FORMAT,
@@ -183,13 +223,23 @@ def _document(profile: Profile, table_name: str, encoded_names: dict[Codec, str]
         "exit_table": None if profile.exit_table is None else table_name,
         "codecs": {
             codec.value: {
-                "exit_table": encoded_names[codec],
+                "exit_table": names[codec.value],
                 "serialize_s": {device: values.tolist() for device, values in encoded.serialize_s.items()},
                 "deserialize_s": {device: values.tolist() for device, values in encoded.deserialize_s.items()},
             }
             for codec, encoded in profile.codecs.items()
         }
         or None,
+        "inputs": {
+            codec.value: _present(
+                exit_table=names.get(codec.value),
+                serialize_s=dict(sent.serialize_s),
+                deserialize_s=dict(sent.deserialize_s),
+            )
+            for codec, sent in profile.inputs.items()
+        }
+        or None,
+        "sizes": sizes_name,
         "overhead_bits": profile.overhead_bits or None,
         "provenance": dict(profile.provenance),
         "score": None if profile.score.name is ScoreName.ENTROPY else _score_document(profile.score),

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from pydantic import Field
 
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.core.constraints import Constraints, Prices
 from offramp.core.estimate import Latency
 from offramp.core.requirement import MEMORY_BYTES, Objective, Requirement, SearchLimits
@@ -18,7 +18,8 @@ from offramp.files.sources import locate, naming, read_text
 from offramp.files.topology import MOST_BYTES, Joules, Size, Time
 
 LatencyWord = Literal["mean", "p50", "p95", "p99"]
-CodecWord = Literal["fp32", "fp16", "int8", "any"]
+CodecWord = Literal["fp32", "fp16", "int8", "int8+zstd", "any"]
+InputCodecWord = Literal["raw", "png", "webp", "jpeg90", "jpeg75", "zstd", "any"]
 ObjectiveWord = Literal["latency", "energy"]
 
 
@@ -38,6 +39,7 @@ class RequirementWords(TypedDict, total=False):
     max_latency: str | None
     latency: LatencyWord
     codec: CodecWord
+    input_codec: InputCodecWord
     confidence: float | None
     certify: bool | None
     exits_per_tier: int
@@ -74,6 +76,11 @@ class RequirementsDocument(Document):
     max_latency: Time | None = Field(None, description="a time", examples=[TIME.example])
     latency: LatencyWord = Field("mean", description="which latency is meant")
     codec: CodecWord = Field("fp32", description="what activations travel as; any: whatever is best", examples=["int8"])
+    input_codec: InputCodecWord = Field(
+        "raw",
+        description="what inputs travel as from the source; any: whatever is best of what was measured",
+        examples=["webp"],
+    )
     certify: bool | None = Field(
         None,
         description="whether floor and limit are to hold on samples not seen; if absent, where plans may have a "
@@ -147,6 +154,7 @@ class RequirementsDocument(Document):
             minimize=Objective(self.minimize),
             constraints=constraints or Constraints(),
             codecs=tuple(Codec) if self.codec == "any" else (Codec(self.codec),),
+            input_codecs=tuple(InputCodec) if self.input_codec == "any" else (InputCodec(self.input_codec),),
             confidence=self.confidence,
             certify=self.certify,
             limits=limits or SearchLimits(),

@@ -9,8 +9,9 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.core.exits import ExitModelName
+from offramp.core.input_choice import RAW_INPUT, InputCodecs
 from offramp.core.latency import ComputeSource
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
@@ -39,8 +40,8 @@ class HasPlan(Protocol):
 PlanSource: TypeAlias = Plan | HasPlan | str | Path
 """A plan, what brings one along, its one-line form, or the path of a file that holds one."""
 
-_TRAINS = ("torch", "safetensors", "sklearn", "onnx", "onnxscript", "onnxruntime", "msgspec")
-_RUNS = ("zenoh", "onnxruntime", "msgspec", "cryptography")
+_TRAINS = ("torch", "safetensors", "sklearn", "onnx", "onnxscript", "onnxruntime", "msgspec", "zstandard")
+_RUNS = ("zenoh", "onnxruntime", "msgspec", "cryptography", "zstandard")
 
 
 def profile_of(profile: Profile | str | Path, place: str = "profile") -> Profile:
@@ -140,6 +141,7 @@ def planner_of(
     compute: ComputeSource | str | None = None,
     thresholds: Sequence[float] | None = None,
     codec: Codec = Codec.FP32,
+    input_codec: InputCodec = InputCodec.RAW,
 ) -> Planner:
     """The planner of a profile on a topology; None stands for the defaults of `Planner.of`."""
     return Planner.of(
@@ -149,6 +151,7 @@ def planner_of(
         compute=member("compute", ComputeSource, compute),
         thresholds=thresholds,
         codec=codec,
+        inputs=(input_codec,),
     )
 
 
@@ -161,8 +164,9 @@ def planners_of(
     compute: ComputeSource | str | None = None,
     thresholds: Sequence[float] | None = None,
     compiled: bool | None = None,
+    inputs: Sequence[InputCodecs] = (RAW_INPUT,),
 ) -> tuple[Planner, ...]:
-    """A planner for each of the codecs, as `Planner.each` makes them; None stands for its defaults."""
+    """A planner for each of the codecs and groups of inputs', as `Planner.each` makes them; None: its defaults."""
     return Planner.each(
         profile,
         topology,
@@ -171,6 +175,7 @@ def planners_of(
         compute=member("compute", ComputeSource, compute),
         thresholds=thresholds,
         compiled=compiled,
+        inputs=inputs,
     )
 
 

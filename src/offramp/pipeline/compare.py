@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from offramp.core import baselines
+from offramp.core.codec import InputCodec
 from offramp.core.exits import ExitModelName
 from offramp.core.latency import ComputeSource
 from offramp.core.profile import Profile
@@ -123,15 +124,17 @@ def compare(
     """Compare with published systems: each chooses by its own model, all are judged by Offramp's.
 
     The arguments are as in `solve`. The constraints are Offramp's alone, and activations travel in the codec of its
-    plan. All go by the samples as seen; nothing is certified.
+    plan. Inputs travel in the fastest lossless codec that is allowed, everybody's; a lossy one changes what exits say,
+    and is no system's choice. All go by the samples as seen; nothing is certified.
     Raises `InputError` for what can't be used, and where a bound on accuracy is asked for.
     """
     asked = requirement_of(requirement, words)
     check_answerable(asked, "a comparison", timed=True)
+    lossless = tuple(codec for codec in asked.input_codecs if codec.lossless)
     solution = solve(
         profile,
         topology,
-        replace(asked, certify=False),
+        replace(asked, certify=False, input_codecs=lossless or (InputCodec.RAW,)),
         exit_model=exit_model,
         compute=compute,
         thresholds=thresholds,

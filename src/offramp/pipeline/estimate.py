@@ -89,7 +89,14 @@ def estimate(
     Raises `InputError` for what can't be used, and for a plan that doesn't fit the profile and the topology.
     """
     profile, topology, plan = profile_of(profile), topology_of(topology), plan_of(plan)
-    planner = planner_of(profile, topology, exit_model=exit_model, compute=compute, codec=plan.codec)
+    planner = planner_of(
+        profile,
+        topology,
+        exit_model=exit_model,
+        compute=compute,
+        codec=plan.codec,
+        input_codec=plan.input_codec,
+    )
     estimated = planner.estimate(plan)
     return Prediction(
         estimated,
@@ -123,4 +130,6 @@ def plan_and_estimate(estimated: EstimatedPlan, spread_s: float | None = None) -
     document = estimate_document(estimated.estimate)
     if spread_s is not None:
         document["spread_s"] = spread_s
+    if estimated.plan.accuracy_is_approximate:
+        document["accuracy_is_approximate"] = True
     return {"plan": plan_document(estimated.plan), "estimate": document}

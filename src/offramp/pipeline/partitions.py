@@ -122,9 +122,9 @@ def _outputs(sessions: PartitionSessions, plans: Sequence[Plan], dataset: Datase
 
 
 def _path(plan: Plan) -> object:
-    """All that the activations of a plan depend on."""
+    """All that the activations of a plan and its input, as it is received, depend on."""
     hops = tuple(a != b for a, b in zip(plan.placement, plan.placement[1:], strict=False))
-    return plan.ends, hops, plan.codec
+    return plan.ends, hops, plan.codec, plan.input_codec
 
 
 def _accuracy(blocks: tuple[int, int], outputs: Sequence[PlanOutputs]) -> tuple[float, float | None]:

@@ -115,6 +115,7 @@ def profile(
                 partition_repeats=repeats // _PARTITION_SHARE,
                 partitions=share,
                 codecs=before.codecs,
+                inputs=before.inputs,
                 score=before.score,
                 report=report,
             ).into(before)

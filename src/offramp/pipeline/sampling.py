@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.plan import Plan
 from offramp.core.sampling import random_plan
@@ -24,13 +24,14 @@ def trial_plans(
     topology: Topology,
     thresholds: Sequence[float],
     codecs: Sequence[Codec],
+    input_codecs: Sequence[InputCodec] = (InputCodec.RAW,),
     allowed: Callable[[Plan], bool] = lambda plan: True,
     seed: int,
 ) -> tuple[Plan, ...]:
     """`count` different plans: half of them of the frontier, from end to end, and the others drawn at random.
 
     frontier: fastest first; where it has too few, there are more at random.
-    thresholds, codecs: to draw from.
+    thresholds, codecs, input_codecs: to draw from.
     allowed: which of those drawn at random to keep.
     Raises `InputError` where there are hardly any.
     """
@@ -50,6 +51,8 @@ def trial_plans(
             exits_per_tier=partitions,
             threshold_per_exit=bool(rng.random() < 0.5),
             codecs=codecs,
+            input_codecs=input_codecs,
+            source=topology.source,
         )
         if allowed(plan):
             plans[plan] = None

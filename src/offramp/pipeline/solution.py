@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offramp.core.cautions import cautions
+from offramp.core.cautions import cautions, codec_cautions
 from offramp.core.estimate import Estimate, EstimatedPlan
 from offramp.core.metrics import Quality
 from offramp.core.plan import Plan
-from offramp.core.planner import Gap, Planner
+from offramp.core.planner import Planner
 from offramp.core.profile import Profile
 from offramp.core.relaxation import Relaxation
 from offramp.core.requirement import Requirement
+from offramp.core.search_result import Gap
 from offramp.core.spread import spread_s
 from offramp.core.topology import Topology
 from offramp.errors import fail
@@ -104,7 +105,7 @@ class Solution:
     def warnings(self) -> tuple[str, ...]:
         """What to know before believing the accuracy, in sentences."""
         quality = self.quality
-        return () if quality is None else tuple(cautions(quality, "the plan"))
+        return () if quality is None else (*codec_cautions(self.plan), *cautions(quality, "the plan"))
 
     @property
     def headline(self) -> str:

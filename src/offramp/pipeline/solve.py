@@ -14,11 +14,13 @@ import numpy as np
 
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName, Replay
+from offramp.core.input_choice import together
 from offramp.core.latency import ComputeSource
-from offramp.core.planner import Gap, Planner, SearchResult, choose, unbeaten
+from offramp.core.planner import Planner, serving
 from offramp.core.profile import Profile
 from offramp.core.relaxation import minimal_relaxations
 from offramp.core.requirement import NO_REQUIREMENT, Objective, Requirement
+from offramp.core.search_result import Gap, SearchResult, choose, unbeaten
 from offramp.core.topology import Topology
 from offramp.errors import fail
 from offramp.files import RequirementWords
@@ -65,7 +67,13 @@ def solve(
     asked = requirement_of(requirement, words)
     whole_number("seed", seed)
     planners = planners_of(
-        profile, topology, asked.codecs, exit_model=exit_model, compute=compute, thresholds=thresholds
+        profile,
+        topology,
+        asked.codecs,
+        exit_model=exit_model,
+        compute=compute,
+        thresholds=thresholds,
+        inputs=together(asked.input_codecs, bits_matter=asked.counts_bits),
     )
     most_s = asked.limits.time_s
     with reporting(progress) as tell:
@@ -95,7 +103,7 @@ def solve_among(
     """The best of what each of the planners finds; the frontier is that of all of them, and so is the gap.
 
     profile: what the planners were made of.
-    planners: at least one, on one topology, each with a codec of its own.
+    planners: at least one, on one topology, each with codecs of its own.
     stop: as for `Planner.best`. end: the same for the searches of a certificate; `stop` where it is not given.
     """
     end = stop if end is None else end
@@ -113,9 +121,9 @@ def solve_among(
         fail(limit, "the search ended before it found a plan", "give it more")
     relaxations = () if gap or any(one.met for one in found) else minimal_relaxations(planners, asked, end)
     if not found:
-        by_codec = {planner.codec: planner for planner in planners}
         found = [
-            _Found(planner=by_codec[each.plan.plan.codec], estimated=each.plan, met=False) for each in relaxations[:1]
+            _Found(planner=serving(planners, each.plan.plan), estimated=each.plan, met=False)
+            for each in relaxations[:1]
         ]
     if not found:
         _no_plan()
@@ -127,7 +135,7 @@ def solve_among(
         certificate = certify(planners, asked, seed=seed, stop=end)
         best = replace(seen, met=False)
         if certificate.plan is not None:
-            planner = next(each for each in planners if each.codec is certificate.plan.codec)
+            planner = serving(planners, certificate.plan)
             best = _Found(planner=planner, estimated=planner.estimate(certificate.plan), met=True)
     return Solution(
         profile=profile,

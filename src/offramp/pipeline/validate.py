@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from offramp.core.codec import Codec
+from offramp.core.codec import InputCodec
 from offramp.core.exits import ExitModelName
 from offramp.core.feasible import is_feasible
+from offramp.core.input_choice import together
 from offramp.core.latency import ComputeSource
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
@@ -24,6 +25,7 @@ from offramp.pipeline.arguments import (
     check_answerable,
     path_of,
     planner_of,
+    planners_of,
     profile_of,
     require_training,
     requirement_of,
@@ -90,16 +92,18 @@ def validate(
     validated: list[ValidatedPlan] = []
     with reporting(progress) as tell:
         for tiers in topologies:
-            judges = {planner.codec: planner for planner in Planner.each(measured, tiers, asked.codecs)}
-            planner = planner_of(
+            inputs = together(asked.input_codecs, bits_matter=asked.counts_bits)
+            judges = Planner.each(measured, tiers, asked.codecs, inputs=inputs)
+            planners = planners_of(
                 measured,
                 tiers,
+                asked.codecs,
                 exit_model=exit_model,
                 compute=compute,
                 thresholds=thresholds,
-                codec=next(iter(judges)),
+                inputs=inputs,
             )
-            chosen = _chosen(planner, judges, asked, plans, seed)
+            chosen = _chosen(planners[0], judges, asked, plans, seed)
             ran = _validated(trained, measured, tiers, chosen, count)
             for plan in counted(ran, f"plans on {tiers.name}", total=len(chosen), tell=tell):
                 validated.append(plan)
@@ -119,23 +123,29 @@ def _folder(out: Path) -> Path:
 
 
 def _chosen(
-    planner: Planner, judges: Mapping[Codec, Planner], requirement: Requirement, count: int, seed: int
+    planner: Planner, judges: Sequence[Planner], requirement: Requirement, count: int, seed: int
 ) -> tuple[Plan, ...]:
     """Half of them from the planner's frontier, the others at random.
 
-    judges: by codec, planners that can estimate any plan.
+    judges: planners that can estimate any plan, of the codecs that are allowed.
     """
     # A random plan may have several exits on a tier, and a threshold for each: what runs them makes no difference.
     wide = replace(requirement.constraints, exits_per_tier=MOST_PARTITIONS, threshold_per_exit=True)
     members = planner.frontier(requirement)
+
+    def allowed(plan: Plan) -> bool:
+        judge = next((each for each in judges if each.serves(plan)), None)
+        return judge is not None and is_feasible(judge, judge.estimate(plan), wide)
+
     return trial_plans(
         [plan for plan in members if not requirement.has_goal or requirement.met_by(plan.estimate)],
         count,
         blocks=len(planner.backbone.blocks),
         topology=planner.topology,
         thresholds=planner.exits.thresholds.tolist(),
-        codecs=list(judges),
-        allowed=lambda plan: is_feasible(judges[plan.codec], judges[plan.codec].estimate(plan), wide),
+        codecs=[*dict.fromkeys(judge.codec for judge in judges)],
+        input_codecs=[*dict.fromkeys(codec for judge in judges for codec in judge.inputs.codecs)] or [InputCodec.RAW],
+        allowed=allowed,
         seed=seed,
     )
 
@@ -154,7 +164,11 @@ def _validated(
 
     samples = run.dataset.test[:count]
     network = selected(run.network, {end for plan in plans for end in plan.ends})
-    planned = Planner.of(profile, topology, codec=plans[0].codec).estimate(plans[0]).estimate
+    planned = (
+        planner_of(profile, topology, codec=plans[0].codec, input_codec=plans[0].input_codec)
+        .estimate(plans[0])
+        .estimate
+    )
     exported = export_plans(
         network, run.dataset, plans, profile=profile, topology=topology, estimate_before=planned, provenance={}
     )

@@ -107,7 +107,9 @@ def _asked(study: Study) -> Iterator[Block]:
     exits = "one exit" if constraints.exits_per_tier == 1 else f"at most {constraints.exits_per_tier} exits"
     thresholds = "a threshold for each exit" if constraints.threshold_per_exit else "one threshold for all exits"
     codecs = " or ".join(codec.value for codec in requirement.codecs)
-    yield Text(f"Allowed: any cut, any order of tiers, {exits} on a tier, {thresholds}, activations as {codecs}.")
+    inputs = " or ".join(codec.value for codec in requirement.input_codecs)
+    sent = f"activations as {codecs}, inputs as {inputs}"
+    yield Text(f"Allowed: any cut, any order of tiers, {exits} on a tier, {thresholds}, {sent}.")
     stated = tuple(_constraints(constraints))
     if stated:
         yield Table("constraints", ("constraint", "value"), stated)

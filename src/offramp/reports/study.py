@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from offramp.core import baselines
-from offramp.core.codec import Codec
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.feasible import is_feasible
 from offramp.core.plan import Plan
@@ -71,20 +70,19 @@ class Study:
             if run.topology != solution.topology.name
         )
         told = tuple(dict.fromkeys(plans or [run.plan for _, run in runs])) or (solution.plan,)
-        planners = {codec: _planner(solution, codec) for codec in {plan.codec for plan in told}}
         return cls(
             solution=solution,
-            candidates=tuple(_candidate(plan, solution, planners[plan.codec]) for plan in told),
+            candidates=tuple(_candidate(plan, solution, _planner(solution, plan)) for plan in told),
             systems=baselines.compare(solution.profile, solution.planner, solution.requirement),
             runs=runs,
             validations=tuple((name, result) for name, result in results if isinstance(result, Validation)),
         )
 
 
-def _planner(solution: Solution, codec: Codec) -> Planner:
-    """The solution's planner, or one like it where activations travel in another codec."""
+def _planner(solution: Solution, plan: Plan) -> Planner:
+    """The solution's planner, or one like it where the plan's activations or its input travel in another codec."""
     planner = solution.planner
-    if codec is planner.codec:
+    if planner.serves(plan):
         return planner
     return Planner.of(
         solution.profile,
@@ -92,7 +90,8 @@ def _planner(solution: Solution, codec: Codec) -> Planner:
         exits=planner.exits.name,
         compute=planner.work.compute,
         thresholds=planner.exits.thresholds.tolist(),
-        codec=codec,
+        codec=plan.codec,
+        inputs=(plan.input_codec,),
     )
 
 
@@ -105,6 +104,7 @@ def _candidate(plan: Plan, solution: Solution, planner: Planner) -> Candidate:
         meets = (
             requirement.met_by(estimated.estimate)
             and plan.codec in requirement.codecs
+            and (plan.input_codec in requirement.input_codecs or plan.placement[0] == solution.topology.source)
             and is_feasible(planner, estimated, requirement.constraints)
         )
     return Candidate(estimated, spread_s(estimated, profile=solution.profile, topology=solution.topology), meets)

@@ -13,10 +13,12 @@ from typing import Any
 
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName, exit_model
+from offramp.core.input_choice import together
 from offramp.core.latency import ComputeSource
-from offramp.core.planner import Planner, SearchResult
+from offramp.core.planner import Planner
 from offramp.core.profile import Profile
 from offramp.core.requirement import Requirement
+from offramp.core.search_result import SearchResult
 from offramp.core.topology import Topology
 from offramp.errors import Fault, InputError, MissingExtraError, fail
 from offramp.files.writing import target
@@ -95,6 +97,7 @@ def plan_many(
             compute=compute,
             thresholds=thresholds,
             compiled=True,
+            inputs=together(requirement.input_codecs, bits_matter=requirement.counts_bits),
         )
 
     varied = (topology if isinstance(topology, VariedTopology) else VariedTopology(topology) for topology in topologies)

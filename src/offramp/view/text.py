@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from offramp.core.energy import Energy
     from offramp.core.estimate import Estimate
     from offramp.core.metrics import Quality
-    from offramp.core.planner import Gap
     from offramp.core.requirement import Requirement
+    from offramp.core.search_result import Gap
 
 
 def seconds(value: float) -> str:

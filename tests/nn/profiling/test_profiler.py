@@ -1,3 +1,4 @@
+import io
 import json
 import time
 import weakref
@@ -9,18 +10,23 @@ import torch
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from typer.testing import CliRunner
 
 from offramp.bundle.codecs import decode, encode
+from offramp.bundle.input_codecs import encode_input
 from offramp.cli import training
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.core.exits import DEFAULT_THRESHOLDS, ExitModelName, exit_model, first_exit_rates
 from offramp.core.profile import Meaning, Profile
+from offramp.core.score import ENTROPY
 from offramp.errors import InputError
-from offramp.files import read_profile
+from offramp.files import read_profile, write_profile
+from offramp.nn import data
 from offramp.nn.catalog import backbone_spec
 from offramp.nn.datasets import read_data
 from offramp.nn.profiling import exit_tables, machine, partition_fit, profiler, timing
+from offramp.nn.profiling.sent_inputs import sent_inputs
 from offramp.nn.training.fit import Recipe
 from offramp.nn.training.run import JOINT, Run, begin_run, read_run
 from offramp.nn.training.setup import Setup
@@ -115,15 +121,21 @@ def test_times_of_another_machine_merge(profile, run):
 
 def test_codecs_have_tables_of_what_their_activations_say(profile, run):
     """Looked up one sample at a time: the activations of a chain that are really encoded and decoded."""
-    assert set(profile.codecs) == {Codec.FP16, Codec.INT8}
+    assert set(profile.codecs) == {Codec.FP16, Codec.INT8, Codec.INT8_ZSTD}
+    assert profile.codecs[Codec.INT8_ZSTD].exit_table is profile.codecs[Codec.INT8].exit_table
     network, split = run.network, run.dataset.validation
     for codec, encoded in profile.codecs.items():
         assert encoded.exit_table.scores.shape == profile.exit_table.scores.shape
         # Block 1 gets the raw sample in any codec.
         assert encoded.exit_table.scores[0] == pytest.approx(profile.exit_table.scores[0], abs=1e-4)
         assert not np.array_equal(encoded.exit_table.scores[1:], profile.exit_table.scores[1:])
-        x = torch.tensor(split.images[7:8])
+        x = plain = torch.tensor(split.images[7:8])
         for i, block in enumerate(network.blocks):
+            with torch.inference_mode():
+                plain = block(plain)
+            if encoded.bits is not None:
+                # The sizes of activations are of those that are encoded for the first time.
+                assert encoded.bits[i, 7] == pytest.approx(8 * len(encode(plain.numpy(), codec)), rel=0.01)
             with torch.inference_mode():
                 x = block(x)
                 said = torch.softmax(network.branches[i](x)[0].double(), dim=0)
@@ -305,3 +317,42 @@ def test_a_device_is_named_after_its_processor(model, name):
 
 def test_the_processor_has_a_name():
     assert machine.cpu_model()
+
+
+def test_inputs_have_sizes_times_and_tables_of_what_is_received(profile, run, tmp_path):
+    """Looked up one sample at a time, decoded by Pillow alone."""
+    assert set(profile.inputs) == {InputCodec.PNG, InputCodec.WEBP, InputCodec.JPEG90, InputCodec.JPEG75}
+    images = run.dataset.validation.images
+    for codec, sent in profile.inputs.items():
+        assert [*sent.serialize_s] == [*sent.deserialize_s] == [*profile.timings]
+        assert min(*sent.serialize_s.values(), *sent.deserialize_s.values()) > 0
+        assert sent.bits.shape == (450,)
+        encoded = encode_input(images[7], codec)
+        assert sent.bits[7] == 8 * len(encoded)
+        received = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")).transpose(2, 0, 1)
+        assert np.array_equal(received, images[7]) == codec.lossless == (sent.exit_table is None)
+        if sent.exit_table is not None:
+            with torch.inference_mode():
+                said = torch.stack(run.network(torch.tensor(received[None].copy())))
+            shares = torch.softmax(said[:, 0].double(), dim=1)
+            entropies = -(shares * shares.log()).sum(dim=1) / np.log(10)
+            assert sent.exit_table.scores[:, 7] == pytest.approx(entropies.numpy(), abs=1e-4)
+    assert profile.inputs[InputCodec.JPEG75].mean_bits < profile.inputs[InputCodec.JPEG90].mean_bits
+
+    write_profile(profile, tmp_path / "x.json")
+    again = read_profile(tmp_path / "x.json")
+    assert {file.name for file in tmp_path.iterdir()} >= {"x.sizes.npz", "x.jpeg90.npz", "x.jpeg75.npz"}
+    for codec, sent in profile.inputs.items():
+        assert np.array_equal(again.inputs[codec].bits, sent.bits)
+        assert again.inputs[codec].serialize_s == sent.serialize_s
+        assert again.inputs[codec].deserialize_s == sent.deserialize_s
+        if sent.exit_table is not None:
+            assert np.array_equal(again.inputs[codec].exit_table.scores, sent.exit_table.scores)
+
+
+def test_numbers_that_are_no_pictures_are_compressed(network):
+    dataset = data.split("numbers", np.zeros((80, 3, 8, 8), np.float32), np.arange(80) % 4, seed=0)
+    sent = sent_inputs(network, dataset.validation, ENTROPY)
+    assert [*sent] == [InputCodec.ZSTD]
+    assert sent[InputCodec.ZSTD].exit_table is None
+    assert sent[InputCodec.ZSTD].bits.max() < 8 * 4 * 3 * 8 * 8

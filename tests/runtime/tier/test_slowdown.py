@@ -8,7 +8,7 @@ import pytest
 
 from offramp.bundle import read_model, read_tier
 from offramp.bundle.session import PartitionSession
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.core.plan import Plan
 from offramp.core.topology import Link, Tier, Topology
 from offramp.files import read_profile
@@ -18,8 +18,6 @@ from offramp.runtime.tier.validation import AcceptedTask
 from offramp.runtime.transport.messages import Task
 from tests.runtime.tiny import BLOCKS, Case
 
-FP32 = Codec.FP32
-
 
 def test_times_are_those_of_the_profile_times_the_tier_s_slowdown() -> None:
     profile = read_profile("resnet20-digits")
@@ -28,14 +26,15 @@ def test_times_are_those_of_the_profile_times_the_tier_s_slowdown() -> None:
     timing = profile.timings[device]
     tiers = (Tier("a", 1.0), Tier("b", 7.0))
     topology = Topology("line", "a", "a", tiers, (Link(1e6, 0.01),))
-    emulator = SlowdownEmulator.of(profile, topology, tier=1, codecs=[FP32])
+    plan = Plan.parse("1@a 2-3@b T=0.5")
+    emulator = SlowdownEmulator.of(profile, topology, tier=1, plans=[plan])
     assert timing.partition_s is not None
     blocks_s = 7.0 * timing.partition_s[1, 2]
     one_ns = {"abs": 1}
-    assert emulator.partition_ns((2, 3), FP32, received=None, sent=None) == pytest.approx(1e9 * blocks_s, **one_ns)
+    assert emulator.partition_ns(plan, 1, received=None, sent=None) == pytest.approx(1e9 * blocks_s, **one_ns)
     whole_s = blocks_s + 7.0 * (timing.deserialize_s[1] + timing.serialize_s[3])
-    assert emulator.partition_ns((2, 3), FP32, received=1, sent=3) == pytest.approx(1e9 * whole_s, **one_ns)
-    assert emulator.forward_ns(FP32) == pytest.approx(7e9 * timing.serialize_s[0], **one_ns)
+    assert emulator.partition_ns(plan, 1, received=1, sent=3) == pytest.approx(1e9 * whole_s, **one_ns)
+    assert emulator.forward_ns(plan) == pytest.approx(7e9 * timing.serialize_s[0], **one_ns)
 
 
 def test_a_moment_is_waited_for_and_one_that_has_passed_is_not() -> None:
@@ -63,7 +62,7 @@ def test_partitions_take_no_less_and_the_trace_keeps_what_they_really_took(
     manifest = read_tier(folder)
     sessions = {part.blocks: PartitionSession(read_model(folder, part)) for part in manifest.partitions}
     serialize_s, deserialize_s = np.array([0.0, 0.002, 0.004, 0.008, 0.016, 0.032]), np.full(BLOCKS + 2, 0.004)
-    codecs = (Codec.FP32, Codec.FP16, Codec.INT8)
+    codecs = [(codec, InputCodec.RAW) for codec in Codec]
     emulator = SlowdownEmulator(
         np.full((BLOCKS + 1, BLOCKS + 1), 0.01),
         dict.fromkeys(codecs, serialize_s),

@@ -1,5 +1,7 @@
 """Messages that should not be: refused with the reason, while service goes on."""
 
+import io
+import random
 import re
 import struct
 import time
@@ -10,8 +12,10 @@ import msgspec
 import numpy as np
 import pytest
 import zenoh
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from offramp.core.plan import Plan
 from offramp.runtime.local import LocalDeployment
@@ -51,6 +55,7 @@ def changed(message: Task | Outcome, **fields: object) -> bytes:
     return pack(msgspec.structs.replace(message, **fields), SAMPLE)
 
 
+PICTURED = PLANS[8]
 NEXT = {"partition": 1, "plan": PLANS[0]}
 REFUSED = [
     (WATCH, b"", "0 bytes are no message"),
@@ -71,6 +76,13 @@ REFUSED = [
     (WATCH, changed(TASK, **NEXT), "this is watch; the partition belongs to phone"),
     (PHONE, changed(TASK), "this is phone; the partition belongs to watch"),
     (PHONE, changed(TASK, **NEXT), "a tensor of 16 bytes where the partition takes 64"),
+    (WATCH, pack(msgspec.structs.replace(TASK, plan=PICTURED), SAMPLE + b"x"), "takes 16"),
+    (
+        PHONE,
+        pack(msgspec.structs.replace(TASK, plan=PICTURED), b""),
+        "an input of 0 bytes, which as jpeg75 has at most",
+    ),
+    (PHONE, pack(msgspec.structs.replace(TASK, plan=PICTURED), bytes(2081)), "an input of 2081 bytes"),
     (WATCH, changed(TASK, left_s=-1.0), "the header is not valid"),
     (WATCH, changed(TASK, client="../../x"), "the header is not valid"),
     (WATCH, pack(OUTCOME, RESULT), "an outcome where tasks are taken"),
@@ -134,6 +146,57 @@ def test_tensors_that_are_no_numbers_are_answered_with_an_error(tiny: Case, stra
     assert isinstance(message, Outcome)
     assert "a step of 0.0 is no step" in message.error
     assert len(tensor) == 0
+
+
+def test_a_frame_that_is_no_activation_is_answered_with_an_error(stranger: zenoh.Session) -> None:
+    with outcomes(stranger, "f00d") as got:
+        for number, tensor in enumerate((b"x", zstandard.compress(bytes(1 << 24))[:52], zstandard.compress(bytes(21)))):
+            task = msgspec.structs.replace(TASK, client="f00d", request=500 + number, plan=PLANS[7], partition=1)
+            assert said(stranger, work_key(2), pack(task, tensor)) == ""
+        too_long = pack(msgspec.structs.replace(TASK, plan=PLANS[7], partition=1), bytes(53))
+        assert "a tensor of 53 bytes, which as int8+zstd has at most 52" in said(stranger, work_key(2), too_long)
+        wait_for(got, 3)
+    for payload in got:
+        message, _ = unpack(payload, most_tensor_bytes=16)
+        assert isinstance(message, Outcome)
+        assert re.search("no Zstandard frame|where the receiver expects 20", message.error)
+
+
+def picture(name: str, width: int, height: int, **options: object) -> bytes:
+    data = io.BytesIO()
+    Image.new("L", (width, height), 77).save(data, name, **options)
+    return data.getvalue()
+
+
+HOSTILE = [
+    (PLANS[6], "cloud", picture("PNG", 15000, 15000)[:1900], "is cut short"),
+    (PLANS[6], "cloud", picture("PNG", 400, 400), "(400, 400, 1) where the input is (4, 4, 1)"),
+    (PLANS[6], "cloud", picture("PNG", 4, 4) + b"x", "cut short"),
+    (PLANS[6], "cloud", picture("PNG", 4, 4)[:-1], "cut short"),
+    (PLANS[6], "cloud", SAMPLE, "no PNG"),
+    (PLANS[7], "phone", picture("WEBP", 4, 4), "no lossless WebP"),
+    (PLANS[7], "phone", picture("WEBP", 5000, 5000, lossless=True), "(5000, 5000, 3) where the input is (4, 4, 3)"),
+    (PLANS[8], "phone", picture("JPEG", 300, 9), "(300, 9, 1) where the input is (4, 4, 1)"),
+    (PLANS[8], "phone", picture("JPEG", 4, 4, progressive=True), "segments that are not needed"),
+    (PLANS[8], "phone", picture("JPEG", 4, 4)[:-2], "cut short, or does not end"),
+]
+
+
+@pytest.mark.parametrize(("plan", "tier", "sent", "reason"), HOSTILE, ids=[str(i) for i in range(len(HOSTILE))])
+def test_pictures_that_are_not_the_input_are_answered_with_an_error(
+    deployment: LocalDeployment, stranger: zenoh.Session, plan: str, tier: str, sent: bytes, reason: str
+) -> None:
+    before = most_memory(deployment)
+    client = f"b0{random.getrandbits(24):06x}"
+    with outcomes(stranger, client) as got:
+        task = msgspec.structs.replace(TASK, client=client, request=random.getrandbits(40), plan=plan)
+        assert said(stranger, work_key({"phone": 1, "cloud": 2}[tier]), pack(task, sent)) == ""
+        wait_for(got, 1)
+    message, tensor = unpack(got[0], most_tensor_bytes=16)
+    assert isinstance(message, Outcome)
+    assert reason in message.error
+    assert len(tensor) == 0
+    assert most_memory(deployment) < before + (16 << 20)
 
 
 def test_a_request_that_is_sent_again_is_answered_once(tiny: Case, stranger: zenoh.Session) -> None:

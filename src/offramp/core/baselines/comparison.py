@@ -1,15 +1,18 @@
 """What the systems' choices are worth by the full model, beside Offramp's."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from offramp.core.baselines.case import Case, Choice
 from offramp.core.baselines.systems import SYSTEMS
+from offramp.core.codec import InputCodec
 from offramp.core.estimate import Estimate, EstimatedPlan, terms
 from offramp.core.plan import Plan
-from offramp.core.planner import Planner, choose
+from offramp.core.planner import Planner
 from offramp.core.profile import Profile
 from offramp.core.requirement import TOLERANCE, Requirement
+from offramp.core.search_result import choose
 from offramp.core.topology import Topology
 from offramp.errors import fail
 
@@ -58,7 +61,9 @@ def compare(profile: Profile, planner: Planner, requirement: Requirement) -> tup
             continue
         choice = system.choose(case)
         estimate = judge(case, choice)
-        row = _judged(system.name, text(choice, planner.topology), estimate, requirement, frontier)
+        first = choice.tiers[0]
+        sent_as = InputCodec.RAW if first == planner.costs.source else planner.sent_as[first]
+        row = _judged(system.name, text(choice, planner.topology, sent_as), estimate, requirement, frontier)
         rows.append(replace(row, ignores=system.ignores, note=_note(case, choice)))
     answer = choose(frontier, requirement)
     ours = answer.best or answer.nearest
@@ -91,11 +96,11 @@ def _judged(
     )
 
 
-def text(choice: Choice, topology: Topology) -> str:
+def text(choice: Choice, topology: Topology, sent_as: InputCodec = InputCodec.RAW) -> str:
     """The choice in the text form of a plan, without a threshold where no sample exits before the last partition."""
     names = tuple(topology.tiers[j].name for j in choice.tiers)
-    plan = Plan(choice.ends, names, (choice.threshold or 0.0,) * (len(names) - 1))
-    return str(plan) if choice.has_exits else str(plan).partition(" T=")[0]
+    plan = Plan(choice.ends, names, (choice.threshold or 0.0,) * (len(names) - 1), input_codec=sent_as)
+    return str(plan) if choice.has_exits else re.sub(r" T=\S+", "", str(plan))
 
 
 def _note(case: Case, choice: Choice) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from offramp.bundle.codecs import decode, encode
+from offramp.core.checks import IntArray
 from offramp.core.codec import Codec
 from offramp.core.exit_table import ExitTable
 from offramp.core.score import ENTROPY, Score, ScoreName
@@ -16,6 +17,9 @@ from offramp.nn.inference import predict, predictions
 from offramp.nn.inputs import few
 from offramp.nn.network import MultiExitNetwork
 from offramp.nn.scores import all_scores, fitted
+
+# Activations of so many samples are held at once.
+_BATCH = 64
 
 
 def fitted_on(network: MultiExitNetwork, split: Split, name: ScoreName) -> Score:
@@ -28,14 +32,14 @@ def exit_table(network: MultiExitNetwork, split: Split, score: Score = ENTROPY) 
 
     score: with what was fitted for the branches of the full configuration.
     """
-    return _table(predictions(network, split), split, score, network.ends)
+    return table_of(predictions(network, split), split, score, network.ends)
 
 
 def encoded_exit_tables(network: MultiExitNetwork, split: Split, score: Score) -> dict[Codec, ExitTable]:
-    """By codec, except fp32 and those that can't hold what the network puts out."""
+    """By codec, except fp32 and those that can't hold what the network puts out; compressed they are the same."""
     tables: dict[Codec, ExitTable] = {}
     for codec in Codec:
-        if codec is not Codec.FP32:
+        if codec is not Codec.FP32 and codec is codec.plain:
             with contextlib.suppress(ValueError):
                 tables[codec] = encoded_exit_table(network, split, codec, score)
     return tables
@@ -47,7 +51,24 @@ def encoded_exit_table(network: MultiExitNetwork, split: Split, codec: Codec, sc
     Raises `ValueError` for an activation that the codec can't hold.
     """
     said = (_encoded(network, image, codec) for image in few(split.images, 1))
-    return _table(said, split, score, network.ends)
+    return table_of(said, split, score, network.ends)
+
+
+def activation_bits(network: MultiExitNetwork, split: Split, codec: Codec) -> IntArray:
+    """[N, S] what the output of each block takes of each sample, encoded for the first time.
+
+    Raises `ValueError` for an activation that the codec can't hold.
+    """
+    network.eval()
+    sizes = []
+    with torch.inference_mode():
+        for x in few(split.images, _BATCH):
+            of_batch = []
+            for block in network.blocks:
+                x = block(x)
+                of_batch.append([8 * len(encode(output, codec)) for output in x.numpy()])
+            sizes.append(of_batch)
+    return np.concatenate([np.array(of_batch, np.int64) for of_batch in sizes], axis=1)
 
 
 def _encoded(network: MultiExitNetwork, x: Tensor, codec: Codec) -> Tensor:
@@ -61,7 +82,7 @@ def _encoded(network: MultiExitNetwork, x: Tensor, codec: Codec) -> Tensor:
         return torch.stack(said)
 
 
-def _table(logits: Iterable[Tensor], split: Split, score: Score, ends: Sequence[int]) -> ExitTable:
+def table_of(logits: Iterable[Tensor], split: Split, score: Score, ends: Sequence[int]) -> ExitTable:
     """Of logits [branches, B, C] for some samples after the other, of the branches after blocks `ends`."""
     scored, predicted, confidence = [], [], []
     for said in logits:

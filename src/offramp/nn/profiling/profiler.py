@@ -10,18 +10,21 @@ import torch
 from torch import Tensor
 
 from offramp.core.backbone import Backbone, Block
-from offramp.core.codec import Codec
+from offramp.core.checks import IntArray
+from offramp.core.codec import Codec, InputCodec
+from offramp.core.encoded import Encoded
 from offramp.core.exit_table import ExitTable
 from offramp.core.exits import DEFAULT_THRESHOLDS, first_exit_rates
-from offramp.core.profile import Encoded, ExitRates, Meaning, Profile
+from offramp.core.profile import ExitRates, Meaning, Profile
 from offramp.core.score import ENTROPY, Score, ScoreName, quantiles
 from offramp.core.timing import Timing
 from offramp.nn.data import Dataset
 from offramp.nn.export import export
 from offramp.nn.network import MultiExitNetwork
 from offramp.nn.profiling import machine
-from offramp.nn.profiling.exit_tables import encoded_exit_tables, exit_table, fitted_on
+from offramp.nn.profiling.exit_tables import activation_bits, encoded_exit_tables, exit_table, fitted_on
 from offramp.nn.profiling.partition_fit import count, sample
+from offramp.nn.profiling.sent_inputs import sent_inputs
 from offramp.nn.profiling.timing import (
     PERCENTILE,
     ComputeTimes,
@@ -31,12 +34,15 @@ from offramp.nn.profiling.timing import (
     encoding_times,
     in_onnx_runtime,
     in_torch,
+    input_times,
     objects_of,
     torch_threads,
 )
 
 REPEATS = 200
 PARTITION_REPEATS = 50
+# Pictures take more or less time to encode, by what is on them.
+_TIMED_INPUTS = 8
 
 
 def no_progress(stage: str, done: float) -> None:
@@ -49,16 +55,21 @@ class MachineTimes:
 
     compute: by device name, how the same machine does with different sessions.
     encoding: by codec, the same for all of them.
+    inputs: by codec, seconds to encode and to decode one input, likewise.
     """
 
     compute: Mapping[str, ComputeTimes]
     encoding: Mapping[Codec, EncodingTimes]
+    inputs: Mapping[InputCodec, tuple[float, float]]
 
     def into(self, profile: Profile) -> Profile:
         """The profile with these times added, or in place of what it had for the same device names."""
         for device, compute in self.compute.items():
             profile = profile.with_timing(
-                device, self._timing(compute), {codec: astuple(self.encoding[codec]) for codec in profile.codecs}
+                device,
+                self._timing(compute),
+                {codec: astuple(self.encoding[codec]) for codec in profile.codecs},
+                self.inputs,
             )
         before = profile.provenance.get("partitions")
         partitions = {**(before if isinstance(before, Mapping) else {}), **self.partitions()}
@@ -79,13 +90,17 @@ class MachineTimes:
             for device, compute in self.compute.items()
         }
 
-    def encoded(self, codec: Codec, table: ExitTable) -> Encoded:
-        """What is different in that codec, with which the samples exit as `table` says."""
+    def encoded(self, codec: Codec, table: ExitTable, bits: IntArray | None) -> Encoded:
+        """What is different in that codec, with which the samples exit as `table` says.
+
+        bits: [N, S] what outputs take where that differs from sample to sample.
+        """
         times = self.encoding[codec]
         return Encoded(
             exit_table=table,
             serialize_s=dict.fromkeys(self.compute, times.serialize_s),
             deserialize_s=dict.fromkeys(self.compute, times.deserialize_s),
+            bits=bits,
         )
 
     def _timing(self, compute: ComputeTimes) -> Timing:
@@ -136,6 +151,11 @@ def profile_network(
     table = exit_table(network, dataset.validation, known)
     joint = table.correct.mean(axis=1)
     encoded = encoded_exit_tables(network, dataset.validation, known)
+    bits: dict[Codec, IntArray | None] = dict.fromkeys(encoded)
+    if Codec.INT8 in encoded:
+        encoded[Codec.INT8_ZSTD] = encoded[Codec.INT8]
+        bits[Codec.INT8_ZSTD] = activation_bits(network, dataset.validation, Codec.INT8_ZSTD)
+    sent = sent_inputs(network, dataset.validation, known)
     thresholds = np.array(DEFAULT_THRESHOLDS) if score is ScoreName.ENTROPY else quantiles(table.scores[:-1])
     times = measure(
         network,
@@ -146,6 +166,7 @@ def profile_network(
         partition_repeats=partition_repeats,
         partitions=partitions,
         codecs=encoded,
+        inputs=sent,
         score=known,
         report=report,
     )
@@ -162,7 +183,8 @@ def profile_network(
             joint_accuracy=joint,
         ),
         exit_table=table,
-        codecs={codec: times.encoded(codec, table) for codec, table in encoded.items()},
+        codecs={codec: times.encoded(codec, table, bits[codec]) for codec, table in encoded.items()},
+        inputs={codec: inputs.timed(times.compute, *times.inputs[codec]) for codec, inputs in sent.items()},
         overhead_bits=overhead_bits,
         score=known,
         provenance={
@@ -191,6 +213,7 @@ def measure(
     partition_repeats: int = PARTITION_REPEATS,
     partitions: float | None = None,
     codecs: Iterable[Codec] = (),
+    inputs: Iterable[InputCodec] = (),
     score: Score = ENTROPY,
     report: Report = no_progress,
 ) -> MachineTimes:
@@ -199,7 +222,7 @@ def measure(
     Beside it, for comparison: as `device-torch` in PyTorch with all its threads, as `device-torch-1thread` with one.
 
     network, seed, partitions: as in `profile_network`.
-    codecs: those to time beside fp32.
+    codecs, inputs: those to time beside fp32 and raw.
     score: of its exits.
     """
     objects = objects_of(network, _first_image(dataset))
@@ -222,7 +245,13 @@ def measure(
                 partition_repeats=partition_repeats,
                 report=_labeled(report, name),
             )
-    return MachineTimes(compute, encoding_times(objects, [Codec.FP32, *codecs], repeats=repeats, report=report))
+    return MachineTimes(
+        compute,
+        encoding_times(objects, [Codec.FP32, *codecs], repeats=repeats, report=report),
+        input_times(
+            [*np.array(dataset.validation.images[:_TIMED_INPUTS])], tuple(inputs), repeats=repeats, report=report
+        ),
+    )
 
 
 def describe(network: MultiExitNetwork, dataset: Dataset, *, backbone: str) -> Backbone:

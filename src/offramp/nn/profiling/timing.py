@@ -15,8 +15,9 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from offramp.bundle.codecs import decode, encode
+from offramp.bundle.input_codecs import decode_input, encode_input
 from offramp.core.checks import Float32Array, FloatArray, Uint8Array
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.core.percentile import percentile
 from offramp.nn import export
 from offramp.nn.network import MultiExitNetwork, Partition
@@ -187,6 +188,19 @@ def encoding_times(
     return {codec: EncodingTimes(of(serialize_s, k), of(deserialize_s, k)) for k, codec in enumerate(codecs)}
 
 
+def input_times(
+    samples: Sequence[NDArray[np.generic]], codecs: Sequence[InputCodec], *, repeats: int, report: Report
+) -> dict[InputCodec, tuple[float, float]]:
+    """Seconds to encode one input and to decode it, by codec: in the mean of some samples, as pictures differ."""
+    round_trips = [_sent(sample, codec) for codec in codecs for sample in samples]
+    if not round_trips:
+        return {}
+    calls = [call for direction in zip(*round_trips, strict=True) for call in direction]
+    seconds = statistic(timed(calls, repeats=repeats, report=functools.partial(report, "inputs")))
+    by_codec = seconds.reshape(2, len(codecs), len(samples)).mean(axis=2)
+    return {codec: (float(by_codec[0, k]), float(by_codec[1, k])) for k, codec in enumerate(codecs)}
+
+
 def timed(calls: Sequence[Call], *, repeats: int, report: Callable[[float], None]) -> FloatArray:
     """[calls, repeats] seconds of each call, after a warm-up.
 
@@ -237,6 +251,14 @@ def _raw(array: NDArray[np.generic]) -> tuple[Call, Call]:
 def _encoded(array: NDArray[np.float32], codec: Codec) -> tuple[Call, Call]:
     data = encode(array, codec)
     return functools.partial(encode, array, codec), functools.partial(decode, data, array.shape, codec)
+
+
+def _sent(sample: NDArray[np.generic], codec: InputCodec) -> tuple[Call, Call]:
+    data = encode_input(sample, codec)
+    return (
+        functools.partial(encode_input, sample, codec),
+        functools.partial(decode_input, data, sample.shape, sample.dtype, codec),
+    )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.bundle.codecs import decode, encode
+from offramp.bundle.input_codecs import decode_input
 from offramp.bundle.manifest import TierManifest
 from offramp.bundle.session import PartitionSession
 from offramp.core.exit_table import at_or_below
@@ -56,7 +57,7 @@ class PartitionExecutor:
         """Run the task's partition, and the following ones as long as they are this tier's and the sample stays."""
         plan, k, topology = accepted.plan, accepted.task.partition, self._tier.topology
         trace, arrived_ns = list(accepted.task.trace), accepted.arrived_ns
-        received = None if accepted.is_raw_input and self._tier.tier == topology.source else plan.blocks[k][0] - 1
+        received = None if accepted.is_input and self._tier.tier == topology.source else plan.blocks[k][0] - 1
         x: NDArray[np.generic] | None = None
         while True:
             clock_ns, started_ns = time.monotonic_ns(), time.time_ns()
@@ -72,7 +73,7 @@ class PartitionExecutor:
                 sent = plan.ends[k] if activation else None
                 if exited and self._tier.tier != topology.destination:
                     sent = len(self._tier.object_bits) - 1
-                duration_ns = self._slowdown.partition_ns(plan.blocks[k], plan.codec, received=received, sent=sent)
+                duration_ns = self._slowdown.partition_ns(plan, k, received=received, sent=sent)
                 wait_until(clock_ns + duration_ns)
             trace.append(TraceEntry(self._index, k, arrived_ns, started_ns, computed_ns, time.time_ns()))
             if not continues_on_this_tier:
@@ -82,8 +83,8 @@ class PartitionExecutor:
     def _tensor(self, accepted: AcceptedTask) -> NDArray[np.generic]:
         """[1, ...] the task's tensor as its partition takes it."""
         blocks = accepted.plan.blocks[accepted.task.partition]
-        shape = (1, *self._shapes[blocks])
-        if accepted.is_raw_input:
-            kind = self._sessions[blocks].input_type.newbyteorder("<")
-            return np.frombuffer(accepted.tensor, kind).reshape(shape)
-        return decode(accepted.tensor, shape, accepted.plan.codec)
+        shape = self._shapes[blocks]
+        if accepted.is_input:
+            kind = np.dtype(self._tier.input_type)
+            return decode_input(accepted.tensor, shape, kind, accepted.plan.input_codec)[None]
+        return decode(accepted.tensor, (1, *shape), accepted.plan.codec)

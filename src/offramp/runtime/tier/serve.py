@@ -15,6 +15,7 @@ from offramp.bundle.session import PartitionSession
 from offramp.core.profile import Profile
 from offramp.errors import fail
 from offramp.runtime.tier.slowdown import SlowdownEmulator
+from offramp.runtime.tier.validation import most_object_bytes
 from offramp.runtime.tier.worker import Limits, Worker
 from offramp.runtime.transport.interface import Transport, TransportError
 from offramp.runtime.transport.tls import CLIENT, tls_config
@@ -75,8 +76,8 @@ def _slowdown(tier: TierManifest, profile: Profile) -> SlowdownEmulator:
     if given != expected:
         problem = f"is of {profile.backbone.name} with {given} blocks; the bundle's network has {expected}"
         fail("--emulate", problem, "give the profile.json that is in the bundle")
-    index, codecs = tier.topology.index(tier.tier), {plan.codec for plan in tier.plans}
-    return SlowdownEmulator.of(profile, tier.topology, tier=index, codecs=codecs)
+    index = tier.topology.index(tier.tier)
+    return SlowdownEmulator.of(profile, tier.topology, tier=index, plans=tier.plans)
 
 
 def _transport(tier: TierManifest, place: Place, limits: Limits) -> Transport:
@@ -102,7 +103,7 @@ def _transport(tier: TierManifest, place: Place, limits: Limits) -> Transport:
             toward_cloud=place.toward_cloud,
             security=security,
             longest_send_s=_longest_send_s(tier, limits),
-            largest_bits=max(tier.object_bits),
+            largest_bits=8 * most_object_bytes(tier),
         )
     except TransportError as error:
         fail("the network", f"can't be joined: {error}", "look at --host, --port, --next and --certs")

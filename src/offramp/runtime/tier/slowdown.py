@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from offramp.core.checks import FloatArray
-from offramp.core.codec import Codec
+from offramp.core.codec import Codec, InputCodec
 from offramp.core.latency import Work
+from offramp.core.plan import Plan
 from offramp.core.profile import Profile
 from offramp.core.topology import Topology
 
@@ -23,41 +24,45 @@ _BUSY_WAIT_S = 2e-4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlowdownEmulator:
-    """How long things take on one tier, in seconds, by the codec of the activations. N blocks.
+    """How long things take on one tier, in seconds, by the codecs of activations and inputs. N blocks.
 
     compute_s: [N+1, N+1] entry [p, q] runs blocks p+1..q and branch q.
-    serialize_s, deserialize_s: by codec, [N+2] of the input, the outputs of the blocks, the result.
+    serialize_s, deserialize_s: by codecs, [N+2] of the input, the outputs of the blocks, the result.
     """
 
     compute_s: FloatArray
-    serialize_s: Mapping[Codec, FloatArray]
-    deserialize_s: Mapping[Codec, FloatArray]
+    serialize_s: Mapping[tuple[Codec, InputCodec], FloatArray]
+    deserialize_s: Mapping[tuple[Codec, InputCodec], FloatArray]
 
     @classmethod
-    def of(cls, profile: Profile, topology: Topology, *, tier: int, codecs: Iterable[Codec]) -> "SlowdownEmulator":
-        """The times that the profile predicts for the tier at that index on the line."""
-        times = {codec: Work.of(profile.encoded(codec)).tier_times(topology) for codec in codecs}
+    def of(cls, profile: Profile, topology: Topology, *, tier: int, plans: Iterable[Plan]) -> "SlowdownEmulator":
+        """The times that the profile predicts for the tier at that index on the line, as the plans' codecs go."""
+        times = {
+            codecs: Work.of(profile.encoded(*codecs)).tier_times(topology)
+            for codecs in {(plan.codec, plan.input_codec) for plan in plans}
+        }
         return cls(
             compute_s=next(iter(times.values())).compute_s[tier],
-            serialize_s={codec: tier_times.serialize_s[tier] for codec, tier_times in times.items()},
-            deserialize_s={codec: tier_times.deserialize_s[tier] for codec, tier_times in times.items()},
+            serialize_s={codecs: tier_times.serialize_s[tier] for codecs, tier_times in times.items()},
+            deserialize_s={codecs: tier_times.deserialize_s[tier] for codecs, tier_times in times.items()},
         )
 
-    def partition_ns(self, blocks: tuple[int, int], codec: Codec, *, received: int | None, sent: int | None) -> int:
-        """Nanoseconds from the start of a partition, blocks `first..last` and the branch, to its end.
+    def partition_ns(self, plan: Plan, k: int, *, received: int | None, sent: int | None) -> int:
+        """Nanoseconds from the start of partition `k` of the plan, counted from 0, with its branch, to its end.
 
         received, sent: the object that came from another tier or goes to another: 0 the input, i the output of block
             i, N+1 the result; None where none crosses a link.
         """
-        first, last = blocks
+        first, last = plan.blocks[k]
+        codecs = plan.codec, plan.input_codec
         seconds = float(self.compute_s[first - 1, last])
-        seconds += 0.0 if received is None else float(self.deserialize_s[codec][received])
-        seconds += 0.0 if sent is None else float(self.serialize_s[codec][sent])
+        seconds += 0.0 if received is None else float(self.deserialize_s[codecs][received])
+        seconds += 0.0 if sent is None else float(self.serialize_s[codecs][sent])
         return round(1e9 * seconds)
 
-    def forward_ns(self, codec: Codec) -> int:
-        """Nanoseconds to encode a raw input."""
-        return round(1e9 * float(self.serialize_s[codec][0]))
+    def forward_ns(self, plan: Plan) -> int:
+        """Nanoseconds to encode an input."""
+        return round(1e9 * float(self.serialize_s[plan.codec, plan.input_codec][0]))
 
 
 def wait_until(moment_ns: int) -> None:

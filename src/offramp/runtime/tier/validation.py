@@ -8,8 +8,9 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from offramp.bundle.input_codecs import most_input_bytes
 from offramp.bundle.manifest import PartitionFile, TierManifest
-from offramp.core.codec import encoded_bits
+from offramp.core.codec import InputCodec, encoded_bits
 from offramp.core.plan import Plan
 from offramp.errors import InputError
 from offramp.runtime.transport.messages import MessageError, Outcome, Task
@@ -21,7 +22,7 @@ _REMEMBERED = 1 << 16
 class AcceptedTask:
     """A task that a tier has validated and accepted.
 
-    tensor: as it was received, of the right length.
+    tensor: as it was received, of the right length; of an encoded input, whose length is not known, not too long.
     deadline_s: when the request ends, by this tier's monotonic clock.
     arrived_ns: when it was received, in nanoseconds since 1970.
     """
@@ -33,8 +34,8 @@ class AcceptedTask:
     arrived_ns: int
 
     @property
-    def is_raw_input(self) -> bool:
-        """Whether its tensor is the raw input, not an activation."""
+    def is_input(self) -> bool:
+        """Whether its tensor is the input, not an activation."""
         return self.task.partition == 0
 
 
@@ -42,6 +43,8 @@ class TaskValidator:
     """Validates what one tier receives.
 
     tier: its part of the bundle.
+
+    most_tensor_bytes: the largest tensor that any message may have.
     """
 
     def __init__(self, tier: TierManifest) -> None:
@@ -49,14 +52,10 @@ class TaskValidator:
         self._tier = tier.tier
         self._source = tier.topology.source
         self._object_bits = tier.object_bits
+        self.most_tensor_bytes = most_object_bytes(tier) + 64
         self._partitions = {partition.blocks: partition for partition in tier.partitions}
         self._built_for = {_structure(plan) for plan in tier.plans}
         self.plan = functools.lru_cache(maxsize=256)(self._plan)
-
-    @property
-    def most_tensor_bytes(self) -> int:
-        """The largest tensor that any message may have."""
-        return max(self._object_bits) // 8 + 64
 
     def accept(self, task: Task, tensor: memoryview, *, current: str, arrived_ns: int) -> AcceptedTask:
         """The task, validated. Raises `MessageError` for one that is not for this tier.
@@ -71,7 +70,17 @@ class TaskValidator:
         if plan.placement[task.partition] != self._tier and not is_new_sample:
             raise MessageError(f"this is {self._tier}; the partition belongs to {plan.placement[task.partition]}")
         expected = self._tensor_bytes(plan, task.partition)
-        if len(tensor) != expected:
+        if task.partition == 0 and not is_new_sample and plan.input_codec is not InputCodec.RAW:
+            most = most_input_bytes(expected, plan.input_codec)
+            if not 0 < len(tensor) <= most:
+                problem = f"an input of {len(tensor)} bytes, which as {plan.input_codec.value} has at most {most}"
+                raise MessageError(problem)
+        elif task.partition and plan.codec is not plan.codec.plain:
+            if not 0 < len(tensor) <= expected:
+                raise MessageError(
+                    f"a tensor of {len(tensor)} bytes, which as {plan.codec.value} has at most {expected}"
+                )
+        elif len(tensor) != expected:
             raise MessageError(f"a tensor of {len(tensor)} bytes where the partition takes {expected}")
         return AcceptedTask(task, plan, tensor, time.monotonic() + task.left_s, arrived_ns)
 
@@ -133,4 +142,11 @@ class RecentKeys:
 
 def _structure(plan: Plan) -> tuple[object, ...]:
     """The part of a plan that a bundle is built for; thresholds may change."""
-    return plan.ends, plan.placement, plan.codec
+    return plan.ends, plan.placement, plan.codec, plan.input_codec
+
+
+def most_object_bytes(tier: TierManifest) -> int:
+    """The largest object that travels in any plan of the bundle."""
+    raw_bytes = tier.object_bits[0] // 8
+    inputs = (most_input_bytes(raw_bytes, plan.input_codec) for plan in tier.plans)
+    return max(max(tier.object_bits) // 8, *inputs)

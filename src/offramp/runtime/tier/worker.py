@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from offramp.bundle.input_codecs import decode_input, encode_input
 from offramp.bundle.manifest import TierManifest
 from offramp.bundle.session import PartitionSession
+from offramp.core.codec import InputCodec
 from offramp.core.latency import transfer_s
 from offramp.runtime.tier.executor import PartitionExecutor
 from offramp.runtime.tier.fallback import Fallback, FallbackStore
@@ -203,15 +205,19 @@ class Worker:
         )
 
     def _forward(self, accepted: AcceptedTask) -> None:
-        """Send the raw input of a new sample to the tier of the first partition."""
+        """Send the input of a new sample, encoded, to the tier of the first partition."""
         began_ns = time.monotonic_ns()
         task = msgspec.structs.replace(
             accepted.task, plan=str(accepted.plan), created_ns=accepted.task.created_ns or accepted.arrived_ns
         )
+        kind, codec = np.dtype(self._tier.input_type), accepted.plan.input_codec
+        tensor = bytes(accepted.tensor)
+        if codec is not InputCodec.RAW:
+            tensor = encode_input(decode_input(tensor, self._tier.input_shape, kind, InputCodec.RAW), codec)
         if self._slowdown is not None:
-            wait_until(began_ns + self._slowdown.forward_ns(accepted.plan.codec))
+            wait_until(began_ns + self._slowdown.forward_ns(accepted.plan))
         receiver = self._names.index(accepted.plan.placement[0])
-        self._hand_overs[0].put(lambda: self._hand_over(accepted, task, bytes(accepted.tensor), receiver, 0, None))
+        self._hand_overs[0].put(lambda: self._hand_over(accepted, task, tensor, receiver, 0, None))
 
     # What is sent. These run in the send windows' threads.
 
