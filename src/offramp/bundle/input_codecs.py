@@ -12,10 +12,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, WebPImagePlugin
 
 from offramp.bundle.compression import compressed, decompressed
 from offramp.core.codec import InputCodec
+
+# Else Pillow looks for its codecs when the first picture comes, which that picture waits for.
+Image.preinit()
+assert WebPImagePlugin.SUPPORTED, "Pillow's own wheels all have WebP"
 
 _QUALITY = {InputCodec.JPEG90: 90, InputCodec.JPEG75: 75}
 _ZSTD_LEVEL = 9
