@@ -207,7 +207,7 @@ def test_the_codec_of_the_requirement_is_that_of_the_plan() -> None:
 BAD = {
     "solve: profile": (lambda: offramp.solve("nothing"), "there is no file 'nothing'"),
     "solve: type of profile": (lambda: offramp.solve(3), "profile: is int; give a Profile"),
-    "solve: topology": (lambda: offramp.solve(SHIPPED, "moon"), "shipped topologies: iot, mobile"),
+    "solve: topology": (lambda: offramp.solve(SHIPPED, "moon"), "shipped topologies: iot, lte, mobile, sensor"),
     "solve: type of topology": (lambda: offramp.solve(SHIPPED, None), "topology: is NoneType"),
     "solve: words": (lambda: offramp.solve(SHIPPED, min_acuracy=0.9), "did you mean min_accuracy"),
     "solve: number without a unit": (lambda: offramp.solve(SHIPPED, max_latency=0.3), "has no unit"),

@@ -32,10 +32,7 @@ def plan(
     seed: SeedOption = 0,
     frontier: Annotated[
         bool | None,
-        typer.Option(
-            help="Find the whole frontier, not only the one plan. [default: but with --threshold-per-exit or several "
-            "exits per tier]"
-        ),
+        typer.Option(help="Find the whole frontier, not only the one plan. [default: but with --threshold-per-exit]"),
     ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Draw the frontier in the terminal.")] = False,
     figure: Annotated[Path | None, typer.Option(help="Draw the frontier into this PNG, SVG or PDF.")] = None,

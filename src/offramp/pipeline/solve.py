@@ -55,8 +55,8 @@ def solve(
     exit_model: published, marginal or replay; by default replay where there is an exit table.
     compute: blocks or partitions; by default whole partitions where they were measured.
     thresholds: to try; by default those of the profile.
-    frontier: whether the whole frontier is wanted, and not only the one plan; None for where it takes a moment only,
-        with one threshold and one exit per tier.
+    frontier: whether the whole frontier is wanted, and not only the one plan; None for all but where it takes
+        long, with a threshold per exit.
     seed: of which samples choose and which certify, where a plan is certified.
     Where no plan meets the requirement, the solution says so (`met`), holds the plan that comes nearest, and what could
     be given up (`relaxations`).
@@ -83,7 +83,7 @@ def solve(
             nothing_asked = replace(NO_REQUIREMENT, constraints=asked.constraints, limits=asked.limits)
             planners[0].frontier_within(nothing_asked, np.ones(1, np.bool_))
         tell(Progress("searching", None, "" if most_s is None else f"of {seconds(most_s)}"))
-        wanted = not asked.constraints.wide if frontier is None else frontier
+        wanted = not asked.constraints.threshold_per_exit if frontier is None else frontier
         # What certifies a plan needs time, too.
         halved = most_s is not None and asked.certifies(samples=isinstance(planners[0].exits, Replay))
         with _after(most_s / 2 if most_s is not None and halved else most_s) as stop, _after(most_s) as end:
