@@ -8,11 +8,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from offramp.errors import InputError, MissingExtraError
+import offramp
+from offramp.errors import Fault, InputError, MissingExtraError
 from offramp.nn.catalog import backbone_spec
 from offramp.nn.graph.operations import exported
 from offramp.nn.graph.program_file import read_program, write_program
@@ -217,3 +219,14 @@ def test_a_folder_of_transformers_is_a_backbone_with_its_weights(tiny, tmp_path)
         torch.testing.assert_close(network.eval()(images)[0], expected, rtol=1e-5, atol=1e-5)
     with pytest.raises(InputError, match=r"no folder with a config\.json"):
         backbone_spec(f"hf:{tmp_path}").make((3, 8, 8), 4)
+
+
+def test_what_a_run_can_not_be_read_without_is_said_without_progress_too(small, tmp_path, monkeypatch):
+    def full(program: object, path: Path) -> None:
+        raise InputError([Fault("backbone", "can't be written: no space is left", "keep what makes it")])
+
+    monkeypatch.setattr("offramp.nn.backbones.custom.write_program", full)
+    rng = np.random.default_rng(0)
+    data = {"images": rng.integers(0, 256, (60, *IMAGE), np.uint8), "labels": np.arange(60) % 4}
+    with pytest.warns(UserWarning, match="the run can't be read without it; can't be written: no space is left"):
+        offramp.train(small, data, train="exits", epochs=1, out=tmp_path / "run", progress=False)
