@@ -118,11 +118,12 @@ def test_the_page_begins_with_what_is_asked() -> None:
 
 
 def test_the_page_finds_the_best_of_all_codecs() -> None:
+    measured = (Codec.FP32, Codec.FP16, Codec.INT8)
     asked_of_all = replace(CONSTRAINED, codecs=tuple(Codec))
     world = begun(asked_of_all)
     view = world.view(world.base)
     assert view.solution is not None
-    alone = [begun(replace(CONSTRAINED, codecs=(codec,))) for codec in Codec]
+    alone = [begun(replace(CONSTRAINED, codecs=(codec,))) for codec in measured]
     found = [each.view(each.base).solution for each in alone]
     best = min(asked_of_all.rank(each.estimate, met=each.met) for each in found if each is not None)
     assert asked_of_all.rank(view.solution.estimate, met=view.solution.met) == best

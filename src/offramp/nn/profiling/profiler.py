@@ -68,8 +68,8 @@ class MachineTimes:
             profile = profile.with_timing(
                 device,
                 self._timing(compute),
-                {codec: astuple(self.encoding[codec]) for codec in profile.codecs},
-                self.inputs,
+                {codec: astuple(self.encoding[codec]) for codec in profile.codecs if codec in self.encoding},
+                {codec: times for codec, times in self.inputs.items() if codec in profile.inputs},
             )
         before = profile.provenance.get("partitions")
         partitions = {**(before if isinstance(before, Mapping) else {}), **self.partitions()}
