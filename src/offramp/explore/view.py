@@ -9,7 +9,6 @@ from offramp.core.baselines import ComparedSystem, compare
 from offramp.core.checks import BoolArray
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName, Replay
-from offramp.core.input_choice import together
 from offramp.core.latency import ComputeSource
 from offramp.core.planner import Planner, serving
 from offramp.core.profile import Profile
@@ -122,13 +121,13 @@ class Explorer:
         planners = planners_of(
             profile,
             topology,
-            requirement.codecs,
+            requirement,
             exit_model=exit_model,
             compute=compute,
             thresholds=thresholds,
             compiled=True,
             # What counts bits may be set while the page is open.
-            inputs=together(requirement.input_codecs, bits_matter=True),
+            bits_matter=True,
         )
         planner = planners[0]
         if not requirement.has_goal:

@@ -9,9 +9,8 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from offramp.core.codec import Codec, InputCodec
 from offramp.core.exits import ExitModelName
-from offramp.core.input_choice import RAW_INPUT, InputCodecs
+from offramp.core.input_choice import together
 from offramp.core.latency import ComputeSource
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
@@ -136,46 +135,46 @@ def check_answerable(requirement: Requirement, verb: str, *, timed: bool = False
 def planner_of(
     profile: Profile,
     topology: Topology,
+    plan: Plan,
     *,
     exit_model: ExitModelName | str | None = None,
     compute: ComputeSource | str | None = None,
-    thresholds: Sequence[float] | None = None,
-    codec: Codec = Codec.FP32,
-    input_codec: InputCodec = InputCodec.RAW,
 ) -> Planner:
-    """The planner of a profile on a topology; None stands for the defaults of `Planner.of`."""
+    """A planner of the plan's codecs; None stands for the defaults of `Planner.of`."""
     return Planner.of(
         profile,
         topology,
         exits=member("exit_model", ExitModelName, exit_model),
         compute=member("compute", ComputeSource, compute),
-        thresholds=thresholds,
-        codec=codec,
-        inputs=(input_codec,),
+        codec=plan.codec,
+        inputs=(plan.input_codec,),
     )
 
 
 def planners_of(
     profile: Profile,
     topology: Topology,
-    codecs: Sequence[Codec],
+    asked: Requirement,
     *,
     exit_model: ExitModelName | str | None = None,
     compute: ComputeSource | str | None = None,
     thresholds: Sequence[float] | None = None,
     compiled: bool | None = None,
-    inputs: Sequence[InputCodecs] = (RAW_INPUT,),
+    bits_matter: bool = False,
 ) -> tuple[Planner, ...]:
-    """A planner for each of the codecs and groups of inputs', as `Planner.each` makes them; None: its defaults."""
+    """A planner for each of the codecs that are allowed, as `Planner.each` makes them; None: its defaults.
+
+    bits_matter: whether what travels may be counted by the bit, even if the requirement doesn't.
+    """
     return Planner.each(
         profile,
         topology,
-        codecs,
+        asked.codecs,
         exits=member("exit_model", ExitModelName, exit_model),
         compute=member("compute", ComputeSource, compute),
         thresholds=thresholds,
         compiled=compiled,
-        inputs=inputs,
+        inputs=together(asked.input_codecs, bits_matter=bits_matter or asked.counts_bits),
     )
 
 

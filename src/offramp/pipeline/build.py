@@ -128,10 +128,7 @@ def build(
     first, measured, tiers = _planned(plan, profile, topology)
     others = plans_of("alternatives", alternatives)
     plans = [first, *others]
-    before = [
-        planner_of(measured, tiers, codec=option.codec, input_codec=option.input_codec).estimate(option).estimate
-        for option in plans
-    ]
+    before = [planner_of(measured, tiers, option).estimate(option).estimate for option in plans]
     trained = run_of(run)
     same_backbone(trained, measured, "profile")
     network, tuned = _network(trained, plans, epochs=0 if others else epochs, score=measured.score, progress=progress)

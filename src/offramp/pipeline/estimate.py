@@ -89,14 +89,7 @@ def estimate(
     Raises `InputError` for what can't be used, and for a plan that doesn't fit the profile and the topology.
     """
     profile, topology, plan = profile_of(profile), topology_of(topology), plan_of(plan)
-    planner = planner_of(
-        profile,
-        topology,
-        exit_model=exit_model,
-        compute=compute,
-        codec=plan.codec,
-        input_codec=plan.input_codec,
-    )
+    planner = planner_of(profile, topology, plan, exit_model=exit_model, compute=compute)
     estimated = planner.estimate(plan)
     return Prediction(
         estimated,

@@ -14,7 +14,6 @@ import numpy as np
 
 from offramp.core.estimate import EstimatedPlan
 from offramp.core.exits import ExitModelName, Replay
-from offramp.core.input_choice import together
 from offramp.core.latency import ComputeSource
 from offramp.core.planner import Planner, serving
 from offramp.core.profile import Profile
@@ -66,15 +65,7 @@ def solve(
     profile, topology = profile_of(profile), topology_of(topology)
     asked = requirement_of(requirement, words)
     whole_number("seed", seed)
-    planners = planners_of(
-        profile,
-        topology,
-        asked.codecs,
-        exit_model=exit_model,
-        compute=compute,
-        thresholds=thresholds,
-        inputs=together(asked.input_codecs, bits_matter=asked.counts_bits),
-    )
+    planners = planners_of(profile, topology, asked, exit_model=exit_model, compute=compute, thresholds=thresholds)
     most_s = asked.limits.time_s
     with reporting(progress) as tell:
         if most_s is not None:

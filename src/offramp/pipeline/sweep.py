@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from offramp.core.exits import ExitModelName
-from offramp.core.input_choice import together
 from offramp.core.latency import ComputeSource
 from offramp.core.profile import Profile
 from offramp.core.requirement import Requirement
@@ -138,15 +137,7 @@ def sweep(
     if not 1 <= len(vary) <= 2:
         fail("vary", f"names {len(vary)} parameters", "a map has one axis or two: vary one or two")
     topologies = grid(topology, vary=vary, steps=steps)
-    planner, *_ = planners_of(
-        profile,
-        topology,
-        asked.codecs,
-        exit_model=exit_model,
-        compute=compute,
-        thresholds=thresholds,
-        inputs=together(asked.input_codecs, bits_matter=asked.counts_bits),
-    )
+    planner, *_ = planners_of(profile, topology, asked, exit_model=exit_model, compute=compute, thresholds=thresholds)
     planner.allowed(asked.constraints)  # what is wrong here is wrong on every topology
     rows = plan_many(
         profile,

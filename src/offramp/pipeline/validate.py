@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Unpack
 from offramp.core.codec import InputCodec
 from offramp.core.exits import ExitModelName
 from offramp.core.feasible import is_feasible
-from offramp.core.input_choice import together
 from offramp.core.latency import ComputeSource
 from offramp.core.plan import Plan
 from offramp.core.planner import Planner
@@ -92,16 +91,9 @@ def validate(
     validated: list[ValidatedPlan] = []
     with reporting(progress) as tell:
         for tiers in topologies:
-            inputs = together(asked.input_codecs, bits_matter=asked.counts_bits)
-            judges = Planner.each(measured, tiers, asked.codecs, inputs=inputs)
+            judges = planners_of(measured, tiers, asked)
             planners = planners_of(
-                measured,
-                tiers,
-                asked.codecs,
-                exit_model=exit_model,
-                compute=compute,
-                thresholds=thresholds,
-                inputs=inputs,
+                measured, tiers, asked, exit_model=exit_model, compute=compute, thresholds=thresholds
             )
             chosen = _chosen(planners[0], judges, asked, plans, seed)
             ran = _validated(trained, measured, tiers, chosen, count)
@@ -164,11 +156,7 @@ def _validated(
 
     samples = run.dataset.test[:count]
     network = selected(run.network, {end for plan in plans for end in plan.ends})
-    planned = (
-        planner_of(profile, topology, codec=plans[0].codec, input_codec=plans[0].input_codec)
-        .estimate(plans[0])
-        .estimate
-    )
+    planned = planner_of(profile, topology, plans[0]).estimate(plans[0]).estimate
     exported = export_plans(
         network, run.dataset, plans, profile=profile, topology=topology, estimate_before=planned, provenance={}
     )
