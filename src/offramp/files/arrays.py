@@ -1,12 +1,17 @@
 """Samples as arrays: which types travel, and how images may be laid out."""
 
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.errors import fail
+from offramp.errors import InputError, fail
 from offramp.files.maps import converted, pieces
+from offramp.files.sources import locate
 
 Samples = NDArray[np.generic]
 """[S, ...] of one of `TYPES`."""
@@ -16,6 +21,20 @@ TYPES = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32")
 
 _WIDER = {"bool": "uint8", "uint16": "int32"}
 _AT_ONCE = 4096
+
+
+@contextmanager
+def npz_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An npz archive, open. Raises `InputError` where it is none, or turns out to be damaged while it is read."""
+    locate(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except InputError:
+        raise
+    except Exception as error:
+        # zipfile, its decompressors and numpy raise a dozen types between them for a damaged archive.
+        fail("", f"is not an npz archive, or is damaged: {error}", "write it with numpy.savez_compressed")
 
 
 def as_samples(place: str, values: Samples) -> Samples:

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from offramp.core.checks import IntArray
-from offramp.errors import InputError, fail
-from offramp.files.arrays import array_header
-from offramp.files.sources import locate
+from offramp.errors import fail
+from offramp.files.arrays import array_header, npz_archive
 from offramp.files.tables import MOST_ARRAY_BYTES
 
 
@@ -21,15 +20,8 @@ def read_sizes(path: Path) -> dict[str, IntArray]:
     Raises `InputError`, before anything is allocated where an array claims another type or more bytes than the archive
     holds for it.
     """
-    locate(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {member.filename.removesuffix(".npy"): _array(archive, member) for member in archive.infolist()}
-    except InputError:
-        raise
-    except Exception as error:
-        # zipfile, its decompressors and numpy raise a dozen types between them for a damaged archive.
-        fail("", f"is not an npz archive, or is damaged: {error}", "write it with numpy.savez_compressed")
+    with npz_archive(path) as archive:
+        return {member.filename.removesuffix(".npy"): _array(archive, member) for member in archive.infolist()}
 
 
 def sizes_bytes(sizes: Mapping[str, IntArray]) -> bytes:

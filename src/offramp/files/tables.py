@@ -10,9 +10,8 @@ import numpy as np
 
 from offramp.core.exit_table import ExitTable
 from offramp.core.score import ScoreName
-from offramp.errors import Fault, InputError, fail, refuse
-from offramp.files.arrays import array_header
-from offramp.files.sources import locate
+from offramp.errors import Fault, refuse
+from offramp.files.arrays import array_header, npz_archive
 
 # 256 MiB hold the entropies of 50,000 samples at 1,300 branches.
 MOST_ARRAY_BYTES = 1 << 28
@@ -45,30 +44,23 @@ def read_table(path: Path, *, blocks: int | None) -> ExitTable:
     Raises `InputError`, before anything is allocated where an array claims another N, another type or more bytes
     than the archive holds for it.
     """
-    locate(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {name: archive.getinfo(f"{name}.npy") for name in _AXES if f"{name}.npy" in archive.namelist()}
-            extra = [name for name in archive.namelist() if name.removesuffix(".npy") not in _AXES]
-            missing = [name for name in _REQUIRED if name not in members]
-            faults = [Fault(name, "is missing", f"give {_TYPES[name]} {_AXES[name]}") for name in missing]
-            scores = [name for name in _SCORES if name in members]
-            if not scores:
-                faults.append(Fault("entropy", "is missing", f"give {_TYPES['entropy']} {_AXES['entropy']}"))
-            elif len(scores) > 1:
-                problem = f"are {' and '.join(scores)}: a plan's thresholds are of one"
-                faults.append(Fault("scores", problem, "keep one of them"))
-            faults += [Fault("arrays", f"{name!r} is not known", f"known are {', '.join(_AXES)}") for name in extra]
-            for name, member in members.items():
-                faults += _header_faults(archive, member, name, blocks)
-            refuse(faults)
-            arrays = {name: _array(archive, member) for name, member in members.items()}
-            return ExitTable(scores=arrays.pop(scores[0]), score=_SCORES[scores[0]], **arrays)
-    except InputError:
-        raise
-    except Exception as error:
-        # zipfile, its decompressors and numpy raise a dozen types between them for a damaged archive.
-        fail("", f"is not an npz archive, or is damaged: {error}", "write it with numpy.savez_compressed")
+    with npz_archive(path) as archive:
+        members = {name: archive.getinfo(f"{name}.npy") for name in _AXES if f"{name}.npy" in archive.namelist()}
+        extra = [name for name in archive.namelist() if name.removesuffix(".npy") not in _AXES]
+        missing = [name for name in _REQUIRED if name not in members]
+        faults = [Fault(name, "is missing", f"give {_TYPES[name]} {_AXES[name]}") for name in missing]
+        scores = [name for name in _SCORES if name in members]
+        if not scores:
+            faults.append(Fault("entropy", "is missing", f"give {_TYPES['entropy']} {_AXES['entropy']}"))
+        elif len(scores) > 1:
+            problem = f"are {' and '.join(scores)}: a plan's thresholds are of one"
+            faults.append(Fault("scores", problem, "keep one of them"))
+        faults += [Fault("arrays", f"{name!r} is not known", f"known are {', '.join(_AXES)}") for name in extra]
+        for name, member in members.items():
+            faults += _header_faults(archive, member, name, blocks)
+        refuse(faults)
+        arrays = {name: _array(archive, member) for name, member in members.items()}
+        return ExitTable(scores=arrays.pop(scores[0]), score=_SCORES[scores[0]], **arrays)
 
 
 def is_table(path: Path) -> bool:
