@@ -4,11 +4,13 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 from offramp.core import checks
 from offramp.core.codec import Codec, InputCodec
 from offramp.errors import Fault, fail, refuse
+
+C = TypeVar("C", Codec, InputCodec)
 
 _PARTITION = re.compile(r"(?P<first>\d{1,9})(?:-(?P<last>\d{1,9}))?@(?P<tier>[^\s@]+)")
 _EXAMPLE = "write it like '1-3@smartwatch 4-9@smartphone 10@cloud T=0.40'"
@@ -63,9 +65,9 @@ class Plan:
         words = text.split()
         codec, input_codec = Codec.FP32, InputCodec.RAW
         if words and words[-1].startswith("input="):
-            input_codec = parse_input_codec("plan", words.pop().removeprefix("input="))
+            input_codec = _named(InputCodec, words.pop().removeprefix("input="), called="codec of inputs")
         if words and words[-1].startswith("codec="):
-            codec = parse_codec("plan", words.pop().removeprefix("codec="))
+            codec = _named(Codec, words.pop().removeprefix("codec="), called="codec")
         thresholds: list[float] | None = None
         if words and words[-1].startswith("T="):
             thresholds = _parse_thresholds(words.pop())
@@ -129,22 +131,13 @@ class Plan:
         return self.codec.plain is not Codec.FP32 and len(self.sent_outputs) < self.ends[-1] - 1
 
 
-def parse_codec(place: str, name: str) -> Codec:
-    """The codec of that name. Raises `InputError`, at `place`, for another name."""
+def _named(kind: type[C], name: str, *, called: str) -> C:
+    """The codec of that name, of the kind that is called so. Raises `InputError` for another name."""
     try:
-        return Codec(name)
+        return kind(name)
     except ValueError:
-        known = ", ".join(codec.value for codec in Codec)
-        fail(place, f"there is no codec {name!r}", f"use one of {known}")
-
-
-def parse_input_codec(place: str, name: str) -> InputCodec:
-    """The codec of inputs of that name. Raises `InputError`, at `place`, for another name."""
-    try:
-        return InputCodec(name)
-    except ValueError:
-        known = ", ".join(codec.value for codec in InputCodec)
-        fail(place, f"there is no codec of inputs {name!r}", f"use one of {known}")
+        known = ", ".join(str(codec.value) for codec in kind)
+        fail("plan", f"there is no {called} {name!r}", f"use one of {known}")
 
 
 def _threshold_text(threshold: float) -> str:
