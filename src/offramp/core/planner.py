@@ -167,10 +167,13 @@ class Planner:
         check_plan(plan, blocks=len(self.backbone.blocks), topology=self.topology)
         if not self.serves(plan):
             fail("plan", f"sends inputs as {plan.input_codec.value}", "ask a planner of that codec of inputs")
-        costs, sends = self.costs, plan.placement[0] != self.topology.source
-        # What energy depends on is that of one codec.
-        if sends and (costs.energy or plan.input_codec is not self.sent_as[self.topology.index(plan.placement[0])]):
-            costs = self.inputs.works[plan.input_codec].on(self.topology)
+        costs = self.costs
+        if plan.placement[0] != self.topology.source:
+            counted = {self.sent_as[self.topology.index(plan.placement[0])]}
+            if costs.energy is not None:
+                counted.add(self.inputs.codecs[0])  # energy is counted for the first alone
+            if counted != {plan.input_codec}:
+                costs = self.inputs.works[plan.input_codec].on(self.topology)
         return EstimatedPlan(plan, estimate(plan, topology=self.topology, costs=costs, exits=self.exits))
 
     def frontier(self, requirement: Requirement = NO_REQUIREMENT) -> tuple[EstimatedPlan, ...]:
