@@ -257,15 +257,14 @@ def _stricter(parts: Sequence[_Parts], requirement: Requirement, stop: BoolArray
     assert limit is not None
     for latency in _SAFER[requirement.latency]:
         yield replace(requirement, latency=latency)
-    for less in _LESS:
-        yield replace(requirement, max_latency_s=limit * (1 - less))
+    limits = [limit * (1 - less) for less in _LESS]
     if requirement.latency is Latency.MEAN:
         for each in parts:
             if (best := each.chooser.meeting(requirement, stop).best) is not None:
                 error_s = _deviation_s(best.estimate) / math.sqrt(samples)
-                for margin in _MARGINS:
-                    if limit > margin * error_s:
-                        yield replace(requirement, max_latency_s=limit - margin * error_s)
+                limits += [limit - margin * error_s for margin in _MARGINS if limit > margin * error_s]
+    for lower in dict.fromkeys(limits):
+        yield replace(requirement, max_latency_s=lower)
 
 
 def _deviation_s(predicted: Estimate) -> float:
