@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from offramp.core.exit_table import ExitTable
 from offramp.core.metrics import Quality, quality_of_exit
 from offramp.core.plan import Plan
+from offramp.core.requirement import CONFIDENCE
 from offramp.core.timing import Timing
 
-CONFIDENCE = 0.95
 # Where the bound is farther below the accuracy than this, the samples are few. From so many samples on it never is.
 _FAR = 0.05
 _MANY_SAMPLES = 400

@@ -47,7 +47,7 @@ def run_there(
     """Write into `run` [M] the latency of having run blocks p+1..q on each tier; return the least with results sent.
 
     reach: [M] latency of having block p's output on that tier; weight: the share of samples whose latency it is.
-    """  # fmt: skip
+    """
     least = np.inf
     for b in range(len(run)):
         run[b] = np.inf
@@ -75,7 +75,7 @@ def go_on(
     """Write into `reach` where an exit after block q leads, and return the least latency of all plans from there.
 
     exited, stay: share of all samples that exit there, and that go on.
-    """  # fmt: skip
+    """
     child, m, quickest = depth + 1, reach.shape[1], np.inf
     home, onward = exited, stay
     if percent > 0:

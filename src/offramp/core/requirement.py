@@ -14,7 +14,7 @@ from offramp.errors import Fault, fail, refuse
 # A requirement is met by a plan that misses it by no more than what adding up in another order can change.
 TOLERANCE = 1e-9
 
-# How sure a certificate is where nobody says.
+# How sure a bound is where nobody says.
 CONFIDENCE = 0.95
 
 # What a search may keep where nothing else is said.

@@ -210,10 +210,10 @@ class Solution:
         }
 
     def _guaranteed_document(self) -> dict[str, Any]:
-        certificate, held_back = self.certificate, None if self.certificate is None else self.certificate.held_back
+        certificate = self.certificate
         if certificate is None:
             return {}
-        guaranteed = certificate.guaranteed
+        guaranteed, held_back = certificate.guaranteed, certificate.held_back
         return {
             "guaranteed": {
                 "accuracy": None if guaranteed is None else guaranteed.accuracy,
